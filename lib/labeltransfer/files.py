@@ -1,0 +1,88 @@
+"""How the library keeps its own arrays: NumPy archives without pickle, written whole or not at all.
+
+Every file says what kind of thing it holds and in which format version, so that a wrong or an old file is refused
+by name instead of misread.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FORMAT_VERSION = 1
+
+
+@contextmanager
+def written_whole(path: str | Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`; rename it to `path` when the block succeeds, remove it when it fails.
+
+    The temporary name keeps the suffix of `path`, because writers choose their format by it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix="".join(path.suffixes), dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_arrays(path: str | Path, kind: str, arrays: Mapping[str, np.ndarray], **facts: Any) -> None:
+    """Write named arrays and JSON-able `facts` to one uncompressed ``.npz`` file.
+
+    Parameters
+    ----------
+    path : where to write; renamed into place only when complete.
+    kind : what the file holds, for example ``"CannonModel"``; `read_arrays` asks for the same word.
+    arrays : name to array; object arrays are refused, because they would need pickle.
+    """
+    for name, array in arrays.items():
+        if np.asarray(array).dtype.hasobject:
+            raise TypeError(f"array {name!r} for {path}: found dtype object, wanted numbers, booleans or text")
+    header = json.dumps({"kind": kind, "format_version": FORMAT_VERSION, **facts})
+    with written_whole(path) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, header=np.array(header), **{name: np.asarray(a) for name, a in arrays.items()})
+
+
+def read_arrays(path: str | Path, kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read what `write_arrays` wrote: the arrays and the facts.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged, holds another kind of thing, or is of another format version.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file; wanted a {kind} written by labeltransfer")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        facts = json.loads(str(arrays.pop("header")))
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError, KeyError) as error:
+        raise ValueError(f"{path}: not a complete labeltransfer file ({error}); write it anew") from error
+    if facts.pop("kind", None) != kind:
+        raise ValueError(f"{path}: holds something else than a {kind}; check the file name")
+    version = facts.pop("format_version", None)
+    if version != FORMAT_VERSION:
+        raise ValueError(
+            f"{path}: format version {version}, but this labeltransfer reads version {FORMAT_VERSION}; "
+            "write the file anew with the installed version"
+        )
+    return arrays, facts
