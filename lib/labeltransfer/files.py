@@ -55,7 +55,8 @@ def write_arrays(path: str | Path, kind: str, arrays: Mapping[str, np.ndarray], 
             raise TypeError(f"array {name!r} for {path}: found dtype object, wanted numbers, booleans or text")
     header = json.dumps({"kind": kind, "format_version": FORMAT_VERSION, **facts})
     with written_whole(path) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, header=np.array(header), **{name: np.asarray(a) for name, a in arrays.items()})
+        contents: dict[str, Any] = {"header": np.array(header), **arrays}
+        np.savez(stream, **contents)
 
 
 def read_arrays(path: str | Path, kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -79,7 +79,7 @@ class Spectra:
         return np.count_nonzero(self.ivar, axis=1)
 
     def signal_to_noise(self) -> np.ndarray:
-        """(N,) median over unmasked pixels of flux / uncertainty (the S/N of Fig. 1); NaN for a spectrum without any."""
+        """(N,) median over unmasked pixels of flux / uncertainty (the S/N of Fig. 1); NaN where there is none."""
         ratio = np.full(len(self), np.nan)
         for n, (flux, ivar) in enumerate(zip(self.flux, self.ivar, strict=True)):
             good = ivar > 0
