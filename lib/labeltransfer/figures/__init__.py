@@ -1,0 +1,61 @@
+"""Every drawing of the book: data in, a figure out, and `data_of` a figure gives back the data it shows.
+
+Functions that need several panels return a `matplotlib.figure.Figure`; the others take ``ax=None`` and return the
+`matplotlib.axes.Axes`. All ask whether the data are simulated, and write it on the figure.
+"""
+
+from .check_figures import chi2_histogram, formal_against_empirical, pulls_histogram
+from .label_figures import label_histograms, label_offsets, one_to_one, residual_ranges, scatter_against_snr
+from .plane_figures import (
+    abundance_plane,
+    contour_levels,
+    distance_in_plane,
+    label_distance_gap,
+    label_plane,
+    label_plane_comparison,
+    precision_window,
+)
+from .sky_figures import sky_maps
+from .spectra_figures import (
+    DIBS,
+    FEATURES,
+    LABEL_ERRORS,
+    leading_coefficients,
+    masked_spectrum,
+    model_spectrum,
+    normalization_steps,
+    scaled_coefficients,
+)
+from .style import data_of, write_data
+from .tables import excerpt_html, excerpt_table
+
+__all__ = [
+    "DIBS",
+    "FEATURES",
+    "LABEL_ERRORS",
+    "abundance_plane",
+    "chi2_histogram",
+    "contour_levels",
+    "data_of",
+    "distance_in_plane",
+    "excerpt_html",
+    "excerpt_table",
+    "formal_against_empirical",
+    "label_distance_gap",
+    "label_histograms",
+    "label_offsets",
+    "label_plane",
+    "label_plane_comparison",
+    "leading_coefficients",
+    "masked_spectrum",
+    "model_spectrum",
+    "normalization_steps",
+    "one_to_one",
+    "precision_window",
+    "pulls_histogram",
+    "residual_ranges",
+    "scaled_coefficients",
+    "scatter_against_snr",
+    "sky_maps",
+    "write_data",
+]

@@ -1,0 +1,286 @@
+"""Labels of the same stars from two sources, against each other: Figs. 1, 4, 6, 7 and 8 of Ho et al. 2017."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ..labels import LABELS, Labels
+from .density import Counts, count, tally
+from .style import (
+    APOGEE,
+    CANNON,
+    FAINT,
+    INK,
+    LAMOST,
+    PALE,
+    PIPELINE,
+    drawing,
+    label_panels,
+    mark_simulated,
+    panels,
+    per_star,
+    quantity,
+    record,
+    same_stars,
+    shared_names,
+    span,
+    stacked,
+)
+
+SOURCE_COLOURS = {"The Cannon": CANNON, "LAMOST pipeline": PIPELINE, "APOGEE": APOGEE}
+
+
+def moments(residuals: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation of the finite values; NaN if there are none."""
+    finite = residuals[np.isfinite(residuals)]
+    return (float(finite.mean()), float(finite.std())) if finite.size else (np.nan, np.nan)
+
+
+def residual_ranges(
+    reference: Labels, other: Labels, *, names: Sequence[str] | None = None, outside: float = 1.0
+) -> dict[str, float]:
+    """For each label the half-range of residuals that leaves out `outside` percent; shared by Figs. 1 and 7."""
+    ranges = {}
+    for name in shared_names(names, reference, other) if names else common_names(reference, other):
+        residuals = other.column(name) - reference.column(name)
+        ranges[name] = 1.25 * max(np.abs(span(residuals, outside=outside, margin=0.0)))
+    return ranges
+
+
+def common_names(reference: Labels, other: Labels) -> tuple[str, ...]:
+    """Labels that both tables have, in the order of the first."""
+    names = tuple(name for name in reference.names if name in other.names)
+    return shared_names(names or None, reference, other)
+
+
+@drawing
+def label_offsets(
+    reference: Labels,
+    other: Labels,
+    snr: np.ndarray,
+    *,
+    simulated: bool,
+    names: Sequence[str] | None = None,
+    snr_edges: Sequence[float] = (0.0, 50.0, 100.0, np.inf),
+    half_ranges: Mapping[str, float] | None = None,
+    who: tuple[str, str] = ("LAMOST", "APOGEE"),
+) -> Figure:
+    """Offsets between two sources of labels, against the reference label: Figs. 1 and 7 of Ho et al. 2017.
+
+    One column a label, one row a range of S/N; logarithmic colours count stars, bias and scatter are printed.
+
+    Parameters
+    ----------
+    reference, other : labels of the same N stars, in the same order
+    snr : (N,) S/N, the median over pixels of flux / uncertainty
+    names : labels to show; by default all that both tables have
+    snr_edges : limits of the rows
+    half_ranges : label to half-range of the vertical axis, from `residual_ranges`; gives Fig. 7 the axes of Fig. 1
+    who : names of the sources of `other` and of `reference`
+
+    Raises
+    ------
+    ValueError
+        If the tables hold different stars or no common label.
+    """
+    same_stars(reference=reference, other=other)
+    names = shared_names(names, reference, other) if names else common_names(reference, other)
+    snr = per_star("snr", snr, len(reference))
+    half_ranges = {**residual_ranges(reference, other, names=names), **(half_ranges or {})}
+    rows = list(pairwise(snr_edges))
+    figure, axes = panels(len(rows), len(names), 1.75 * len(rows) + 0.5, sharex="col", sharey="col")
+    parts, drawn = [], []
+    for i, (low, high) in enumerate(rows):
+        chosen = (snr >= low) & (snr < high)
+        for j, name in enumerate(names):
+            x = reference.column(name)[chosen]
+            residuals = other.column(name)[chosen] - x
+            half = half_ranges[name]
+            counts = count(x, residuals, span(reference.column(name)), (-half, half))
+            parts.append({"label": name, "snr_min": low, "snr_max": high, **counts.columns("reference", "offset")})
+            drawn.append((axes[i, j], name, counts, residuals))
+        axes[i, 0].annotate(
+            snr_text(low, high), (0, 1), (0, 3), "axes fraction", "offset points", fontsize=10, va="bottom"
+        )
+    most = max(counts.counts.max(initial=0) for _, _, counts, _ in drawn)
+    for ax, name, counts, residuals in drawn:
+        draw_offsets(ax, name, counts, residuals, most)
+    for j, name in enumerate(names):
+        axes[-1, j].set_xlabel(f"{LABELS[name].axis}\n{who[1]}")
+        axes[0, j].xaxis.set_major_locator(MaxNLocator(3))
+    figure.supylabel(f"{who[0]} \N{MINUS SIGN} {who[1]}", fontsize=11)
+    mark_simulated(axes[0, -1], simulated)
+    record(figure, stacked(parts), **tally(counts for _, _, counts, _ in drawn))
+    return figure
+
+
+def draw_offsets(ax: Axes, name: str, counts: Counts, residuals: np.ndarray, most: float) -> None:
+    """One panel of `label_offsets`."""
+    counts.draw(ax, most=most)
+    ax.axhline(0, color=INK, lw=0.8)
+    bias, scatter = moments(residuals)
+    if np.isfinite(bias):
+        ax.axhline(bias, color=CANNON, lw=1.2, ls=(0, (4, 2)))
+        text = f"{quantity(name, bias, signed=True)}\n± {quantity(name, scatter)}"
+    else:
+        text = "no stars"
+    ax.text(0.04, 0.05, text, transform=ax.transAxes, fontsize=9, linespacing=1.15)
+    ax.yaxis.set_major_locator(MaxNLocator(4, symmetric=True))
+
+
+def snr_text(low: float, high: float) -> str:
+    """A range of S/N in words."""
+    if low <= 0:
+        return f"S/N < {high:g}" if np.isfinite(high) else "all S/N"
+    return f"S/N > {low:g}" if np.isinf(high) else f"{low:g} < S/N < {high:g}"
+
+
+@drawing
+def label_histograms(
+    reference: Labels,
+    pipeline: Labels,
+    *,
+    simulated: bool,
+    names: Sequence[str] | None = None,
+    bins: int = 50,
+) -> Figure:
+    """How the reference labels are distributed, LAMOST's values beside APOGEE's: Fig. 4 of Ho et al. 2017.
+
+    Parameters
+    ----------
+    reference : the labels that train the model (purple)
+    pipeline : the LAMOST pipeline's (yellow), shown where it has the label
+    names : labels to show; by default all of the reference
+    """
+    names = shared_names(names, reference)
+    figure, axes = label_panels(len(names), 2.15)
+    parts = []
+    for ax, name in zip(axes, names, strict=True):
+        sources = {"APOGEE": reference} | ({"LAMOST pipeline": pipeline} if name in pipeline.names else {})
+        edges = np.linspace(*span(*(table.column(name) for table in sources.values())), bins + 1)
+        for source, table in sources.items():
+            counts, _ = np.histogram(table.column(name), edges)
+            colour = APOGEE if source == "APOGEE" else LAMOST
+            ax.stairs(counts, edges, color=colour, fill=True, alpha=0.35 if source == "APOGEE" else 0.45)
+            ax.stairs(counts, edges, color=colour, lw=1.5, label=source)
+            centres = 0.5 * (edges[1:] + edges[:-1])
+            parts.append({"label": name, "source": source, "value": centres, "stars": counts})
+        ax.set_xlabel(LABELS[name].axis)
+        ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        ax.spines[["top", "right"]].set_visible(False)
+    figure.supylabel("stars", fontsize=11)
+    handles, texts = max((ax.get_legend_handles_labels() for ax in axes), key=lambda found: len(found[0]))
+    figure.legend(handles, texts, loc="outside upper left", ncols=2)
+    mark_simulated(axes[min(len(axes), 2) - 1], simulated)
+    record(figure, stacked(parts), n_ignored=int((~reference.known).sum()))
+    return figure
+
+
+@drawing
+def one_to_one(
+    reference: Labels,
+    inferred: Labels,
+    snr: np.ndarray | None = None,
+    *,
+    simulated: bool,
+    snr_min: float = 50.0,
+    names: Sequence[str] | None = None,
+) -> Figure:
+    """Labels from The Cannon against APOGEE's, one panel a label: Fig. 6 of Ho et al. 2017.
+
+    All stars are shown; bias and scatter are those of stars with S/N above `snr_min` (of all, if no S/N is given).
+
+    Parameters
+    ----------
+    reference, inferred : labels of the same N stars, in the same order
+    snr : (N,) S/N or None
+    names : labels to show; by default all that both tables have
+    """
+    same_stars(reference=reference, inferred=inferred)
+    names = shared_names(names, reference, inferred) if names else common_names(reference, inferred)
+    bright = np.full(len(reference), True) if snr is None else per_star("snr", snr, len(reference)) > snr_min
+    figure, axes = label_panels(len(names), 2.75)
+    parts, counted = [], []
+    for ax, name in zip(axes, names, strict=True):
+        x, y = reference.column(name), inferred.column(name)
+        limits = span(x, y)
+        counts = count(x, y, limits, limits, bins=(60, 60))
+        counts.draw(ax)
+        ax.plot(limits, limits, color=CANNON, lw=1.0)
+        bias, scatter = moments((y - x)[bright])
+        text = f"bias {quantity(name, bias, signed=True)}\nscatter {quantity(name, scatter)}"
+        ax.text(0.04, 0.96, text, transform=ax.transAxes, va="top", fontsize=10, linespacing=1.25)
+        ax.set(xlim=limits, ylim=limits, box_aspect=1)
+        ax.set_xlabel(f"{LABELS[name].axis}, APOGEE")
+        ax.set_ylabel(f"{LABELS[name].axis}, The Cannon")
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(MaxNLocator(4))
+        parts.append({"label": name, **counts.columns("reference", "inferred")})
+        counted.append(counts)
+    if snr is not None:
+        axes[0].set_title(f"bias, scatter: S/N > {snr_min:g}", fontsize=9.5, color=FAINT)
+    mark_simulated(axes[min(len(axes), 2) - 1], simulated)
+    record(figure, stacked(parts), **tally(counted))
+    return figure
+
+
+def scatter_in_bins(residuals: np.ndarray, snr: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(B,) standard deviation of residuals and (B,) number of stars in each range of S/N."""
+    inside = [(snr >= low) & (snr < high) & np.isfinite(residuals) for low, high in pairwise(edges)]
+    return np.array([moments(residuals[rows])[1] for rows in inside]), np.array([rows.sum() for rows in inside])
+
+
+@drawing
+def scatter_against_snr(
+    reference: Labels,
+    sources: Mapping[str, Labels],
+    snr: np.ndarray,
+    *,
+    simulated: bool,
+    snr_edges: Sequence[float] = (10, 30, 50, 70, 90, 110),
+    names: Sequence[str] | None = None,
+) -> Figure:
+    """How the scatter about APOGEE's labels falls with S/N: Fig. 8 of Ho et al. 2017.
+
+    The grey line is the scatter of the first source at the lowest S/N, falling as 1/(S/N).
+
+    Parameters
+    ----------
+    reference : labels of N stars
+    sources : name to labels of the same stars, for example ``{"The Cannon": …, "LAMOST pipeline": …}``
+    snr : (N,) S/N; the paper uses three times the g-band value here
+    names : labels to show; by default all of the reference that some source has
+    """
+    same_stars(reference=reference, **{name.replace(" ", "_"): table for name, table in sources.items()})
+    snr, edges = per_star("snr", snr, len(reference)), np.asarray(snr_edges, float)
+    names = shared_names(names, reference)
+    names = tuple(name for name in names if any(name in table.names for table in sources.values()))
+    figure, axes = label_panels(len(names), 2.2, sharex=False)
+    centres, parts = 0.5 * (edges[1:] + edges[:-1]), []
+    for ax, name in zip(axes, names, strict=True):
+        guide = None
+        for marker, (source, table) in zip("osD^v", sources.items(), strict=False):
+            if name not in table.names:
+                continue
+            scatter, stars = scatter_in_bins(table.column(name) - reference.column(name), snr, edges)
+            guide = scatter[0] * centres[0] / centres if guide is None else guide
+            ax.plot(centres, scatter, marker + "-", color=SOURCE_COLOURS.get(source, INK), ms=6, label=source)
+            parts.append({"label": name, "source": source, "snr": centres, "scatter": scatter, "stars": stars})
+        ax.plot(centres, guide, color=PALE, lw=3, zorder=0, label="∝ 1/(S/N)")
+        ax.set_ylim(bottom=0)
+        ax.set_ylabel(f"scatter {LABELS[name].axis}")
+        ax.set_xlabel("S/N")
+        ax.set_xticks(centres)
+        ax.yaxis.set_major_locator(MaxNLocator(4))
+        ax.spines[["top", "right"]].set_visible(False)
+    handles, texts = max((ax.get_legend_handles_labels() for ax in axes), key=lambda found: len(found[0]))
+    figure.legend(handles, texts, loc="outside upper left", ncols=3)
+    mark_simulated(axes[min(len(axes), 2) - 1], simulated)
+    record(figure, stacked(parts))
+    return figure

@@ -1,0 +1,104 @@
+"""Averages over the sky in Galactic coordinates: Fig. 15 of Ho et al. 2017."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import astropy.units as u
+import numpy as np
+from astropy_healpix import HEALPix
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from ..labels import LABELS
+from .style import FAINT, INK, PALE, VALUE_MAP, drawing, mark_simulated, panels, record, span, stacked
+
+Map = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Galactic longitudes [deg], latitudes [deg] and values of N stars."""
+
+
+def healpix_mean(lon: np.ndarray, lat: np.ndarray, values: np.ndarray, nside: int) -> tuple[np.ndarray, np.ndarray]:
+    """(12 nside²,) mean of the finite values in each HEALPix pixel (NaN where there is none), and counts."""
+    finite = np.isfinite(values) & np.isfinite(lon) & np.isfinite(lat)
+    pixels = HEALPix(nside).lonlat_to_healpix(lon[finite] * u.deg, lat[finite] * u.deg)
+    counts = np.bincount(pixels, minlength=12 * nside**2)
+    sums = np.bincount(pixels, weights=values[finite], minlength=12 * nside**2)
+    return np.divide(sums, counts, out=np.full(counts.shape, np.nan), where=counts > 0), counts
+
+
+def raster(mean: np.ndarray, centre: float, step: float = 0.75) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A HEALPix map read off on a grid of longitudes and latitudes, longitude growing to the left.
+
+    Returns
+    -------
+    x, y : edges [rad] on the projection's own axes, x = centre - longitude
+    values : (Y, X)
+    """
+    x, y = np.arange(-180, 180 + step, step), np.arange(-90, 90 + step, step)
+    x_centres, y_centres = np.meshgrid(0.5 * (x[1:] + x[:-1]), 0.5 * (y[1:] + y[:-1]))
+    healpix = HEALPix(int(np.sqrt(mean.size // 12)))
+    pixels = healpix.lonlat_to_healpix(((centre - x_centres) % 360) * u.deg, y_centres * u.deg)
+    return np.radians(x), np.radians(y), mean[pixels]
+
+
+@drawing
+def sky_maps(
+    maps: Mapping[str, Map],
+    *,
+    simulated: bool,
+    label: str = "alpha_m",
+    nside: int = 32,
+    centre: float = 120.0,
+    limits: tuple[float, float] | None = None,
+) -> Figure:
+    """Mean [α/M] on the sky, one Galactic Mollweide map above the other: Fig. 15 of Ho et al. 2017.
+
+    Longitude grows to the left; the arrow points at the Galactic centre.
+
+    Parameters
+    ----------
+    maps : title to (longitudes [deg], latitudes [deg], values) of stars, in Galactic coordinates; top first,
+        for example ``{"APOGEE": …, "APOGEE and LAMOST": …}``
+    label : the label that is averaged
+    nside : HEALPix resolution; 32 is 1.8 degrees
+    centre : Galactic longitude in the middle [deg]; 120 shows the northern sky whole, as the paper does
+    limits : values of the first and the last colour; by default from the maps, outermost 5 % left out
+    """
+    means = {title: healpix_mean(*stars, nside=nside) for title, stars in maps.items()}
+    low, high = limits or span(*(mean for mean, _ in means.values()), outside=5.0, margin=0.0)
+    figure, axes = panels(len(maps), 1, 3.1 * len(maps) + 0.6, subplot_kw={"projection": "mollweide"})
+    parts = []
+    for ax, (title, (mean, counts)) in zip(axes[:, 0], means.items(), strict=True):
+        mesh = sky_panel(ax, mean, centre, Normalize(low, high))
+        ax.set_title(f"{title}: {counts.sum():,} stars", pad=8)
+        seen = np.flatnonzero(counts)
+        lon, lat = HEALPix(nside).healpix_to_lonlat(seen)
+        parts.append({"map": title, "glon": lon.deg, "glat": lat.deg, "mean": mean[seen], "stars": counts[seen]})
+    bar = figure.colorbar(mesh, ax=axes, location="bottom", shrink=0.6, aspect=30, extend="both")
+    bar.set_label(f"mean {LABELS[label].axis}")
+    mark_simulated(axes[0, 0], simulated)
+    record(figure, stacked(parts), nside=nside)
+    return figure
+
+
+def sky_panel(ax: Axes, mean: np.ndarray, centre: float, norm: Normalize) -> QuadMesh:
+    """One map: mean values, a graticule with longitudes, and an arrow at the Galactic centre."""
+    mesh = ax.pcolormesh(*raster(mean, centre), norm=norm, cmap=VALUE_MAP, rasterized=True)
+    ax.grid(color=PALE, lw=0.5)
+    ticks = np.arange(-120, 121, 60)
+    ax.set_xticks(np.radians(ticks), [f"{(centre - tick) % 360:.0f}°" for tick in ticks], fontsize=9, color=FAINT)
+    ax.set_yticks(np.radians([-60, -30, 0, 30, 60]))
+    ax.tick_params(axis="y", labelsize=9)
+    galactic_centre = np.radians((centre + 180) % 360 - 180)
+    ax.annotate(
+        "Galactic centre",
+        (galactic_centre, 0),
+        (galactic_centre, -0.9),
+        fontsize=9.5,
+        ha="center",
+        va="top",
+        arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.2},
+    )
+    return mesh
