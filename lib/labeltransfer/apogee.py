@@ -76,7 +76,7 @@ def read_allstar(path: str | Path) -> Table:
 
 
 def best_of_duplicates(table: Table, key: str = "apogee_id") -> tuple[Table, int]:
-    """Keep one row per star, that of highest S/N, in the order of first appearance.
+    """Keep one row per star, that of highest S/N; the rows kept stay in their order.
 
     Returns
     -------
