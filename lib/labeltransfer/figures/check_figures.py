@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from ..labels import LABELS
 from .style import (
@@ -21,6 +20,7 @@ from .style import (
     one_panel,
     record,
     stacked,
+    ticks,
 )
 
 
@@ -46,7 +46,7 @@ def pulls_histogram(pulls: np.ndarray, names: Sequence[str], *, simulated: bool,
     edges = np.linspace(-limit, limit, 51)
     centres, width = 0.5 * (edges[1:] + edges[:-1]), edges[1] - edges[0]
     gaussian = np.exp(-0.5 * centres**2) / np.sqrt(2 * np.pi)
-    figure, axes = label_panels(len(names), 2.0, sharex=True)
+    figure, axes = label_panels(len(names), 2.0)
     parts = []
     for ax, name, column in zip(axes, names, pulls.T, strict=True):
         finite = column[np.isfinite(column)]
@@ -131,8 +131,7 @@ def formal_against_empirical(
         ax.set(xlim=(0, limit), ylim=(0, limit), box_aspect=1)
         ax.set_xlabel(f"formal error {LABELS[name].axis}")
         ax.set_ylabel(f"scatter {LABELS[name].axis}")
-        for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_locator(MaxNLocator(4))
+        ticks(ax, across=4, up=4)
         parts.append({"label": name, "formal": x, "empirical": y})
     mark_simulated(axes[min(len(axes), 2) - 1], simulated)
     record(figure, stacked(parts), n_ignored=int((~np.isfinite(formal + residuals)).any(axis=1).sum()))

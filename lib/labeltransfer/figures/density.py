@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
+from matplotlib.ticker import StrMethodFormatter
 
 from ..labels import LABELS, Labels
 from .style import DENSITY_MAP, span
@@ -57,6 +59,13 @@ def count(x: np.ndarray, y: np.ndarray, x_range: Range, y_range: Range, bins: tu
     counts, x_edges, y_edges = np.histogram2d(x[finite], y[finite], bins=bins, range=[sorted(x_range), sorted(y_range)])
     n_drawn, n_finite = int(counts.sum()), int(finite.sum())
     return Counts(counts, x_edges, y_edges, n_drawn, n_finite - n_drawn, finite.size - n_finite)
+
+
+def count_bar(mesh: QuadMesh, axes: Any, location: str = "bottom") -> None:
+    """The colour bar of counted stars, with plain numbers."""
+    shape = {"shrink": 0.5, "aspect": 35} if location == "bottom" else {"aspect": 30}
+    bar = np.ravel(axes)[0].figure.colorbar(mesh, ax=axes, location=location, label="stars in a bin", **shape)
+    (bar.ax.xaxis if location == "bottom" else bar.ax.yaxis).set_major_formatter(StrMethodFormatter("{x:g}"))
 
 
 def tally(counted: Iterable[Counts]) -> dict[str, int]:

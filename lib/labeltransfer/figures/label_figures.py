@@ -7,30 +7,30 @@ from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from ..labels import LABELS, Labels
-from .density import Counts, count, tally
+from .density import Counts, count, count_bar, tally
 from .style import (
     APOGEE,
     CANNON,
-    FAINT,
     INK,
     LAMOST,
     PALE,
     PIPELINE,
+    bias_and_scatter_text,
     drawing,
     label_panels,
     mark_simulated,
     panels,
     per_star,
-    quantity,
     record,
     same_stars,
     shared_names,
     span,
     stacked,
+    ticks,
 )
 
 SOURCE_COLOURS = {"The Cannon": CANNON, "LAMOST pipeline": PIPELINE, "APOGEE": APOGEE}
@@ -105,33 +105,31 @@ def label_offsets(
             counts = count(x, residuals, span(reference.column(name)), (-half, half))
             parts.append({"label": name, "snr_min": low, "snr_max": high, **counts.columns("reference", "offset")})
             drawn.append((axes[i, j], name, counts, residuals))
-        axes[i, 0].annotate(
-            snr_text(low, high), (0, 1), (0, 3), "axes fraction", "offset points", fontsize=10, va="bottom"
-        )
+        axes[i, 0].set_ylabel(snr_text(low, high))
     most = max(counts.counts.max(initial=0) for _, _, counts, _ in drawn)
     for ax, name, counts, residuals in drawn:
-        draw_offsets(ax, name, counts, residuals, most)
+        mesh = draw_offsets(ax, name, counts, residuals, most)
     for j, name in enumerate(names):
         axes[-1, j].set_xlabel(f"{LABELS[name].axis}\n{who[1]}")
-        axes[0, j].xaxis.set_major_locator(MaxNLocator(3))
+        ticks(axes[0, j], across=3)
     figure.supylabel(f"{who[0]} \N{MINUS SIGN} {who[1]}", fontsize=11)
-    mark_simulated(axes[0, -1], simulated)
+    figure.align_ylabels(axes)
+    count_bar(mesh, axes)
+    mark_simulated(figure, simulated, "bias ± scatter above each panel")
     record(figure, stacked(parts), **tally(counts for _, _, counts, _ in drawn))
     return figure
 
 
-def draw_offsets(ax: Axes, name: str, counts: Counts, residuals: np.ndarray, most: float) -> None:
+def draw_offsets(ax: Axes, name: str, counts: Counts, residuals: np.ndarray, most: float) -> QuadMesh:
     """One panel of `label_offsets`."""
-    counts.draw(ax, most=most)
+    mesh = counts.draw(ax, most=most)
     ax.axhline(0, color=INK, lw=0.8)
     bias, scatter = moments(residuals)
     if np.isfinite(bias):
         ax.axhline(bias, color=CANNON, lw=1.2, ls=(0, (4, 2)))
-        text = f"{quantity(name, bias, signed=True)}\n± {quantity(name, scatter)}"
-    else:
-        text = "no stars"
-    ax.text(0.04, 0.05, text, transform=ax.transAxes, fontsize=9, linespacing=1.15)
-    ax.yaxis.set_major_locator(MaxNLocator(4, symmetric=True))
+    ax.set_title(bias_and_scatter_text(name, bias, scatter), fontsize=9.5)
+    ticks(ax, up=4)
+    return mesh
 
 
 def snr_text(low: float, high: float) -> str:
@@ -172,7 +170,7 @@ def label_histograms(
             centres = 0.5 * (edges[1:] + edges[:-1])
             parts.append({"label": name, "source": source, "value": centres, "stars": counts})
         ax.set_xlabel(LABELS[name].axis)
-        ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        ticks(ax, up=4)
         ax.spines[["top", "right"]].set_visible(False)
     figure.supylabel("stars", fontsize=11)
     handles, texts = max((ax.get_legend_handles_labels() for ax in axes), key=lambda found: len(found[0]))
@@ -191,6 +189,7 @@ def one_to_one(
     simulated: bool,
     snr_min: float = 50.0,
     names: Sequence[str] | None = None,
+    who: tuple[str, str] = ("The Cannon", "APOGEE"),
 ) -> Figure:
     """Labels from The Cannon against APOGEE's, one panel a label: Fig. 6 of Ho et al. 2017.
 
@@ -201,32 +200,28 @@ def one_to_one(
     reference, inferred : labels of the same N stars, in the same order
     snr : (N,) S/N or None
     names : labels to show; by default all that both tables have
+    who : names of the sources of `inferred` and of `reference`
     """
     same_stars(reference=reference, inferred=inferred)
     names = shared_names(names, reference, inferred) if names else common_names(reference, inferred)
     bright = np.full(len(reference), True) if snr is None else per_star("snr", snr, len(reference)) > snr_min
-    figure, axes = label_panels(len(names), 2.75)
-    parts, counted = [], []
-    for ax, name in zip(axes, names, strict=True):
-        x, y = reference.column(name), inferred.column(name)
-        limits = span(x, y)
-        counts = count(x, y, limits, limits, bins=(60, 60))
-        counts.draw(ax)
-        ax.plot(limits, limits, color=CANNON, lw=1.0)
-        bias, scatter = moments((y - x)[bright])
-        text = f"bias {quantity(name, bias, signed=True)}\nscatter {quantity(name, scatter)}"
-        ax.text(0.04, 0.96, text, transform=ax.transAxes, va="top", fontsize=10, linespacing=1.25)
-        ax.set(xlim=limits, ylim=limits, box_aspect=1)
-        ax.set_xlabel(f"{LABELS[name].axis}, APOGEE")
-        ax.set_ylabel(f"{LABELS[name].axis}, The Cannon")
-        for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_locator(MaxNLocator(4))
-        parts.append({"label": name, **counts.columns("reference", "inferred")})
-        counted.append(counts)
-    if snr is not None:
-        axes[0].set_title(f"bias, scatter: S/N > {snr_min:g}", fontsize=9.5, color=FAINT)
-    mark_simulated(axes[min(len(axes), 2) - 1], simulated)
-    record(figure, stacked(parts), **tally(counted))
+    figure, axes = label_panels(len(names), 2.95)
+    limits = {name: span(reference.column(name), inferred.column(name), outside=0.3) for name in names}
+    counted = {name: count(reference.column(name), inferred.column(name), limits[name], limits[name]) for name in names}
+    most = max(counts.counts.max(initial=0) for counts in counted.values())
+    for ax, (name, counts) in zip(axes, counted.items(), strict=True):
+        mesh = counts.draw(ax, most=most)
+        ax.plot(limits[name], limits[name], color=CANNON, lw=1.0)
+        bias, scatter = moments((inferred.column(name) - reference.column(name))[bright])
+        ax.set_title(bias_and_scatter_text(name, bias, scatter, "bias {}, scatter {}"), fontsize=9.5)
+        ax.set(xlim=limits[name], ylim=limits[name], box_aspect=1)
+        ax.set_xlabel(f"{LABELS[name].axis}, {who[1]}")
+        ax.set_ylabel(f"{LABELS[name].axis}, {who[0]}")
+        ticks(ax, across=4, up=4)
+    count_bar(mesh, axes)
+    mark_simulated(figure, simulated, "" if snr is None else f"bias and scatter for S/N > {snr_min:g}")
+    parts = [{"label": name, **counts.columns("reference", "inferred")} for name, counts in counted.items()]
+    record(figure, stacked(parts), **tally(counted.values()))
     return figure
 
 
@@ -277,7 +272,7 @@ def scatter_against_snr(
         ax.set_ylabel(f"scatter {LABELS[name].axis}")
         ax.set_xlabel("S/N")
         ax.set_xticks(centres)
-        ax.yaxis.set_major_locator(MaxNLocator(4))
+        ticks(ax, up=4)
         ax.spines[["top", "right"]].set_visible(False)
     handles, texts = max((ax.get_legend_handles_labels() for ax in axes), key=lambda found: len(found[0]))
     figure.legend(handles, texts, loc="outside upper left", ncols=3)

@@ -11,10 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import StrMethodFormatter
 
 from ..labels import LABELS, Labels
-from .density import count, name_axes, plane_ranges, tally
+from .density import count, count_bar, name_axes, plane_ranges, tally
 from .style import (
     CANNON,
     INK,
@@ -28,6 +28,7 @@ from .style import (
     same_stars,
     span,
     stacked,
+    ticks,
 )
 
 CONTOUR_SIGMAS = (0.5, 1.0, 1.5, 2.0)
@@ -38,7 +39,7 @@ def plane_panel(ax: Axes, x_range: tuple[float, float], y_range: tuple[float, fl
     """Axes of a (Teff, log g) panel."""
     name_axes(ax, "teff", "logg")
     ax.set(xlim=x_range, ylim=y_range)
-    ax.xaxis.set_major_locator(MaxNLocator(4))
+    ticks(ax, across=4, up=6)
     if title:
         ax.set_title(title)
 
@@ -124,9 +125,9 @@ def density_planes(planes: Mapping[str, Labels], *, simulated: bool) -> Figure:
     for ax, title, counts in zip(axes[0], planes, counted, strict=True):
         mesh = counts.draw(ax, most=most)
         plane_panel(ax, x_range, y_range, title)
-        ax.xaxis.set_major_locator(MaxNLocator(3))
+        ticks(ax, across=3)
         ax.set_ylabel("" if ax is not axes[0, 0] else LABELS["logg"].axis)
-    figure.colorbar(mesh, ax=axes, location="bottom", shrink=0.6, aspect=30, label="stars in a bin")
+    count_bar(mesh, axes)
     mark_simulated(axes[0, -1], simulated)
     parts = [{"panel": title, **c.columns("teff", "logg")} for title, c in zip(planes, counted, strict=True)]
     record(figure, stacked(parts), **tally(counted))
@@ -155,13 +156,18 @@ def label_distance_gap(
     counts = count(x, y, x_range, y_range, bins=(70, 70))
     edges = replace(counts, x_edges=10**counts.x_edges, y_edges=10**counts.y_edges)
     mesh = edges.draw(ax)
-    ax.set(xscale="log", yscale="log", xlabel="label distance from the reference set", ylabel="label distance moved")
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel="label distance from the reference set",
+        ylabel="label distance, LAMOST to Cannon labels",
+    )
     n_near = int(np.sum(distance < cut))
     ax.axvline(cut, color=CANNON, lw=1.5, label=f"cut at {cut:g}: {n_near:,} of {distance.size:,} stars")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.legend(loc="lower right")
-    ax.figure.colorbar(mesh, ax=ax, label="stars in a bin", aspect=30)
+    count_bar(mesh, ax, location="right")
     mark_simulated(ax, simulated)
     record(ax, edges.columns("distance", "shift"), cut=cut, n_near=n_near, n_ignored=counts.n_ignored)
     return ax
@@ -191,12 +197,14 @@ def distance_in_plane(
     distance = per_star("distance", distance, len(stars))
     x_range, y_range = plane_ranges(survey, stars, outside=0.1)
     parts = [background(ax, survey, x_range, y_range)]
+    near_last = np.argsort(-distance)
     columns = {"teff": stars.column("teff"), "logg": stars.column("logg"), "distance": distance}
+    columns = {name: values[near_last] for name, values in columns.items()}
     points = ax.scatter(
         columns["teff"],
         columns["logg"],
-        c=distance,
-        s=3,
+        c=columns["distance"],
+        s=2.5,
         lw=0,
         cmap="PuOr_r",
         norm=TwoSlopeNorm(cut, 0.0, 2.5 * cut),
@@ -253,14 +261,15 @@ def abundance_plane(
             plot_density=False,
             fill_contours=False,
             no_fill_contours=True,
-            data_kwargs={"ms": 1.5, "alpha": 0.08, "mew": 0, "color": INK},
+            data_kwargs={"ms": 1.3, "alpha": float(np.clip(1e4 / finite.sum(), 0.03, 0.4)), "mew": 0},
             contour_kwargs={"colors": [CANNON], "linewidths": 1.3},
         )
     else:
         ax.plot(across[finite], up[finite], ".", color=INK, ms=3)
     name_axes(ax, x, y)
     ax.set(xlim=ranges[0], ylim=ranges[1])
-    ax.set_title(f"{counts.n_drawn + counts.n_outside:,} stars", fontsize=10)
+    sigmas = ", ".join(f"{sigma:g}" for sigma in CONTOUR_SIGMAS)
+    ax.set_title(f"{finite.sum():,} stars; contours at {sigmas} σ", fontsize=10)
     mark_simulated(ax, simulated)
     record(ax, counts.columns(x, y), contours=list(CONTOUR_SIGMAS), **tally([counts]))
     return ax

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -11,9 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from ..labels import LABELS
-from .style import FAINT, INK, PALE, VALUE_MAP, drawing, mark_simulated, panels, record, span, stacked
+from .style import INK, PALE, VALUE_MAP, drawing, mark_simulated, panels, record, span, stacked
 
 Map = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Galactic longitudes [deg], latitudes [deg] and values of N stars."""
@@ -49,7 +51,7 @@ def sky_maps(
     *,
     simulated: bool,
     label: str = "alpha_m",
-    nside: int = 32,
+    nside: int = 16,
     centre: float = 120.0,
     limits: tuple[float, float] | None = None,
 ) -> Figure:
@@ -62,12 +64,12 @@ def sky_maps(
     maps : title to (longitudes [deg], latitudes [deg], values) of stars, in Galactic coordinates; top first,
         for example ``{"APOGEE": …, "APOGEE and LAMOST": …}``
     label : the label that is averaged
-    nside : HEALPix resolution; 32 is 1.8 degrees
+    nside : HEALPix resolution; 16 makes pixels of 3.7 degrees, 32 of 1.8
     centre : Galactic longitude in the middle [deg]; 120 shows the northern sky whole, as the paper does
-    limits : values of the first and the last colour; by default from the maps, outermost 5 % left out
+    limits : values of the first and the last colour; by default those of pixels with three stars or more
     """
     means = {title: healpix_mean(*stars, nside=nside) for title, stars in maps.items()}
-    low, high = limits or span(*(mean for mean, _ in means.values()), outside=5.0, margin=0.0)
+    low, high = limits or span(*(mean[counts >= 3] for mean, counts in means.values()), outside=2.0, margin=0.0)
     figure, axes = panels(len(maps), 1, 3.1 * len(maps) + 0.6, subplot_kw={"projection": "mollweide"})
     parts = []
     for ax, (title, (mean, counts)) in zip(axes[:, 0], means.items(), strict=True):
@@ -87,18 +89,14 @@ def sky_panel(ax: Axes, mean: np.ndarray, centre: float, norm: Normalize) -> Qua
     """One map: mean values, a graticule with longitudes, and an arrow at the Galactic centre."""
     mesh = ax.pcolormesh(*raster(mean, centre), norm=norm, cmap=VALUE_MAP, rasterized=True)
     ax.grid(color=PALE, lw=0.5)
-    ticks = np.arange(-120, 121, 60)
-    ax.set_xticks(np.radians(ticks), [f"{(centre - tick) % 360:.0f}°" for tick in ticks], fontsize=9, color=FAINT)
+    outline = [withStroke(linewidth=2.5, foreground="white")]
+    places = np.arange(-120, 121, 60)
+    names = [f"{(centre - place) % 360:.0f}°" for place in places]
+    ax.set_xticks(np.radians(places), names, fontsize=9, color=INK, path_effects=outline)
     ax.set_yticks(np.radians([-60, -30, 0, 30, 60]))
     ax.tick_params(axis="y", labelsize=9)
     galactic_centre = np.radians((centre + 180) % 360 - 180)
-    ax.annotate(
-        "Galactic centre",
-        (galactic_centre, 0),
-        (galactic_centre, -0.9),
-        fontsize=9.5,
-        ha="center",
-        va="top",
-        arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.2},
-    )
+    arrow = {"arrowstyle": "-|>", "color": INK, "lw": 1.2, "shrinkB": 0}
+    at: dict[str, Any] = {"xytext": (1.0, 0.0), "textcoords": "axes fraction", "ha": "right", "va": "bottom"}
+    ax.annotate("Galactic\ncentre", (galactic_centre, 0), fontsize=9.5, arrowprops=arrow, **at)
     return mesh

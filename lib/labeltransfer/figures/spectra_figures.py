@@ -8,17 +8,31 @@ from typing import Protocol
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import AutoMinorLocator, MaxNLocator, MultipleLocator
+from matplotlib.ticker import AutoMinorLocator
 
 from ..labels import LABELS, Labels
 from ..spectra import Spectra
-from .style import APOGEE, CANNON, FAINT, INK, LAMOST, PALE, drawing, mark_simulated, one_panel, panels, record, stacked
+from .style import (
+    APOGEE,
+    CANNON,
+    FAINT,
+    INK,
+    LAMOST,
+    PALE,
+    drawing,
+    mark_simulated,
+    one_panel,
+    panels,
+    record,
+    stacked,
+    ticks,
+)
 
 WAVELENGTH = "rest-frame wavelength [Å]"
 
 FEATURES: dict[str, tuple[float, ...]] = {
-    "Ca H, K": (3934.8, 3969.6),
-    "CH G": (4305.6,),
+    "H, K": (3934.8, 3969.6),
+    "G": (4305.6,),
     "Hβ": (4862.7,),
     "Mg I": (5168.8, 5174.1, 5185.0),
     "Na I": (5891.6, 5897.6),
@@ -109,12 +123,12 @@ def normalization_steps(
     bottom.set(xlabel=WAVELENGTH, ylabel="normalized flux")
     for ax, flux in ((middle, observed), (bottom, ratio)):
         low, high = np.nanpercentile(flux, [0.1, 99.9]) if good.any() else (0, 1)
-        ax.set(
-            xlim=(wavelength[0], wavelength[-1]), ylim=(max(0, low - 0.15 * (high - low)), high + 0.1 * (high - low))
-        )
+        room = high - low
+        ax.set(xlim=wavelength[[0, -1]], ylim=(max(0, low - 0.15 * room), high + 0.1 * room))
     if labels is not None:
-        axes[0, 0].set_title(in_words(labels, row), fontsize=9.5, pad=18 if simulated else 5)
-    mark_simulated(axes[0, 0], simulated)
+        axes[0, 0].set_title(in_words(labels, row), fontsize=9.5)
+    figure.align_ylabels(axes)
+    mark_simulated(figure, simulated)
     parts.append(
         {"panel": "LAMOST", "wavelength": wavelength, "flux": observed, "broad": broad / unit, "normalized": ratio}
     )
@@ -155,26 +169,37 @@ def leading_coefficients(
     low, high = wavelength_range or (wavelength[0], wavelength[-1])
     shown = (wavelength >= low) & (wavelength <= high)
     names = tuple(model.label_names)
-    figure, axes = panels(len(names) + 1, 1, 1.2 * (len(names) + 1) + 0.8, sharex=True)
+    figure, axes = panels(len(names) + 1, 1, 1.25 * (len(names) + 1) + 0.8, sharex=True)
+    stellar = [line for lines in FEATURES.values() for line in lines]
     for ax, name, values in zip(axes[:, 0], names, leading.T, strict=False):
+        interstellar = name == "a_k"
+        mark_lines(ax, FEATURES["Na I"] if interstellar else stellar, PALE)
+        mark_lines(ax, DIBS if interstellar else (), LAMOST)
         ax.axhline(0, color=PALE, lw=0.8)
         ax.plot(wavelength[shown], values[shown], color=INK, lw=0.7)
         limit = 1.1 * max(np.percentile(np.abs(values[shown]), 99.9), 1e-6)
-        ax.set_ylim(-limit, limit)
-        ax.set_title(
-            f"{LABELS[name].symbol}  per {label_errors[name]:g} {LABELS[name].unit}", fontsize=10, y=0.72, x=0.01
-        )
-        marks = DIBS if name == "a_k" else [line for lines in FEATURES.values() for line in lines]
-        mark_lines(ax, marks, LAMOST if name == "a_k" else PALE)
-        ax.yaxis.set_major_locator(MaxNLocator(3, symmetric=True))
-    axes[-1, 0].plot(wavelength[shown], model.scatter[shown], color=CANNON, lw=0.7)
-    axes[-1, 0].set(xlabel=WAVELENGTH, xlim=(low, high), ylim=(0, 1.1 * np.percentile(model.scatter[shown], 99.9) or 1))
-    axes[-1, 0].set_title("scatter $s_\\lambda$", fontsize=10, y=0.72, x=0.01)
-    if high - low > 2000:
-        axes[-1, 0].xaxis.set_major_locator(MultipleLocator(1000))
-    axes[-1, 0].xaxis.set_minor_locator(AutoMinorLocator(5))
+        ax.set(ylim=(-limit, limit))
+        ax.set_ylabel(f"{LABELS[name].symbol}\nper {label_errors[name]:g} {LABELS[name].unit}", fontsize=10)
+        ticks(ax, up=3)
+        if interstellar:
+            ax.text(
+                0.99,
+                0.06,
+                "diffuse interstellar bands",
+                color="#8A6A00",
+                transform=ax.transAxes,
+                ha="right",
+                fontsize=9,
+            )
+    last = axes[-1, 0]
+    last.plot(wavelength[shown], model.scatter[shown], color=CANNON, lw=0.7)
+    last.set(xlabel=WAVELENGTH, xlim=(low, high), ylim=(0, 1.1 * np.percentile(model.scatter[shown], 99.9) or 1))
+    last.set_ylabel("scatter\n$s_\\lambda$", fontsize=10)
+    ticks(last, across=6, up=3)
+    last.xaxis.set_minor_locator(AutoMinorLocator(5))
     name_features(axes[0, 0], low, high)
-    mark_simulated(axes[-1, 0], simulated)
+    figure.align_ylabels(axes)
+    mark_simulated(figure, simulated)
     columns = {"wavelength": wavelength[shown], **dict(zip(names, leading[shown].T, strict=True))}
     record(figure, columns | {"scatter": model.scatter[shown]}, per={n: label_errors[n] for n in names})
     return figure
@@ -188,19 +213,11 @@ def mark_lines(ax: Axes, lines: Sequence[float], colour: str) -> None:
 
 def name_features(ax: Axes, low: float, high: float) -> None:
     """Names of stellar features above a panel."""
+    anchored = ("data", "axes fraction"), "offset points"
     for name, lines in FEATURES.items():
         place = float(np.mean(lines))
         if low <= place <= high:
-            ax.annotate(
-                name,
-                (place, 1),
-                (0, 3),
-                ("data", "axes fraction"),
-                "offset points",
-                fontsize=9,
-                ha="center",
-                color=FAINT,
-            )
+            ax.annotate(name, (place, 1), (0, 3), *anchored, fontsize=9, ha="center", color=FAINT)
 
 
 @drawing
@@ -233,12 +250,14 @@ def model_spectrum(
     above.fill_between(part.wavelength, -sigma, sigma, color=PALE, lw=0, step="mid")
     above.step(part.wavelength, data - model, where="mid", color=INK, lw=1.0)
     above.axhline(0, color=CANNON, lw=1.0)
-    above.set_ylabel("data \N{MINUS SIGN} model")
+    above.set_ylabel("data \N{MINUS SIGN}\nmodel")
+    ticks(above, up=3)
     below.fill_between(part.wavelength, model - sigma, model + sigma, color=PALE, lw=0, step="mid", label="±1σ")
     below.step(part.wavelength, data, where="mid", color=INK, lw=1.2, label="data")
     below.plot(part.wavelength, model, color=CANNON, lw=1.6, label="model")
     below.set(xlabel=WAVELENGTH, ylabel="normalized flux", xlim=(part.wavelength[0], part.wavelength[-1]))
     below.legend(loc="lower left", ncols=3, handlelength=1.2)
+    figure.align_ylabels(axes)
     mark_simulated(above, simulated)
     columns_drawn = {"wavelength": part.wavelength, "flux": data, "sigma": sigma, "model": model}
     record(figure, columns_drawn, star=str(part.ids[star]))

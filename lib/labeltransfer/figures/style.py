@@ -17,12 +17,14 @@ import numpy as np
 from astropy.table import Table
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ..files import written_whole
 from ..labels import LABELS, Labels
 
 APOGEE = "#6F4A9E"
 LAMOST = "#E8B008"
+DARK_YELLOW = "#8A6A00"
 CANNON = "#CB3B23"
 PIPELINE = "#0072B2"
 INK = "#222222"
@@ -30,7 +32,7 @@ FAINT = "#6B6B6B"
 PALE = "#D9D9D9"
 
 DENSITY_MAP = "viridis"
-VALUE_MAP = "cividis"
+VALUE_MAP = "plasma"
 
 WIDTH = 6.2
 """inches; with 11-point text a figure stays legible when it is shrunk to a phone's 350 pixels"""
@@ -65,6 +67,8 @@ STYLE: dict[Any, Any] = {
     "legend.fontsize": 10,
     "lines.linewidth": 1.2,
     "image.cmap": DENSITY_MAP,
+    "figure.constrained_layout.w_pad": 0.06,
+    "figure.constrained_layout.h_pad": 0.05,
 }
 
 _DATA: WeakKeyDictionary[Figure | Axes, Table] = WeakKeyDictionary()
@@ -105,10 +109,21 @@ def label_panels(n: int, height: float, columns: int = 2, **options: Any) -> tup
     return figure, axes.flat[:n]
 
 
-def mark_simulated(ax: Axes, simulated: bool) -> None:
-    """Write "simulated" above the upper right corner of a panel if its data are."""
-    if simulated:
-        ax.set_title("simulated", loc="right", fontsize=9.5, fontstyle="italic", color=FAINT)
+def mark_simulated(artist: Figure | Axes, simulated: bool, note: str = "") -> None:
+    """Write "simulated" above the upper right corner of a panel, or of a figure, if its data are; and a note."""
+    text = " · ".join(part for part in (note, "simulated" if simulated else "") if part)
+    look: dict[str, Any] = {"fontsize": 9.5, "fontstyle": "italic", "fontweight": "normal", "color": FAINT}
+    if text and isinstance(artist, Axes):
+        artist.set_title(text, loc="right", **look)
+    elif text and isinstance(artist, Figure):
+        artist.suptitle(text, x=0.99, ha="right", **look)
+
+
+def ticks(ax: Axes, across: int | None = None, up: int | None = None) -> None:
+    """At most so many round ticks on the axes of a panel."""
+    for axis, most in ((ax.xaxis, across), (ax.yaxis, up)):
+        if most is not None:
+            axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
 
 
 def record(artist: Figure | Axes, columns: Mapping[str, Any], **facts: Any) -> None:
@@ -196,8 +211,15 @@ def span(*arrays: np.ndarray, outside: float = 0.1, margin: float = 0.04) -> tup
     if not values.size:
         return 0.0, 1.0
     low, high = np.percentile(values, [outside, 100 - outside])
-    room = margin * (high - low) or 0.5
+    room = margin * (high - low) if high > low else 0.5
     return float(low - room), float(high + room)
+
+
+def bias_and_scatter_text(name: str, bias: float, scatter: float, form: str = "{} ± {}") -> str:
+    """Bias and scatter of a label in one short line, the unit once; "no stars" if there are none."""
+    if not np.isfinite(bias):
+        return "no stars"
+    return form.format(quantity(name, bias, signed=True).split(" ")[0], quantity(name, scatter))
 
 
 def quantity(name: str, value: float, signed: bool = False) -> str:
@@ -205,4 +227,5 @@ def quantity(name: str, value: float, signed: bool = False) -> str:
     unit = LABELS[name].unit
     digits = ".0f" if unit == "K" else ".3f"
     text = format(value, f"+{digits}" if signed else digits).replace("-", "\N{MINUS SIGN}")
+    text = text if float(format(value, digits)) else format(0.0, digits)
     return f"{text} {unit}"
