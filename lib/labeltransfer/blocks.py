@@ -1,0 +1,41 @@
+"""One thread pool over blocks of pixels or stars, with single-threaded matrix products inside.
+
+Two pools (the matrix library's and another) fight for the same cores; one pool over blocks keeps every core busy with
+data that still lie in its cache, and bounds the memory by a few blocks.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from threadpoolctl import threadpool_limits
+
+Result = TypeVar("Result")
+
+
+def over_blocks(
+    work: Callable[[slice], Result], size: int, block_size: int, n_threads: int | None = None
+) -> list[Result]:
+    """Call `work(slice)` for consecutive blocks of ``range(size)`` on all cores; results in order.
+
+    Parameters
+    ----------
+    work : does one block; must release the interpreter lock (matrix products, compiled passes) to gain from threads
+    size : how many pixels or stars there are
+    block_size : how many of them make a block
+    n_threads : threads; by default as many as there are cores for this process
+    """
+    blocks = [slice(start, min(start + block_size, size)) for start in range(0, size, block_size)]
+    n_threads = n_threads or available_cores()
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
+        return list(pool.map(work, blocks))
+
+
+def available_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,130 @@
+"""Normalization of spectra by a broad, error-weighted Gaussian average (Ho et al. 2017, eqs. 1 and 2).
+
+This is in no sense a continuum fit: it removes the overall flux and its large-scale shape. At given inverse variances
+the average is linear in the flux, so noise of any size leaves it unbiased.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numba
+import numpy as np
+
+from .blocks import over_blocks
+from .spectra import Spectra
+
+CONVENTIONS = {"paper": 1.0, "gaussian": 2.0}
+"""The weight is exp(-Δ²/(c L²)): c = 1 in eq. 2 of the paper, c = 2 (L is a standard deviation) in the authors' code."""
+
+NEGLIGIBLE = 1e-16
+"""Smaller weights are dropped: they cannot change a double-precision sum, and denormal numbers are slow."""
+
+STARS, PIXELS = 512, 192
+"""Sizes of a block: stars per task, pixels per piece of the band of weights."""
+
+
+def normalize(spectra: Spectra, width: float = 50.0, convention: str = "paper") -> Spectra:
+    """Divide each spectrum by its broad average f̄, and multiply its inverse variance by f̄² (section 2.1).
+
+    Parameters
+    ----------
+    spectra : (N, P) not yet normalized
+    width : L of eq. 2 [Å]
+    convention : ``"paper"`` for exp(-Δ²/L²) as eq. 2 has it, ``"gaussian"`` for exp(-Δ²/2L²) as the authors' code has it
+
+    Returns
+    -------
+    Spectra
+        Normalized, of the same floating type. A masked pixel, or one where f̄ is not positive (nothing measured within
+        some 6 L, or only noise), has flux 0 and inverse variance 0.
+
+    Raises
+    ------
+    ValueError
+        If the spectra are normalized already, the width is not positive, or the convention is unknown.
+    """
+    if spectra.normalized:
+        raise ValueError(f"normalize: {spectra!r} is normalized already; give the spectra as they were observed")
+    flux, ivar = np.empty(spectra.flux.shape, spectra.flux.dtype), np.empty(spectra.ivar.shape, spectra.ivar.dtype)
+    band = weight_band(spectra.wavelength, width, convention, spectra.flux.dtype)
+
+    def one_block(rows: slice) -> None:
+        numerator, denominator = _weighted_sums(spectra, rows, band)
+        _divide(spectra.flux[rows], spectra.ivar[rows], numerator, denominator, flux[rows], ivar[rows])
+
+    over_blocks(one_block, len(spectra), STARS)
+    return replace(spectra, flux=flux, ivar=ivar, normalized=True)
+
+
+def smooth(spectra: Spectra, width: float = 50.0, convention: str = "paper") -> np.ndarray:
+    """The error-weighted broad average f̄ of each spectrum, f̄(λ0) = Σ f σ⁻² w(λ0) / Σ σ⁻² w(λ0) (eq. 1).
+
+    Returns
+    -------
+    (N, P) in the unit of the flux; NaN where no unmasked pixel lies within some 6 L.
+    """
+    average = np.empty(spectra.flux.shape, spectra.flux.dtype)
+    band = weight_band(spectra.wavelength, width, convention, spectra.flux.dtype)
+
+    def one_block(rows: slice) -> None:
+        numerator, denominator = _weighted_sums(spectra, rows, band)
+        denominator[denominator <= 0] = np.nan
+        np.divide(numerator, denominator, out=average[rows])
+
+    over_blocks(one_block, len(spectra), STARS)
+    return average
+
+
+def weight_band(
+    wavelength: np.ndarray, width: float, convention: str = "paper", dtype: np.typing.DTypeLike = float
+) -> list[tuple[slice, slice, np.ndarray]]:
+    """The weights of eq. 2 as a band of dense pieces: (pixels averaged over, pixels of the average, weights)."""
+    if convention not in CONVENTIONS:
+        raise ValueError(f"convention: found {convention!r}, wanted one of {', '.join(map(repr, CONVENTIONS))}")
+    if not (np.isfinite(width) and width > 0):
+        raise ValueError(f"width: found {width}, wanted a positive length in Å")
+    two_variances = CONVENTIONS[convention] * width**2
+    reach = np.sqrt(-np.log(NEGLIGIBLE) * two_variances)
+    band = []
+    for start in range(0, wavelength.size, PIXELS):
+        columns = slice(start, min(start + PIXELS, wavelength.size))
+        ends = wavelength[columns][[0, -1]] + [-reach, reach]
+        near = slice(*(int(i) for i in np.searchsorted(wavelength, ends)))
+        exponent = (wavelength[near, None] - wavelength[columns]) ** 2 / two_variances
+        weights = np.where(exponent < -np.log(NEGLIGIBLE), np.exp(-exponent), 0.0)
+        band.append((near, columns, weights.astype(dtype)))
+    return band
+
+
+def _weighted_sums(
+    spectra: Spectra, rows: slice, band: list[tuple[slice, slice, np.ndarray]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Numerator and denominator of eq. 1 for a block of stars."""
+    ivar = spectra.ivar[rows].astype(spectra.flux.dtype, copy=False)
+    weighted = spectra.flux[rows] * ivar
+    numerator, denominator = np.empty_like(weighted), np.empty_like(weighted)
+    for near, columns, weights in band:
+        np.matmul(weighted[:, near], weights, out=numerator[:, columns])
+        np.matmul(ivar[:, near], weights, out=denominator[:, columns])
+    return numerator, denominator
+
+
+@numba.njit(cache=True, nogil=True)
+def _divide(
+    flux: np.ndarray,
+    ivar: np.ndarray,
+    numerator: np.ndarray,
+    denominator: np.ndarray,
+    new_flux: np.ndarray,
+    new_ivar: np.ndarray,
+) -> None:
+    """f / f̄ and σ⁻² f̄² in one pass; zeros at masked pixels and where f̄ is not positive."""
+    for n in range(flux.shape[0]):
+        for p in range(flux.shape[1]):
+            new_flux[n, p] = 0.0
+            new_ivar[n, p] = 0.0
+            if ivar[n, p] > 0 and denominator[n, p] > 0 and numerator[n, p] > 0:
+                average = numerator[n, p] / denominator[n, p]
+                new_flux[n, p] = flux[n, p] / average
+                new_ivar[n, p] = ivar[n, p] * average**2
