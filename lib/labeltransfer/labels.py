@@ -125,6 +125,15 @@ class Labels:
         covariance = None if self.covariance is None else self.covariance[rows]
         return Labels(self.ids[rows], self.names, self.values[rows], covariance)
 
+    def of(self, ids: Any) -> Labels:
+        """Rows of these stars, in this order; a star that the table lacks is an error."""
+        row_of = {name: row for row, name in enumerate(self.ids.tolist())}
+        wanted = np.asarray(ids).astype(str).tolist()
+        missing = [name for name in wanted if name not in row_of]
+        if missing:
+            raise ValueError(f"Labels: {len(missing)} of {len(wanted)} stars are not in {self!r}, first {missing[0]!r}")
+        return self[[row_of[name] for name in wanted]]
+
     def column(self, name: str) -> np.ndarray:
         """(N,) values of one label."""
         return self.values[:, self.index(name)]
