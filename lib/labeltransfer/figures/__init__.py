@@ -5,6 +5,7 @@ Functions that need several panels return a `matplotlib.figure.Figure`; the othe
 """
 
 from .check_figures import chi2_histogram, formal_against_empirical, pulls_histogram
+from .excerpt import Excerpt, excerpt_table
 from .label_figures import label_histograms, label_offsets, one_to_one, residual_ranges, scatter_against_snr
 from .plane_figures import (
     abundance_plane,
@@ -15,7 +16,7 @@ from .plane_figures import (
     label_plane_comparison,
     precision_window,
 )
-from .sky_figures import sky_maps
+from .sky_figures import share_against_latitude, sky_maps
 from .spectra_figures import (
     DIBS,
     FEATURES,
@@ -27,18 +28,17 @@ from .spectra_figures import (
     scaled_coefficients,
 )
 from .style import data_of, write_data
-from .tables import excerpt_html, excerpt_table
 
 __all__ = [
     "DIBS",
     "FEATURES",
     "LABEL_ERRORS",
+    "Excerpt",
     "abundance_plane",
     "chi2_histogram",
     "contour_levels",
     "data_of",
     "distance_in_plane",
-    "excerpt_html",
     "excerpt_table",
     "formal_against_empirical",
     "label_distance_gap",
@@ -56,6 +56,7 @@ __all__ = [
     "residual_ranges",
     "scaled_coefficients",
     "scatter_against_snr",
+    "share_against_latitude",
     "sky_maps",
     "write_data",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 from matplotlib.ticker import StrMethodFormatter
 
-from ..labels import LABELS, Labels
+from ..labels import LABELS
 from .style import DENSITY_MAP, span
 
 Range = tuple[float, float]
@@ -74,11 +74,10 @@ def tally(counted: Iterable[Counts]) -> dict[str, int]:
     return {fact: sum(getattr(c, fact) for c in panels) for fact in ("n_drawn", "n_outside", "n_ignored")}
 
 
-def plane_ranges(*tables: Labels, outside: float = 0.05) -> tuple[Range, Range]:
+def plane_ranges(teff: Sequence[np.ndarray], logg: Sequence[np.ndarray], outside: float = 0.05) -> tuple[Range, Range]:
     """Limits of the (Teff, log g) plane, turned as astronomers draw it: hot at the left, giants on top."""
-    teff = span(*(table.column("teff") for table in tables), outside=outside)
-    logg = span(*(table.column("logg") for table in tables), outside=outside)
-    return teff[::-1], logg[::-1]
+    x, y = span(*teff, outside=outside), span(*logg, outside=outside)
+    return x[::-1], y[::-1]
 
 
 def name_axes(ax: Axes, x: str, y: str) -> None:

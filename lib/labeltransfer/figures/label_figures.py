@@ -15,6 +15,7 @@ from .density import Counts, count, count_bar, tally
 from .style import (
     APOGEE,
     CANNON,
+    FAINT,
     INK,
     LAMOST,
     PALE,
@@ -69,7 +70,8 @@ def label_offsets(
     names: Sequence[str] | None = None,
     snr_edges: Sequence[float] = (0.0, 50.0, 100.0, np.inf),
     half_ranges: Mapping[str, float] | None = None,
-    who: tuple[str, str] = ("LAMOST", "APOGEE"),
+    method: str = "LAMOST",
+    against: str = "APOGEE",
 ) -> Figure:
     """Offsets between two sources of labels, against the reference label: Figs. 1 and 7 of Ho et al. 2017.
 
@@ -82,7 +84,7 @@ def label_offsets(
     names : labels to show; by default all that both tables have
     snr_edges : limits of the rows
     half_ranges : label to half-range of the vertical axis, from `residual_ranges`; gives Fig. 7 the axes of Fig. 1
-    who : names of the sources of `other` and of `reference`
+    method, against : where `other` and `reference` come from
 
     Raises
     ------
@@ -110,9 +112,9 @@ def label_offsets(
     for ax, name, counts, residuals in drawn:
         mesh = draw_offsets(ax, name, counts, residuals, most)
     for j, name in enumerate(names):
-        axes[-1, j].set_xlabel(f"{LABELS[name].axis}\n{who[1]}")
+        axes[-1, j].set_xlabel(f"{LABELS[name].axis}\n{against}")
         ticks(axes[0, j], across=3)
-    figure.supylabel(f"{who[0]} \N{MINUS SIGN} {who[1]}", fontsize=11)
+    figure.supylabel(f"{method} \N{MINUS SIGN} {against}", fontsize=11)
     figure.align_ylabels(axes)
     count_bar(mesh, axes)
     mark_simulated(figure, simulated, "bias ± scatter above each panel")
@@ -127,7 +129,7 @@ def draw_offsets(ax: Axes, name: str, counts: Counts, residuals: np.ndarray, mos
     bias, scatter = moments(residuals)
     if np.isfinite(bias):
         ax.axhline(bias, color=CANNON, lw=1.2, ls=(0, (4, 2)))
-    ax.set_title(bias_and_scatter_text(name, bias, scatter), fontsize=9.5)
+    ax.set_title(bias_and_scatter_text(name, bias, scatter), fontsize=9.5, loc="right")
     ticks(ax, up=4)
     return mesh
 
@@ -141,31 +143,28 @@ def snr_text(low: float, high: float) -> str:
 
 @drawing
 def label_histograms(
-    reference: Labels,
-    pipeline: Labels,
-    *,
-    simulated: bool,
-    names: Sequence[str] | None = None,
-    bins: int = 50,
+    sources: Mapping[str, Labels], *, simulated: bool, names: Sequence[str] | None = None, bins: int = 50
 ) -> Figure:
-    """How the reference labels are distributed, LAMOST's values beside APOGEE's: Fig. 4 of Ho et al. 2017.
+    """How the labels of the reference set are distributed: Fig. 4 of Ho et al. 2017.
 
     Parameters
     ----------
-    reference : the labels that train the model (purple)
-    pipeline : the LAMOST pipeline's (yellow), shown where it has the label
-    names : labels to show; by default all of the reference
+    sources : name to labels, for example ``{"APOGEE": …, "LAMOST pipeline": …}``; each is shown where it has the label
+    names : labels to show; by default all of the first source
+    bins : bins over the range of a label
     """
-    names = shared_names(names, reference)
+    first, *_ = sources.values()
+    names = shared_names(names, first)
+    colours = {"APOGEE": APOGEE, "LAMOST pipeline": LAMOST, "LAMOST": LAMOST}
     figure, axes = label_panels(len(names), 2.15)
     parts = []
     for ax, name in zip(axes, names, strict=True):
-        sources = {"APOGEE": reference} | ({"LAMOST pipeline": pipeline} if name in pipeline.names else {})
-        edges = np.linspace(*span(*(table.column(name) for table in sources.values())), bins + 1)
-        for source, table in sources.items():
-            counts, _ = np.histogram(table.column(name), edges)
-            colour = APOGEE if source == "APOGEE" else LAMOST
-            ax.stairs(counts, edges, color=colour, fill=True, alpha=0.35 if source == "APOGEE" else 0.45)
+        having = {source: table.column(name) for source, table in sources.items() if name in table.names}
+        edges = np.linspace(*span(*having.values()), bins + 1)
+        for source, values in having.items():
+            counts, _ = np.histogram(values[np.isfinite(values)], edges)
+            colour = colours.get(source, SOURCE_COLOURS.get(source, FAINT))
+            ax.stairs(counts, edges, color=colour, fill=True, alpha=0.4)
             ax.stairs(counts, edges, color=colour, lw=1.5, label=source)
             centres = 0.5 * (edges[1:] + edges[:-1])
             parts.append({"label": name, "source": source, "value": centres, "stars": counts})
@@ -173,10 +172,9 @@ def label_histograms(
         ticks(ax, up=4)
         ax.spines[["top", "right"]].set_visible(False)
     figure.supylabel("stars", fontsize=11)
-    handles, texts = max((ax.get_legend_handles_labels() for ax in axes), key=lambda found: len(found[0]))
-    figure.legend(handles, texts, loc="outside upper left", ncols=2)
+    shared_legend(figure, axes)
     mark_simulated(axes[min(len(axes), 2) - 1], simulated)
-    record(figure, stacked(parts), n_ignored=int((~reference.known).sum()))
+    record(figure, stacked(parts), n_ignored=int((~first.known).sum()))
     return figure
 
 
@@ -184,27 +182,28 @@ def label_histograms(
 def one_to_one(
     reference: Labels,
     inferred: Labels,
-    snr: np.ndarray | None = None,
+    chosen: np.ndarray | None = None,
     *,
     simulated: bool,
-    snr_min: float = 50.0,
     names: Sequence[str] | None = None,
-    who: tuple[str, str] = ("The Cannon", "APOGEE"),
+    method: str = "The Cannon",
+    against: str = "APOGEE",
 ) -> Figure:
     """Labels from The Cannon against APOGEE's, one panel a label: Fig. 6 of Ho et al. 2017.
 
-    All stars are shown; bias and scatter are those of stars with S/N above `snr_min` (of all, if no S/N is given).
+    All stars are shown; bias and scatter are those of the chosen ones, in the paper S/N > 50.
 
     Parameters
     ----------
     reference, inferred : labels of the same N stars, in the same order
-    snr : (N,) S/N or None
+    chosen : (N,) True for the stars of which bias and scatter are given; by default all
     names : labels to show; by default all that both tables have
-    who : names of the sources of `inferred` and of `reference`
+    method, against : where `inferred` and `reference` come from
     """
     same_stars(reference=reference, inferred=inferred)
     names = shared_names(names, reference, inferred) if names else common_names(reference, inferred)
-    bright = np.full(len(reference), True) if snr is None else per_star("snr", snr, len(reference)) > snr_min
+    n = len(reference)
+    chosen = np.full(n, True) if chosen is None else per_star("chosen", chosen, n).astype(bool)
     figure, axes = label_panels(len(names), 2.95)
     limits = {name: span(reference.column(name), inferred.column(name), outside=0.3) for name in names}
     counted = {name: count(reference.column(name), inferred.column(name), limits[name], limits[name]) for name in names}
@@ -212,70 +211,63 @@ def one_to_one(
     for ax, (name, counts) in zip(axes, counted.items(), strict=True):
         mesh = counts.draw(ax, most=most)
         ax.plot(limits[name], limits[name], color=CANNON, lw=1.0)
-        bias, scatter = moments((inferred.column(name) - reference.column(name))[bright])
+        bias, scatter = moments((inferred.column(name) - reference.column(name))[chosen])
         ax.set_title(bias_and_scatter_text(name, bias, scatter, "bias {}, scatter {}"), fontsize=9.5)
         ax.set(xlim=limits[name], ylim=limits[name], box_aspect=1)
-        ax.set_xlabel(f"{LABELS[name].axis}, {who[1]}")
-        ax.set_ylabel(f"{LABELS[name].axis}, {who[0]}")
+        ax.set_xlabel(f"{LABELS[name].axis}, {against}")
+        ax.set_ylabel(f"{LABELS[name].axis}, {method}")
         ticks(ax, across=4, up=4)
     count_bar(mesh, axes)
-    mark_simulated(figure, simulated, "" if snr is None else f"bias and scatter for S/N > {snr_min:g}")
+    note = "" if chosen.all() else f"bias and scatter of {chosen.sum():,} of {n:,} stars"
+    mark_simulated(figure, simulated, note)
     parts = [{"label": name, **counts.columns("reference", "inferred")} for name, counts in counted.items()]
-    record(figure, stacked(parts), **tally(counted.values()))
+    record(figure, stacked(parts), n_chosen=int(chosen.sum()), **tally(counted.values()))
     return figure
-
-
-def scatter_in_bins(residuals: np.ndarray, snr: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(B,) standard deviation of residuals and (B,) number of stars in each range of S/N."""
-    inside = [(snr >= low) & (snr < high) & np.isfinite(residuals) for low, high in pairwise(edges)]
-    return np.array([moments(residuals[rows])[1] for rows in inside]), np.array([rows.sum() for rows in inside])
 
 
 @drawing
 def scatter_against_snr(
-    reference: Labels,
-    sources: Mapping[str, Labels],
-    snr: np.ndarray,
+    edges: Sequence[float],
+    cannon: Mapping[str, np.ndarray],
+    pipeline: Mapping[str, np.ndarray] | None = None,
     *,
     simulated: bool,
-    snr_edges: Sequence[float] = (10, 30, 50, 70, 90, 110),
-    names: Sequence[str] | None = None,
 ) -> Figure:
     """How the scatter about APOGEE's labels falls with S/N: Fig. 8 of Ho et al. 2017.
 
-    The grey line is the scatter of the first source at the lowest S/N, falling as 1/(S/N).
+    The grey line starts at The Cannon's scatter at the lowest S/N and falls as 1/(S/N).
 
     Parameters
     ----------
-    reference : labels of N stars
-    sources : name to labels of the same stars, for example ``{"The Cannon": …, "LAMOST pipeline": …}``
-    snr : (N,) S/N; the paper uses three times the g-band value here
-    names : labels to show; by default all of the reference that some source has
+    edges : (B + 1,) limits of the ranges of S/N; the paper uses three times the g-band value here
+    cannon, pipeline : label to (B,) scatter in each range, in the label's unit; NaN where there are no stars
     """
-    same_stars(reference=reference, **{name.replace(" ", "_"): table for name, table in sources.items()})
-    snr, edges = per_star("snr", snr, len(reference)), np.asarray(snr_edges, float)
-    names = shared_names(names, reference)
-    names = tuple(name for name in names if any(name in table.names for table in sources.values()))
-    figure, axes = label_panels(len(names), 2.2, sharex=False)
-    centres, parts = 0.5 * (edges[1:] + edges[:-1]), []
-    for ax, name in zip(axes, names, strict=True):
-        guide = None
-        for marker, (source, table) in zip("osD^v", sources.items(), strict=False):
-            if name not in table.names:
-                continue
-            scatter, stars = scatter_in_bins(table.column(name) - reference.column(name), snr, edges)
-            guide = scatter[0] * centres[0] / centres if guide is None else guide
-            ax.plot(centres, scatter, marker + "-", color=SOURCE_COLOURS.get(source, INK), ms=6, label=source)
-            parts.append({"label": name, "source": source, "snr": centres, "scatter": scatter, "stars": stars})
-        ax.plot(centres, guide, color=PALE, lw=3, zorder=0, label="∝ 1/(S/N)")
+    limits = np.asarray(edges, float)
+    centres, parts = 0.5 * (limits[1:] + limits[:-1]), []
+    sources = {"The Cannon": cannon, "LAMOST pipeline": pipeline or {}}
+    figure, axes = label_panels(len(cannon), 2.2)
+    for ax, name in zip(axes, cannon, strict=True):
+        for (source, scatters), marker in zip(sources.items(), "os", strict=True):
+            if name in scatters:
+                scatter = per_star(f"scatter of {name}", scatters[name], len(centres))
+                ax.plot(centres, scatter, f"{marker}-", color=SOURCE_COLOURS[source], ms=6, label=source)
+                parts.append({"label": name, "source": source, "snr": centres, "scatter": scatter})
+        known = np.flatnonzero(np.isfinite(np.asarray(cannon[name], float)))
+        if known.size:
+            guide = cannon[name][known[0]] * centres[known[0]] / centres
+            ax.plot(centres[known[0] :], guide[known[0] :], color=PALE, lw=3, zorder=0, label="∝ 1/(S/N)")
+        ax.set(xlabel="S/N", ylabel=f"scatter {LABELS[name].axis}", xticks=centres)
         ax.set_ylim(bottom=0)
-        ax.set_ylabel(f"scatter {LABELS[name].axis}")
-        ax.set_xlabel("S/N")
-        ax.set_xticks(centres)
         ticks(ax, up=4)
         ax.spines[["top", "right"]].set_visible(False)
-    handles, texts = max((ax.get_legend_handles_labels() for ax in axes), key=lambda found: len(found[0]))
-    figure.legend(handles, texts, loc="outside upper left", ncols=3)
+    shared_legend(figure, axes)
     mark_simulated(axes[min(len(axes), 2) - 1], simulated)
     record(figure, stacked(parts))
     return figure
+
+
+def shared_legend(figure: Figure, axes: np.ndarray) -> None:
+    """One legend above all panels, that of the panel with most entries."""
+    handles, texts = max((ax.get_legend_handles_labels() for ax in axes), key=lambda found: len(found[0]))
+    if handles:
+        figure.legend(handles, texts, loc="outside upper left", ncols=3, columnspacing=1.4, handletextpad=0.5)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import corner
@@ -13,8 +12,8 @@ from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
-from ..labels import LABELS, Labels
-from .density import count, count_bar, name_axes, plane_ranges, tally
+from ..labels import LABELS, Labels, Rows
+from .density import Range, count, count_bar, name_axes, plane_ranges, tally
 from .style import (
     CANNON,
     INK,
@@ -25,7 +24,6 @@ from .style import (
     panels,
     per_star,
     record,
-    same_stars,
     span,
     stacked,
     ticks,
@@ -33,6 +31,29 @@ from .style import (
 
 CONTOUR_SIGMAS = (0.5, 1.0, 1.5, 2.0)
 PLANE_BINS = (90, 90)
+
+
+Plane = Labels | Sequence[np.ndarray]
+"""Labels with Teff and log g, or columns (Teff, log g) or (Teff, log g, [Fe/H]) of the same stars."""
+
+
+def columns_of(plane: Plane, least: int = 2) -> dict[str, np.ndarray]:
+    """The columns of a plane by name: teff, logg and, if there, fe_h; an error if there are fewer than `least`."""
+    names = ("teff", "logg", "fe_h")
+    if isinstance(plane, Labels):
+        columns = {name: plane.column(name) for name in names if name in plane.names}
+    else:
+        columns = {name: np.asarray(column, float) for name, column in zip(names, plane, strict=False)}
+    missing = [name for name in names[:least] if name not in columns]
+    if missing:
+        raise ValueError(f"plane: no {', '.join(missing)}; found {', '.join(columns)}")
+    return columns
+
+
+def only_left(axes: np.ndarray) -> None:
+    """The vertical axis of a row of panels is named at the left only."""
+    for ax in axes[1:]:
+        ax.set_ylabel("")
 
 
 def plane_panel(ax: Axes, x_range: tuple[float, float], y_range: tuple[float, float], title: str = "") -> None:
@@ -44,99 +65,99 @@ def plane_panel(ax: Axes, x_range: tuple[float, float], y_range: tuple[float, fl
         ax.set_title(title)
 
 
-def background(ax: Axes, stars: Labels, x_range: tuple[float, float], y_range: tuple[float, float]) -> dict[str, Any]:
+def background(ax: Axes, teff: np.ndarray, logg: np.ndarray, ranges: tuple[Range, Range]) -> dict[str, Any]:
     """All of a survey in grey behind coloured stars, darker where there are more; returns what was drawn."""
-    counts = count(stars.column("teff"), stars.column("logg"), x_range, y_range, bins=(110, 110))
+    counts = count(teff, logg, *ranges, bins=(110, 110))
     counts.draw(ax, cmap="Greys", most=counts.counts.max(initial=1) * 1.5)
     return {"layer": "background", **counts.columns("teff", "logg")}
 
 
 @drawing
-def label_plane(
-    survey: Labels, pipeline: Labels, reference: Labels, *, simulated: bool, colour: str = "fe_h"
-) -> Figure:
+def label_plane(teff: np.ndarray, logg: np.ndarray, planes: Mapping[str, Plane], *, simulated: bool) -> Figure:
     """The survey in the (Teff, log g) plane, and the reference set on it, coloured by [Fe/H]: Fig. 3 of Ho et al. 2017.
-
-    Left with the LAMOST pipeline's labels, right with APOGEE's.
 
     Parameters
     ----------
-    survey : LAMOST pipeline labels of DR2 stars (black)
-    pipeline, reference : LAMOST and APOGEE labels of the same reference stars
-    colour : label that gives the colour, if both tables have it
+    teff, logg : LAMOST pipeline labels of DR2 stars (black) [K, dex]
+    planes : title to (Teff, log g, [Fe/H]) of the reference stars, one panel each, for example
+        ``{"LAMOST pipeline": …, "APOGEE": …}``
     """
-    same_stars(reference=reference, pipeline=pipeline)
-    x_range, y_range = plane_ranges(survey, reference)
-    figure, axes = panels(1, 2, 3.6, sharex=True, sharey=True)
-    norm = Normalize(*span(reference.column(colour), outside=2.0, margin=0.0))
+    teff, logg = np.asarray(teff, float), np.asarray(logg, float)
+    triples = {title: columns_of(plane, least=3) for title, plane in planes.items()}
+    last = list(triples.values())[-1]
+    ranges = plane_ranges([teff, last["teff"]], [logg, last["logg"]])
+    figure, axes = panels(1, len(planes), 3.8, sharex=True, sharey=True)
+    norm = Normalize(*span(last["fe_h"], outside=2.0, margin=0.0))
     parts = []
-    for ax, table, title in zip(axes[0], (pipeline, reference), ("LAMOST pipeline", "APOGEE"), strict=True):
-        parts.append({"panel": title, **background(ax, survey, x_range, y_range)})
-        columns = {name: table.column(name) for name in ("teff", "logg", colour)}
-        points = ax.scatter(
-            columns["teff"], columns["logg"], c=columns[colour], s=2.5, lw=0, cmap=VALUE_MAP, norm=norm, rasterized=True
-        )
-        plane_panel(ax, x_range, y_range, title)
+    for ax, (title, columns) in zip(axes[0], triples.items(), strict=True):
+        parts.append({"panel": title, **background(ax, teff, logg, ranges)})
+        x, y, colour = columns.values()
+        points = ax.scatter(x, y, c=colour, s=2.5, lw=0, cmap=VALUE_MAP, norm=norm, rasterized=True)
+        plane_panel(ax, *ranges, title)
         parts.append({"panel": title, "layer": "reference set", **columns})
-    axes[0, 1].set_ylabel("")
-    figure.colorbar(points, ax=axes, location="bottom", shrink=0.6, aspect=30, label=LABELS[colour].axis, extend="both")
-    mark_simulated(axes[0, 1], simulated)
-    record(figure, stacked(parts), n_ignored=int((~reference.known).sum()))
+    only_left(axes[0])
+    bar = figure.colorbar(points, ax=axes, location="bottom", shrink=0.6, aspect=30, extend="both")
+    bar.set_label(LABELS["fe_h"].axis)
+    ticks(bar.ax, across=5)
+    mark_simulated(axes[0, -1], simulated)
+    ignored = {title: int((~np.isfinite(list(c.values()))).any(axis=0).sum()) for title, c in triples.items()}
+    record(figure, stacked(parts), n_ignored=ignored)
     return figure
 
 
 @drawing
-def label_plane_comparison(planes: Mapping[str, Labels], *, simulated: bool) -> Figure:
+def label_plane_comparison(planes: Mapping[str, Plane], *, simulated: bool) -> Figure:
     """The same stars in the (Teff, log g) plane with labels from several sources: Fig. 9 of Ho et al. 2017.
+
+    Stars are counted in bins; the colours are logarithmic and the same in all panels.
 
     Parameters
     ----------
-    planes : title to labels, in the order of the panels, for example
+    planes : title to labels, or to (Teff, log g) and more, in the order of the panels, for example
         ``{"LAMOST pipeline": …, "The Cannon": …, "APOGEE": …}``
     """
     return density_planes(planes, simulated=simulated)
 
 
 @drawing
-def precision_window(
-    pipeline: Labels, cannon: Labels, *, simulated: bool, window: tuple[float, float] = (-0.1, 0.0)
-) -> Figure:
-    """Stars of one metallicity in the (Teff, log g) plane, before and after: Fig. 13 of Ho et al. 2017.
+def precision_window(pipeline: Plane, cannon: Plane, *, simulated: bool) -> Figure:
+    """Stars of a narrow window of metallicity in the (Teff, log g) plane, before and after: Fig. 13 of Ho et al. 2017.
 
     Parameters
     ----------
-    pipeline, cannon : labels of the same N stars
-    window : limits of The Cannon's [Fe/H] [dex] between which stars are shown
+    pipeline, cannon : labels of the stars of the window, in the paper -0.1 < [Fe/H] < 0.0, from the two sources
     """
-    same_stars(cannon=cannon, pipeline=pipeline)
-    fe_h = cannon.column("fe_h")
-    chosen = (fe_h > window[0]) & (fe_h < window[1])
-    planes = {"LAMOST pipeline": pipeline[chosen], "The Cannon": cannon[chosen]}
-    return density_planes(planes, simulated=simulated)
+    return density_planes({"LAMOST pipeline": pipeline, "The Cannon": cannon}, simulated=simulated)
 
 
-def density_planes(planes: Mapping[str, Labels], *, simulated: bool) -> Figure:
+def density_planes(planes: Mapping[str, Plane], *, simulated: bool) -> Figure:
     """One (Teff, log g) panel a source, stars counted in bins with one logarithmic colour scale."""
-    x_range, y_range = plane_ranges(*planes.values(), outside=0.2)
-    height = 4.0 if len(planes) < 3 else 3.3
-    figure, axes = panels(1, len(planes), height, sharex=True, sharey=True)
-    counted = [count(t.column("teff"), t.column("logg"), x_range, y_range, PLANE_BINS) for t in planes.values()]
-    most = max(counts.counts.max(initial=0) for counts in counted)
-    for ax, title, counts in zip(axes[0], planes, counted, strict=True):
+    pairs = {title: columns_of(plane) for title, plane in planes.items()}
+    ranges = plane_ranges([c["teff"] for c in pairs.values()], [c["logg"] for c in pairs.values()], outside=0.2)
+    figure, axes = panels(1, len(planes), 4.0 if len(planes) < 3 else 3.4, sharex=True, sharey=True)
+    counted = {title: count(c["teff"], c["logg"], *ranges, bins=PLANE_BINS) for title, c in pairs.items()}
+    most = max(counts.counts.max(initial=0) for counts in counted.values())
+    for ax, (title, counts) in zip(axes[0], counted.items(), strict=True):
         mesh = counts.draw(ax, most=most)
-        plane_panel(ax, x_range, y_range, title)
+        plane_panel(ax, *ranges, title)
         ticks(ax, across=3)
-        ax.set_ylabel("" if ax is not axes[0, 0] else LABELS["logg"].axis)
+    only_left(axes[0])
     count_bar(mesh, axes)
     mark_simulated(axes[0, -1], simulated)
-    parts = [{"panel": title, **c.columns("teff", "logg")} for title, c in zip(planes, counted, strict=True)]
-    record(figure, stacked(parts), **tally(counted))
+    parts = [{"panel": title, **counts.columns("teff", "logg")} for title, counts in counted.items()]
+    record(figure, stacked(parts), **tally(counted.values()))
     return figure
 
 
 @drawing
 def label_distance_gap(
-    distance: np.ndarray, shift: np.ndarray, *, simulated: bool, cut: float = 2.5, ax: Axes | None = None
+    distance: np.ndarray,
+    shift: np.ndarray,
+    logg: np.ndarray,
+    cut: float = 2.5,
+    *,
+    simulated: bool,
+    ax: Axes | None = None,
 ) -> Axes:
     """How far stars move in label space against how far they are from the reference set: Fig. 11 of Ho et al. 2017.
 
@@ -145,42 +166,40 @@ def label_distance_gap(
     Parameters
     ----------
     distance : (N,) label distance (eq. 7) from the reference set
-    shift : (N,) label distance of a star's LAMOST labels from its Cannon labels
-    cut : largest distance of a test object
+    shift : (N,) label distance of a star's Cannon labels from its LAMOST labels
+    logg : (N,) LAMOST log g [dex], the colour
+    cut : largest label distance of a test object
     """
     ax = one_panel(ax)
-    distance, shift = np.asarray(distance, float), per_star("shift", shift, np.size(distance))
-    shown = (distance > 0) & (shift > 0)
-    x, y = (np.log10(values, out=np.full(values.shape, np.nan), where=shown) for values in (distance, shift))
-    x_range, y_range = (span(values, outside=0.1) for values in (x, y))
-    counts = count(x, y, x_range, y_range, bins=(70, 70))
-    edges = replace(counts, x_edges=10**counts.x_edges, y_edges=10**counts.y_edges)
-    mesh = edges.draw(ax)
-    ax.set(
-        xscale="log",
-        yscale="log",
-        xlabel="label distance from the reference set",
-        ylabel="label distance, LAMOST to Cannon labels",
-    )
-    n_near = int(np.sum(distance < cut))
-    ax.axvline(cut, color=CANNON, lw=1.5, label=f"cut at {cut:g}: {n_near:,} of {distance.size:,} stars")
+    distance = np.asarray(distance, float)
+    shift, logg = (per_star(what, values, distance.size) for what, values in (("shift", shift), ("logg", logg)))
+    shown = (distance > 0) & (shift > 0) & np.isfinite(distance + shift + logg)
+    columns = {"distance": distance[shown], "shift": shift[shown], "logg": logg[shown]}
+    norm = Normalize(*span(columns["logg"], outside=1.0, margin=0.0))
+    x, y, colour = columns.values()
+    points = ax.scatter(x, y, c=colour, s=6, lw=0, cmap=f"{VALUE_MAP}_r", norm=norm, rasterized=True)
+    ax.set(xscale="log", yscale="log", xlabel="label distance from the reference set")
+    ax.set_ylabel("label distance, LAMOST to Cannon")
+    ax.axvline(cut, color=INK, lw=1.5, ls=(0, (4, 2)))
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    ax.legend(loc="lower right")
-    count_bar(mesh, ax, location="right")
+    n_near = int(np.sum(distance < cut))
+    ax.set_title(f"{n_near:,} of {distance.size:,} stars below {cut:g}", fontsize=10)
+    ax.figure.colorbar(points, ax=ax, label=f"{LABELS['logg'].axis}, LAMOST", aspect=30, extend="both")
     mark_simulated(ax, simulated)
-    record(ax, edges.columns("distance", "shift"), cut=cut, n_near=n_near, n_ignored=counts.n_ignored)
+    record(ax, columns, cut=cut, n_near=n_near, n_ignored=int((~shown).sum()))
     return ax
 
 
 @drawing
 def distance_in_plane(
-    survey: Labels,
-    stars: Labels,
+    teff: np.ndarray,
+    logg: np.ndarray,
     distance: np.ndarray,
+    rows: Rows = slice(None),
+    cut: float = 2.5,
     *,
     simulated: bool,
-    cut: float = 2.5,
     ax: Axes | None = None,
 ) -> Axes:
     """Label distance from the reference set in the (Teff, log g) plane: Fig. 12 of Ho et al. 2017.
@@ -189,34 +208,27 @@ def distance_in_plane(
 
     Parameters
     ----------
-    survey : labels of all DR2 stars
-    stars, distance : labels of N stars, and their (N,) label distances (eq. 7)
-    cut : largest distance of a test object
+    teff, logg, distance : (N,) LAMOST labels of all DR2 stars [K, dex], and their label distances (eq. 7)
+    rows : stars that are shown in colour, in the paper 14,000 at random
+    cut : largest label distance of a test object
     """
-    ax = one_panel(ax, 4.8)
-    distance = per_star("distance", distance, len(stars))
-    x_range, y_range = plane_ranges(survey, stars, outside=0.1)
-    parts = [background(ax, survey, x_range, y_range)]
-    near_last = np.argsort(-distance)
-    columns = {"teff": stars.column("teff"), "logg": stars.column("logg"), "distance": distance}
-    columns = {name: values[near_last] for name, values in columns.items()}
-    points = ax.scatter(
-        columns["teff"],
-        columns["logg"],
-        c=columns["distance"],
-        s=2.5,
-        lw=0,
-        cmap="PuOr_r",
-        norm=TwoSlopeNorm(cut, 0.0, 2.5 * cut),
-        rasterized=True,
-    )
+    ax = one_panel(ax, 4.6)
+    teff, logg = np.asarray(teff, float), np.asarray(logg, float)
+    distance = per_star("distance", distance, teff.size)
+    ranges = plane_ranges([teff], [logg], outside=0.1)
+    parts = [background(ax, teff, logg, ranges)]
+    far_first = np.argsort(-distance[rows], kind="stable")
+    columns = {name: v[rows][far_first] for name, v in {"teff": teff, "logg": logg, "distance": distance}.items()}
+    x, y, colour = columns.values()
+    norm = TwoSlopeNorm(cut, 0.0, 2.5 * cut)
+    points = ax.scatter(x, y, c=colour, s=2.5, lw=0, cmap="PuOr_r", norm=norm, rasterized=True)
     bar = ax.figure.colorbar(points, ax=ax, label="label distance from the reference set", extend="max", aspect=30)
     bar.ax.axhline(cut, color=INK, lw=1.5)
-    plane_panel(ax, x_range, y_range)
+    plane_panel(ax, *ranges)
     mark_simulated(ax, simulated)
     parts.append({"layer": "stars", **columns})
-    near = int((distance < cut).sum())
-    record(ax, stacked(parts), n_near=near, n_ignored=int((~np.isfinite(distance)).sum()))
+    unknown = ~np.isfinite(x + y + colour)
+    record(ax, stacked(parts), cut=cut, n_near=int((colour < cut).sum()), n_ignored=int(unknown.sum()))
     return ax
 
 
@@ -227,7 +239,8 @@ def contour_levels(sigmas: Sequence[float] = CONTOUR_SIGMAS) -> np.ndarray:
 
 @drawing
 def abundance_plane(
-    labels: Labels,
+    across: np.ndarray,
+    up: np.ndarray,
     *,
     simulated: bool,
     x: str = "fe_h",
@@ -239,12 +252,13 @@ def abundance_plane(
 
     Parameters
     ----------
-    labels : labels of N stars
-    x, y : names of labels
+    across, up : (N,) values of the two labels, [Fe/H] and [α/M]
+    x, y : names of these labels
     bins : bins along each axis from which the contours are made
     """
     ax = one_panel(ax, 4.6)
-    across, up = labels.column(x), labels.column(y)
+    across = np.asarray(across, float)
+    up = per_star("up", up, across.size)
     ranges = [span(across, outside=0.1), span(up, outside=0.1)]
     counts = count(across, up, ranges[0], ranges[1], bins=(bins, bins))
     finite = np.isfinite(across) & np.isfinite(up)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import astropy.units as u
@@ -15,7 +15,22 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from ..labels import LABELS
-from .style import INK, PALE, VALUE_MAP, drawing, mark_simulated, panels, record, span, stacked
+from .style import (
+    APOGEE,
+    CANNON,
+    INK,
+    PALE,
+    PIPELINE,
+    VALUE_MAP,
+    drawing,
+    mark_simulated,
+    one_panel,
+    panels,
+    record,
+    span,
+    stacked,
+    ticks,
+)
 
 Map = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Galactic longitudes [deg], latitudes [deg] and values of N stars."""
@@ -47,7 +62,8 @@ def raster(mean: np.ndarray, centre: float, step: float = 0.75) -> tuple[np.ndar
 
 @drawing
 def sky_maps(
-    maps: Mapping[str, Map],
+    apogee: Map,
+    lamost: Map,
     *,
     simulated: bool,
     label: str = "alpha_m",
@@ -55,22 +71,25 @@ def sky_maps(
     centre: float = 120.0,
     limits: tuple[float, float] | None = None,
 ) -> Figure:
-    """Mean [α/M] on the sky, one Galactic Mollweide map above the other: Fig. 15 of Ho et al. 2017.
+    """Mean [α/M] on the sky, above APOGEE alone, below with the stars labelled here: Fig. 15 of Ho et al. 2017.
 
-    Longitude grows to the left; the arrow points at the Galactic centre.
+    Galactic Mollweide maps of HEALPix pixels. Longitude grows to the left; the arrow points at the Galactic centre.
 
     Parameters
     ----------
-    maps : title to (longitudes [deg], latitudes [deg], values) of stars, in Galactic coordinates; top first,
-        for example ``{"APOGEE": …, "APOGEE and LAMOST": …}``
+    apogee, lamost : Galactic longitudes [deg], latitudes [deg] and values of stars
     label : the label that is averaged
     nside : HEALPix resolution; 16 makes pixels of 3.7 degrees, 32 of 1.8
     centre : Galactic longitude in the middle [deg]; 120 shows the northern sky whole, as the paper does
     limits : values of the first and the last colour; by default those of pixels with three stars or more
     """
-    means = {title: healpix_mean(*stars, nside=nside) for title, stars in maps.items()}
+    both: Map = tuple(np.concatenate([above, below]) for above, below in zip(apogee, lamost, strict=True))  # type: ignore[assignment]
+    means = {
+        "APOGEE": healpix_mean(*apogee, nside=nside),
+        "APOGEE and LAMOST": healpix_mean(*both, nside=nside),
+    }
     low, high = limits or span(*(mean[counts >= 3] for mean, counts in means.values()), outside=2.0, margin=0.0)
-    figure, axes = panels(len(maps), 1, 3.1 * len(maps) + 0.6, subplot_kw={"projection": "mollweide"})
+    figure, axes = panels(2, 1, 6.6, subplot_kw={"projection": "mollweide"})
     parts = []
     for ax, (title, (mean, counts)) in zip(axes[:, 0], means.items(), strict=True):
         mesh = sky_panel(ax, mean, centre, Normalize(low, high))
@@ -80,6 +99,7 @@ def sky_maps(
         parts.append({"map": title, "glon": lon.deg, "glat": lat.deg, "mean": mean[seen], "stars": counts[seen]})
     bar = figure.colorbar(mesh, ax=axes, location="bottom", shrink=0.6, aspect=30, extend="both")
     bar.set_label(f"mean {LABELS[label].axis}")
+    ticks(bar.ax, across=5)
     mark_simulated(axes[0, 0], simulated)
     record(figure, stacked(parts), nside=nside)
     return figure
@@ -100,3 +120,33 @@ def sky_panel(ax: Axes, mean: np.ndarray, centre: float, norm: Normalize) -> Qua
     at: dict[str, Any] = {"xytext": (1.0, 0.0), "textcoords": "axes fraction", "ha": "right", "va": "bottom"}
     ax.annotate("Galactic\ncentre", (galactic_centre, 0), fontsize=9.5, arrowprops=arrow, **at)
     return mesh
+
+
+@drawing
+def share_against_latitude(
+    edges: Sequence[float], shares: Mapping[str, np.ndarray], *, simulated: bool, ax: Axes | None = None
+) -> Axes:
+    """Share of α-rich stars against Galactic latitude, for one or more samples.
+
+    Parameters
+    ----------
+    edges : (B + 1,) limits of the ranges of absolute latitude [deg]
+    shares : sample to (B,) share of its stars, 0 to 1; NaN where there are no stars
+    """
+    ax = one_panel(ax, 3.6)
+    limits = np.asarray(edges, float)
+    parts = []
+    for (sample, share), colour, dashes in zip(
+        shares.items(), (CANNON, APOGEE, PIPELINE), ("-", (0, (4, 2)), ":"), strict=False
+    ):
+        share = np.asarray(share, float)
+        ax.stairs(share, limits, baseline=None, color=colour, lw=2, ls=dashes, label=sample)
+        ax.plot(0.5 * (limits[1:] + limits[:-1]), share, "o", color=colour, ms=5)
+        parts.append({"sample": sample, "b_min": limits[:-1], "b_max": limits[1:], "share": share})
+    ax.set(xlabel="Galactic latitude |b| [deg]", ylabel="share of α-rich stars", xlim=limits[[0, -1]], ylim=(0, 1))
+    ax.set_xticks(limits)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(loc="upper left")
+    mark_simulated(ax, simulated)
+    record(ax, stacked(parts))
+    return ax

@@ -49,7 +49,7 @@ LABEL_ERRORS = {"teff": 91.5, "logg": 0.11, "fe_h": 0.05, "alpha_m": 0.05, "a_k"
 
 
 class Model(Protocol):
-    """What Fig. 5 needs of a trained model."""
+    """What Figs. 5 and 10 need of a trained model."""
 
     @property
     def label_names(self) -> Sequence[str]: ...
@@ -61,6 +61,7 @@ class Model(Protocol):
     def coefficients(self) -> np.ndarray: ...
     @property
     def scatter(self) -> np.ndarray: ...
+    def predict(self, values: np.ndarray) -> np.ndarray: ...
 
 
 def in_words(labels: Labels, star: int) -> str:
@@ -94,13 +95,14 @@ def normalization_steps(
     Parameters
     ----------
     raw, normalized : the same N stars before and after the division of eq. 2
-    broad : (N, P) broad average of eq. 1, in the units of the raw flux
+    broad : (P,) broad average of the star (eq. 1), in the unit of the raw flux
     star : row to draw
     labels : APOGEE's labels of the N stars, written above the figure
     apogee : wavelength [Å] and normalized flux of the star's APOGEE spectrum; a panel on top, if there is one
     """
     row = star if star >= 0 else len(raw) + star
-    wavelength, broad = raw.wavelength, np.asarray(broad, float)[row]
+    wavelength = raw.wavelength
+    broad = np.asarray(broad, float)
     good = raw.ivar[row] > 0
     unit = np.nanmedian(raw.flux[row][good]) if good.any() else 1.0
     observed = visible(raw.flux[row], raw.ivar[row]) / (unit or 1.0)
@@ -223,8 +225,8 @@ def name_features(ax: Axes, low: float, high: float) -> None:
 @drawing
 def model_spectrum(
     spectra: Spectra,
-    predicted: np.ndarray,
-    scatter: np.ndarray,
+    model: Model,
+    labels: Labels,
     *,
     simulated: bool,
     star: int = 0,
@@ -232,34 +234,38 @@ def model_spectrum(
 ) -> Figure:
     """A star's normalized spectrum and its best model around the Mg I triplet: Fig. 10 of Ho et al. 2017.
 
+    The grey band is the root of 1 / ivar + scatter².
+
     Parameters
     ----------
     spectra : N normalized spectra
-    predicted : (N, P) model flux at the inferred labels
-    scatter : (P,) scatter of the model; the band is the root of 1 / ivar + scatter²
+    model : predicts fluxes (N, P) from values (N, L), and has a scatter (P,)
+    labels : inferred labels of the same N stars
     star : row to draw
     window : wavelengths to show [Å]
     """
     part = spectra.window(*window)
     columns = (spectra.wavelength >= window[0]) & (spectra.wavelength <= window[1])
-    flux, ivar, model = part.flux[star], part.ivar[star], np.asarray(predicted)[star, columns]
-    variance = np.divide(1.0, ivar, out=np.full(ivar.shape, np.nan), where=ivar > 0) + np.asarray(scatter)[columns] ** 2
+    flux, ivar = part.flux[star], part.ivar[star]
+    values = labels.select(model.label_names).values[[star]]
+    fitted, scatter = model.predict(values)[0, columns], model.scatter[columns]
+    variance = np.divide(1.0, ivar, out=np.full(ivar.shape, np.nan), where=ivar > 0) + scatter**2
     sigma, data = np.sqrt(variance), visible(flux, ivar)
     figure, axes = panels(2, 1, 4.4, sharex=True, height_ratios=(1, 2.4))
     above, below = axes[:, 0]
     above.fill_between(part.wavelength, -sigma, sigma, color=PALE, lw=0, step="mid")
-    above.step(part.wavelength, data - model, where="mid", color=INK, lw=1.0)
+    above.step(part.wavelength, data - fitted, where="mid", color=INK, lw=1.0)
     above.axhline(0, color=CANNON, lw=1.0)
     above.set_ylabel("data \N{MINUS SIGN}\nmodel")
     ticks(above, up=3)
-    below.fill_between(part.wavelength, model - sigma, model + sigma, color=PALE, lw=0, step="mid", label="±1σ")
+    below.fill_between(part.wavelength, fitted - sigma, fitted + sigma, color=PALE, lw=0, step="mid", label="±1σ")
     below.step(part.wavelength, data, where="mid", color=INK, lw=1.2, label="data")
-    below.plot(part.wavelength, model, color=CANNON, lw=1.6, label="model")
+    below.plot(part.wavelength, fitted, color=CANNON, lw=1.6, label="model")
     below.set(xlabel=WAVELENGTH, ylabel="normalized flux", xlim=(part.wavelength[0], part.wavelength[-1]))
     below.legend(loc="lower left", ncols=3, handlelength=1.2)
     figure.align_ylabels(axes)
     mark_simulated(above, simulated)
-    columns_drawn = {"wavelength": part.wavelength, "flux": data, "sigma": sigma, "model": model}
+    columns_drawn = {"wavelength": part.wavelength, "flux": data, "sigma": sigma, "model": fitted}
     record(figure, columns_drawn, star=str(part.ids[star]))
     return figure
 

@@ -34,11 +34,11 @@ PALE = "#D9D9D9"
 DENSITY_MAP = "viridis"
 VALUE_MAP = "plasma"
 
-WIDTH = 6.2
+WIDTH = 5.6
 """inches; with 11-point text a figure stays legible when it is shrunk to a phone's 350 pixels"""
 
 STYLE: dict[Any, Any] = {
-    "figure.dpi": 120,
+    "figure.dpi": 130,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "savefig.dpi": "figure",
