@@ -105,17 +105,23 @@ class ReferenceSet:
 
 
 def cross_match(
-    ra1: np.ndarray, dec1: np.ndarray, ra2: np.ndarray, dec2: np.ndarray, radius: float | units.Quantity = 3.0
+    ra1: np.ndarray,
+    dec1: np.ndarray,
+    ra2: np.ndarray,
+    dec2: np.ndarray,
+    radius: float | units.Quantity = 3.0,
+    snr1: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pair the stars of two tables by their place on the sky, one to one.
 
     A star of the first table is paired with the nearest of the second; of several that claim the same one, the
-    nearest gets it. Coordinates that are NaN match nothing.
+    nearest gets it, or that of highest `snr1`. Coordinates that are NaN match nothing.
 
     Parameters
     ----------
     ra1, dec1, ra2, dec2 : (N1,), (N1,), (N2,), (N2,) deg
     radius : largest separation, arcsec if a number
+    snr1 : (N1,) S/N, if the first table may hold repeat observations of one star
 
     Returns
     -------
@@ -129,9 +135,10 @@ def cross_match(
     chord, nearest = cKDTree(second[rows2]).query(first[rows1], distance_upper_bound=np.nextafter(largest, 1.0))
     close = np.isfinite(chord)
     rows1, partners, chord = rows1[close], rows2[nearest[close]], chord[close]
-    by_separation = np.lexsort((rows1, chord))
-    _, winners = np.unique(partners[by_separation], return_index=True)
-    pairs = np.sort(by_separation[winners])
+    claim = chord if snr1 is None else -np.nan_to_num(np.asarray(snr1, dtype=float)[rows1])
+    best_first = np.lexsort((rows1, chord, claim))
+    _, winners = np.unique(partners[best_first], return_index=True)
+    pairs = np.sort(best_first[winners])
     return rows1[pairs], partners[pairs]
 
 

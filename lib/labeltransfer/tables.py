@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy import units
@@ -55,9 +57,30 @@ def read_table(path: str | Path) -> Table:
 
 
 def _read_parquet(path: Path) -> Table:
-    if find_spec("pyarrow") is None:
-        raise ImportError(f"{path}: Parquet tables need pyarrow; `pip install pyarrow`, or use FITS or CSV")
-    return Table.read(path, format="parquet")
+    parquet = parquet_module(path)
+    content = parquet.read_table(path)
+    facts = json.loads((content.schema.metadata or {}).get(b"labeltransfer", b"{}"))
+    table = Table({name: content.column(name).to_numpy() for name in content.column_names}, meta=facts.get("meta"))
+    for name in table.colnames:
+        if table[name].dtype.kind == "O":
+            table[name] = np.array([word or "" for word in table[name].tolist()], dtype=str)
+        table[name].unit = facts.get("units", {}).get(name)
+        table[name].description = facts.get("descriptions", {}).get(name)
+    return table
+
+
+def parquet_module(path: Path) -> Any:
+    """PyArrow's Parquet module.
+
+    Raises
+    ------
+    ImportError
+        If PyArrow is not installed, naming the file and what to do.
+    """
+    try:
+        return import_module("pyarrow.parquet")
+    except ImportError:
+        raise ImportError(f"{path}: Parquet tables need pyarrow: `pip install pyarrow`, or use .fits or .csv") from None
 
 
 def _read_text(path: Path) -> Table:
