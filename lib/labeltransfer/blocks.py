@@ -21,6 +21,8 @@ def over_blocks(
 ) -> list[Result]:
     """Call `work(slice)` for consecutive blocks of ``range(size)`` on all cores; results in order.
 
+    Of nothing there is one empty block.
+
     Parameters
     ----------
     work : does one block; must release the interpreter lock (matrix products, compiled passes) to gain from threads
@@ -28,7 +30,7 @@ def over_blocks(
     block_size : how many of them make a block
     n_threads : threads; by default as many as there are cores for this process
     """
-    blocks = [slice(start, min(start + block_size, size)) for start in range(0, size, block_size)]
+    blocks = [slice(start, min(start + block_size, size)) for start in range(0, max(size, 1), block_size)]
     n_threads = n_threads or available_cores()
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
         return list(pool.map(work, blocks))

@@ -174,8 +174,7 @@ class CannonModel:
         arrays, facts = read_arrays(path, "CannonModel")
         for name, unit in facts.pop("units").items():
             register_label(name, unit)
-        facts["label_names"] = tuple(facts["label_names"])
-        return cls(**arrays, **facts)
+        return cls(**{**facts, **arrays})
 
 
 def scaling(values: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from .blocks import over_blocks
 from .spectra import Spectra
 
 CONVENTIONS = {"paper": 1.0, "gaussian": 2.0}
-"""The weight is exp(-Δ²/(c L²)): c = 1 in eq. 2 of the paper, c = 2 (L is a standard deviation) in the authors' code."""
+"""c in the weight exp(-Δ²/(c L²)): 1 in eq. 2 of the paper; 2 in the authors' code, where L is a standard deviation."""
 
 NEGLIGIBLE = 1e-16
 """Smaller weights are dropped: they cannot change a double-precision sum, and denormal numbers are slow."""
@@ -31,7 +31,7 @@ def normalize(spectra: Spectra, width: float = 50.0, convention: str = "paper") 
     ----------
     spectra : (N, P) not yet normalized
     width : L of eq. 2 [Å]
-    convention : ``"paper"`` for exp(-Δ²/L²) as eq. 2 has it, ``"gaussian"`` for exp(-Δ²/2L²) as the authors' code has it
+    convention : ``"paper"`` for exp(-Δ²/L²) as in eq. 2, ``"gaussian"`` for exp(-Δ²/2L²) as in the authors' code
 
     Returns
     -------

@@ -82,7 +82,7 @@ def train(
     ----------
     reference : N stars with normalized spectra and labels
     order : 1, 2 (the paper) or 3; highest power of the polynomial
-    censoring : which labels may act where: (P, L) booleans, or label name to (P,) booleans (other labels act everywhere)
+    censoring : which labels may act where: (P, L) booleans, or label name to (P,) booleans, other labels everywhere
     ridge : width⁻² of a Gaussian prior around zero on every coefficient but the constant [flux⁻²]
     label_errors : take the covariances of the reference labels into account, in this approximation: they add
         (∂f/∂ℓ) C (∂f/∂ℓ)ᵀ to σ² of each star and pixel, with the derivative of a first fit, and the fit is repeated
@@ -135,7 +135,7 @@ def train_subsets(
         raise ValueError(f"train: {spectra!r}; normalize the spectra first")
     counts = np.ascontiguousarray(counts, dtype=float)
     if counts.ndim != 2 or counts.shape[1] != len(reference) or not (counts >= 0).all():
-        raise ValueError(f"counts have shape {counts.shape}, wanted (K, {len(reference)}) numbers that are not negative")
+        raise ValueError(f"counts have shape {counts.shape}, wanted (K, {len(reference)}), none negative")
     if not (np.isfinite(ridge) and ridge >= 0):
         raise ValueError(f"ridge: found {ridge}, wanted a number that is not negative")
     if label_errors and labels.covariance is None:
@@ -145,7 +145,7 @@ def train_subsets(
     allowed = _allowed_terms(censoring, labels.names, spectra.wavelength.size, order)
     design = _design(label_vector(scaled, order), ridge, np.dtype(dtype))
     derivatives = label_vector_derivatives(scaled, order) if label_errors else None
-    label_covariance = labels.covariance / np.outer(scales, scales) if label_errors else None
+    label_covariance = None if labels.covariance is None else labels.covariance / np.outer(scales, scales)
 
     coefficients = np.zeros((len(counts), *allowed.shape))
     scatter = np.full((len(counts), len(allowed)), np.inf)
@@ -158,7 +158,7 @@ def train_subsets(
         )
         everyone = np.ones(len(reference))
         whole = _solve(block, design, everyone)
-        if derivatives is not None:
+        if derivatives is not None and label_covariance is not None:
             block.ivar = _with_label_errors(block.ivar, whole.coefficients, derivatives, label_covariance)
             whole = _solve(block, design, everyone)
         for k, repeats in enumerate(counts):
@@ -360,13 +360,11 @@ def _fingerprint(reference: ReferenceSet, options: tuple) -> bytes:
     spectra, labels = reference.spectra, reference.labels
 
     def one_block(rows: slice) -> bytes:
-        digest = hashlib.sha256(np.ascontiguousarray(spectra.flux[rows]))
-        digest.update(np.ascontiguousarray(spectra.ivar[rows]))
-        return digest.digest()
+        return hashlib.sha256(spectra.flux[rows].tobytes() + spectra.ivar[rows].tobytes()).digest()
 
     digest = hashlib.sha256(repr((labels.names, options)).encode())
     for array in (spectra.wavelength, labels.values, labels.covariance):
-        digest.update(b"" if array is None else np.ascontiguousarray(array))
+        digest.update(b"" if array is None else array.tobytes())
     for part in over_blocks(one_block, len(spectra), STARS):
         digest.update(part)
     return digest.digest()

@@ -1,0 +1,127 @@
+"""How far labels can be trusted: cross-validation, bias and scatter, the error from the finite reference set."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from .cannon import CannonModel
+from .inference import LabelFit, infer
+from .reference import ReferenceSet
+from .spectra import Spectra
+from .training import train_subsets
+
+MAD_TO_SIGMA = 1.4826022185056018
+"""Standard deviation of a Gaussian in units of its median absolute deviation."""
+
+
+def assign_folds(n: int, n_folds: int, rng: np.random.Generator) -> np.ndarray:
+    """(N,) fold number 0 … n_folds - 1 of each star: random, and as even as can be (section 4.1: eight)."""
+    if not 2 <= n_folds <= n:
+        raise ValueError(f"n_folds: found {n_folds}, wanted 2 to {n}, the number of stars")
+    return rng.permutation(np.arange(n) % n_folds)
+
+
+def cross_validate(reference: ReferenceSet, folds: np.ndarray, starts: np.ndarray, **options: Any) -> LabelFit:
+    """Labels of every reference star from a model that was trained on the other folds only.
+
+    Parameters
+    ----------
+    reference : N stars
+    folds : (N,) a number for each star: random (`assign_folds`), or its plate, cluster or night, to leave out whole
+        groups. All stars of one number are left out together
+    starts : (S, L) starting points, see `infer`
+    options : of `train`
+
+    Returns
+    -------
+    LabelFit of the N stars in the order of `reference`.
+    """
+    folds = np.asarray(folds)
+    if folds.shape != (len(reference),):
+        raise ValueError(f"folds have shape {folds.shape}, wanted ({len(reference)},)")
+    groups = np.unique(folds)
+    if len(groups) < 2:
+        raise ValueError(f"folds: found {len(groups)} group, wanted at least two")
+    models = train_subsets(reference, folds != groups[:, None], **options)
+    rows = [np.flatnonzero(folds == group) for group in groups]
+    fits = [infer(model, reference.spectra[held], starts) for model, held in zip(models, rows, strict=True)]
+    return LabelFit.concatenate(fits)[np.argsort(np.concatenate(rows))]
+
+
+def bias_and_scatter(residuals: np.ndarray, robust: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of (N, L) residuals (fitted - reference), label by label.
+
+    Parameters
+    ----------
+    residuals : (N, L) or (N,); rows with NaN are left out label by label
+    robust : median and 1.48 times the median absolute deviation instead
+
+    Returns
+    -------
+    bias, scatter : (L,), (L,)
+    """
+    residuals = np.asarray(residuals, float)
+    residuals = residuals[:, None] if residuals.ndim == 1 else residuals
+    bias, scatter = np.full((2, residuals.shape[1]), np.nan)
+    for k, column in enumerate(residuals.T):
+        known = column[np.isfinite(column)]
+        if known.size and robust:
+            bias[k] = np.median(known)
+            scatter[k] = MAD_TO_SIGMA * np.median(np.abs(known - bias[k]))
+        elif known.size:
+            bias[k], scatter[k] = known.mean(), known.std()
+    return bias, scatter
+
+
+def scatter_by_snr(
+    residuals: np.ndarray, snr: np.ndarray, edges: np.ndarray, robust: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Bias and scatter in bins of S/N, and how many stars each bin has (Fig. 8).
+
+    Parameters
+    ----------
+    residuals : (N, L)
+    snr : (N,)
+    edges : (B + 1,) increasing; a bin includes its lower edge
+
+    Returns
+    -------
+    bias, scatter, count : (B, L), (B, L), (B,); NaN in empty bins
+    """
+    snr, edges = np.asarray(snr, float), np.asarray(edges, float)
+    if edges.ndim != 1 or edges.size < 2 or not (np.diff(edges) > 0).all():
+        raise ValueError("edges: wanted at least two increasing numbers")
+    bins = [(snr >= low) & (snr < high) for low, high in pairwise(edges)]
+    bias, scatter = zip(*(bias_and_scatter(np.asarray(residuals)[rows], robust) for rows in bins), strict=True)
+    return np.array(bias), np.array(scatter), np.array([np.count_nonzero(rows) for rows in bins])
+
+
+def bootstrap(reference: ReferenceSet, n_models: int, rng: np.random.Generator, **options: Any) -> list[CannonModel]:
+    """Models trained on resamplings of the reference set with replacement (section 4.2).
+
+    Parameters
+    ----------
+    options : of `train`
+    """
+    n = len(reference)
+    counts = np.array([np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(n_models)])
+    return train_subsets(reference, counts, **options)
+
+
+def bootstrap_errors(models: list[CannonModel], spectra: Spectra, starts: np.ndarray) -> np.ndarray:
+    """(N, L) standard deviation of each star's labels over the models; NaN where fewer than two fits converged."""
+    values = []
+    for model in models:
+        fit = infer(model, spectra, starts)
+        values.append(np.where(fit.converged[:, None], fit.labels.values, np.nan))
+    stack = np.ma.masked_invalid(values)
+    return np.ma.filled(stack.std(axis=0, ddof=1), np.nan)
+
+
+def bootstrap_scatter(models: list[CannonModel], spectra: Spectra, starts: np.ndarray) -> np.ndarray:
+    """(L,) typical error of labels from the finite reference set: the median over stars of `bootstrap_errors`."""
+    errors = np.ma.masked_invalid(bootstrap_errors(models, spectra, starts))
+    return np.ma.filled(np.ma.median(errors, axis=0), np.nan)
