@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -202,14 +203,12 @@ def _ucd(name: str) -> str:
 
 def _write_parquet(table: Table, path: Path) -> None:
     parquet = tables.parquet_module(path)
-    from pyarrow import table as arrow_table
-
     facts = {
         "units": {name: str(table[name].unit) for name in table.colnames if table[name].unit},
         "descriptions": {name: table[name].description for name in table.colnames if table[name].description},
         "meta": {key: value for key, value in table.meta.items() if isinstance(value, str | int | float)},
     }
-    content = arrow_table({name: np.asarray(table[name]) for name in table.colnames})
+    content = import_module("pyarrow").table({name: np.asarray(table[name]) for name in table.colnames})
     metadata = {"labeltransfer": json.dumps(facts)}
     parquet.write_table(content.replace_schema_metadata(metadata), path)
 

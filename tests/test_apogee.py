@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from labeltransfer import apogee
+
+
+def allstar(**changes):
+    columns = {
+        "APOGEE_ID": ["2M1", "2M2", "2M2", "2M3"],
+        "RA": [1.0, 2.0, 2.0, 3.0],
+        "DEC": [1.0, 2.0, 2.0, 3.0],
+        "GLON": [100.0, 110.0, 110.0, 120.0],
+        "GLAT": [10.0, 20.0, 20.0, 30.0],
+        "TEFF": np.float32([4800, 4900, 4910, -9999]),
+        "TEFF_ERR": np.float32([91, 92, 93, -9999]),
+        "LOGG": np.float32([2.5, 2.6, 2.7, -9999]),
+        "LOGG_ERR": np.float32([0.1, 0.1, 0.1, -9999]),
+        "PARAM_M_H": np.float32([0.1, -0.2, -0.3, -9999]),
+        "PARAM_ALPHA_M": np.float32([0.0, 0.1, 0.2, -9999]),
+        "AK_WISE": np.float32([0.1, np.nan, 0.3, -9999]),
+        "SNR": [100.0, 50.0, 150.0, 20.0],
+        "ASPCAPFLAG": np.array([0, 1 << 7, 1 << 23, -2147483648], dtype=np.int32),
+    }
+    return Table({**columns, **changes})
+
+
+@pytest.fixture
+def table(tmp_path):
+    allstar().write(tmp_path / "allStar.fits")
+    return apogee.read_allstar(tmp_path / "allStar.fits")
+
+
+def test_columns_and_missing_values(table):
+    assert table["apogee_id"].tolist() == ["2M1", "2M2", "2M2", "2M3"]
+    for name in ("teff", "logg", "fe_h", "alpha_m", "a_k", "teff_err"):
+        assert np.isnan(table[name][3])
+    assert table["fe_h"][1] == np.float32(-0.2)
+    assert np.isnan(table["a_k"][1])
+    assert str(table["teff"].unit) == "K"
+
+
+def test_bits_are_those_of_dr12():
+    expected = {"TEFF_WARN": 0, "M_H_WARN": 3, "ALPHA_M_WARN": 4, "STAR_WARN": 7, "SN_WARN": 11, "STAR_BAD": 23}
+    assert {name: apogee.ASPCAP_BITS[name] for name in expected} == expected
+
+
+def test_bit_31_survives_the_sign(table):
+    assert table["aspcapflag"][3] == 1 << 31
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("STAR_BAD", True), ("M_H_WARN", True), ("ALPHA_M_BAD", True), ("STAR_WARN", False), ("SN_WARN", False)],
+)
+def test_flagged_asks_for_bad_stars_and_flags_on_metallicity_and_alpha(name, expected):
+    table = Table({"aspcapflag": [1 << apogee.ASPCAP_BITS[name]], "logg": [2.0]})
+    assert apogee.flagged(table).tolist() == [expected]
+
+
+def test_flagged_takes_negative_gravities():
+    assert apogee.flagged(Table({"aspcapflag": [0, 0, 0], "logg": [-0.1, 0.1, np.nan]})).tolist() == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_of_repeats_the_best_is_kept(table):
+    kept, dropped = apogee.best_of_duplicates(table)
+    assert dropped == 1
+    assert kept["apogee_id"].tolist() == ["2M1", "2M2", "2M3"]
+    assert kept["snr"].tolist() == [100.0, 150.0, 20.0]
+
+
+def test_of_equal_repeats_the_first_is_kept_even_without_snr():
+    table = Table({"apogee_id": ["a", "a", "b"], "snr": [np.nan, np.nan, 1.0], "row": [0, 1, 2]})
+    assert apogee.best_of_duplicates(table)[0]["row"].tolist() == [0, 2]
+
+
+def test_labels_with_errors(table):
+    kept, _ = apogee.best_of_duplicates(table)
+    labels = apogee.labels_of(kept, ("logg", "teff"))
+    assert labels.names == ("logg", "teff")
+    assert labels.values[0].tolist() == [2.5, 4800.0]
+    np.testing.assert_allclose(labels.errors[0], [0.1, 91.0], rtol=1e-6)
+    assert labels.known.tolist() == [True, True, False]
+    assert apogee.labels_of(kept, ("teff", "a_k")).covariance is None
+
+
+def test_repeats_must_be_resolved_first(table):
+    with pytest.raises(ValueError, match="2M2"):
+        apogee.labels_of(table, ("teff",))
+
+
+def test_a_missing_column_is_named(tmp_path):
+    source = allstar()
+    source.remove_column("PARAM_M_H")
+    source.write(tmp_path / "allStar.fits")
+    with pytest.raises(ValueError, match=r"allStar.fits: no column fe_h or param_m_h or m_h; the table has APOGEE_ID"):
+        apogee.read_allstar(tmp_path / "allStar.fits")
+
+
+def test_a_flag_of_the_wrong_type_is_named(tmp_path):
+    allstar(ASPCAPFLAG=["none", "STAR_BAD", "", ""]).write(tmp_path / "allStar.fits")
+    with pytest.raises(ValueError, match=r"column ASPCAPFLAG has type <U8, wanted integers"):
+        apogee.read_allstar(tmp_path / "allStar.fits")
+
+
+def test_temperatures_in_other_units_are_converted_or_refused(tmp_path):
+    source = allstar()
+    source["TEFF"] = [4.8, 4.9, 4.91, np.nan]
+    source["TEFF"].unit = "kK"
+    source.write(tmp_path / "a.fits")
+    np.testing.assert_allclose(apogee.read_allstar(tmp_path / "a.fits")["teff"][:3], [4800, 4900, 4910])
+    source["TEFF"].unit = "m"
+    source.write(tmp_path / "b.fits")
+    with pytest.raises(ValueError, match="column TEFF is in m, wanted K"):
+        apogee.read_allstar(tmp_path / "b.fits")
