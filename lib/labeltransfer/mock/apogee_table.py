@@ -1,0 +1,126 @@
+"""APOGEE's allStar table of the simulated sky: overlap stars, stars of APOGEE alone, duplicates, flags, gaps."""
+
+from __future__ import annotations
+
+import numpy as np
+from astropy.table import Table
+from scipy.spatial import cKDTree
+
+from ..labels import LABELS, PAPER_LABELS
+from . import sky
+from .pipelines import ApogeeAccuracy, apogee_flags, apogee_labels
+from .stars import Stars, draw_extinction, draw_giants, side_preference
+
+ASTROMETRIC_NOISE = 0.15
+"""Difference of the two surveys' positions along each axis [arcsec]."""
+
+KEEP_APART = 15.0
+"""Stars of APOGEE alone are moved away when they happen to stand this near to a LAMOST star [arcsec]."""
+
+
+def allstar(
+    rng: np.random.Generator,
+    lamost: Stars,
+    n_overlap: int,
+    n_rows: int,
+    duplicate_share: float,
+    accuracy: ApogeeAccuracy,
+) -> Table:
+    """The table as `apogee.read_allstar` gives it, rows in random order.
+
+    Parameters
+    ----------
+    lamost : all stars of LAMOST, the overlap first
+    n_rows : rows to make; at least the overlap's are made
+    """
+    n_stars = max(n_overlap, round(n_rows / (1.0 + duplicate_share)))
+    n_alone = n_stars - n_overlap
+    drawn = np.concatenate([lamost.drawn[:n_overlap], draw_giants(rng, n_alone)])
+    alone = drawn[n_overlap:]
+    bins = sky.draw_latitude_bins(rng, alone[:, 2], alone[:, 3])
+    ra, dec = sky.draw_positions(rng, bins, side_preference(alone), sky.apogee_fields(), sky.FIELD_RADIUS)
+    dec = _apart(ra, dec, lamost)
+    noise = ASTROMETRIC_NOISE / 3600.0 * rng.standard_normal((2, n_overlap))
+    known = lamost[slice(n_overlap)]
+    ra = np.concatenate([known.ra + noise[0] / np.cos(np.radians(known.dec)), ra]) % 360.0
+    dec = np.concatenate([known.dec + noise[1], dec])
+    a_k = np.concatenate([known.truth[:, 4], draw_extinction(rng, bins)])
+
+    n_duplicates = min(round(n_stars * duplicate_share), max(n_rows - n_stars, 0))
+    rows = np.concatenate([np.arange(n_stars), rng.choice(n_stars, n_duplicates, replace=False)])
+    values, errors = apogee_labels(rng, drawn, a_k, accuracy)
+    values, errors = values[rows], errors[rows]
+    values[n_stars:] += errors[n_stars:] * rng.standard_normal((n_duplicates, len(PAPER_LABELS)))
+    flags, missing, no_a_k = apogee_flags(rng, len(rows))
+    snr = 10.0 ** np.clip(rng.normal(2.2, 0.2, len(rows)), 1.5, 3.0)
+    snr[n_stars:] *= 0.6
+    values[missing] = np.nan
+    values[no_a_k, 4] = np.nan
+    ids = names(ra, dec)
+    order = rng.permutation(len(rows))
+    return _table(rows[order], ids, ra, dec, snr[order], values[order], errors[order], flags[order])
+
+
+def names(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+    """(N,) 2MASS names, ``2MHHMMSSss+DDMMSSs``; of two equal ones the second gets a letter."""
+    hours = np.round(ra / 15.0 * 360_000.0).astype(np.int64) % (24 * 360_000)
+    arc = np.round(np.abs(dec) * 36_000.0).astype(np.int64)
+    text = np.array(
+        [
+            f"2M{h // 360000:02d}{h // 6000 % 60:02d}{h % 6000:04d}{'-' if south else '+'}"
+            f"{d // 36000:02d}{d // 600 % 60:02d}{d % 600:03d}"
+            for h, d, south in zip(hours.tolist(), arc.tolist(), (dec < 0).tolist(), strict=True)
+        ],
+        dtype=str,
+    )
+    _, first = np.unique(text, return_index=True)
+    again = np.ones(len(text), dtype=bool)
+    again[first] = False
+    for count, row in enumerate(np.flatnonzero(again)):
+        text = text.astype("U24") if text.dtype.itemsize < 96 else text
+        text[row] = f"{text[row]}B{count}"
+    return text
+
+
+def _apart(ra: np.ndarray, dec: np.ndarray, lamost: Stars) -> np.ndarray:
+    if not len(lamost) or not len(ra):
+        return dec
+    tree = cKDTree(sky.directions(lamost.ra, lamost.dec))
+    for _ in range(20):
+        distance, _ = tree.query(sky.directions(ra, dec), distance_upper_bound=np.radians(KEEP_APART / 3600.0))
+        near = np.isfinite(distance)
+        if not near.any():
+            break
+        dec = np.where(near, dec + 2.5 * KEEP_APART / 3600.0, dec)
+    return dec
+
+
+def _table(
+    rows: np.ndarray,
+    ids: np.ndarray,
+    ra: np.ndarray,
+    dec: np.ndarray,
+    snr: np.ndarray,
+    values: np.ndarray,
+    errors: np.ndarray,
+    flags: np.ndarray,
+) -> Table:
+    glon, glat = sky.galactic(ra, dec)
+    table = Table({"apogee_id": ids[rows]})
+    for name, column in (("ra", ra), ("dec", dec), ("glon", glon), ("glat", glat)):
+        table[name] = column[rows]
+        table[name].unit = "deg"
+    table["snr"] = _single(snr)
+    for column, name in enumerate(PAPER_LABELS):
+        table[name] = _single(values[:, column])
+        table[name].unit = LABELS[name].unit
+        if name != "a_k":
+            table[f"{name}_err"] = _single(np.where(np.isfinite(values[:, column]), errors[:, column], np.nan))
+            table[f"{name}_err"].unit = LABELS[name].unit
+    table["aspcapflag"] = flags
+    return table
+
+
+def _single(values: np.ndarray) -> np.ndarray:
+    """The 64-bit numbers that APOGEE's 32-bit columns hold."""
+    return values.astype(np.float32).astype(float)

@@ -1,0 +1,117 @@
+"""Noise, sky residuals and masks of one LAMOST spectrum, and the uncertainty its pipeline reports."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+BLUR = np.array([0.12, 0.5, 0.68, 0.5, 0.12])
+BLUR = BLUR / np.sqrt((BLUR**2).sum())
+"""Pattern of the noise floor over pixels: neighbours correlate by about 0.8, next neighbours by 0.4."""
+
+NEIGHBOUR = 0.1
+"""Correlation of neighbouring pixels' noise in LAMOST's own files (0.35 after interpolation to rest, as measured)."""
+
+RESAMPLING = np.sqrt(2.0 / 3.0 + NEIGHBOUR / 3.0)
+"""Linear interpolation to the common grid lowers noise by this factor on average, and nobody lowers the errors."""
+
+MEAN_RUNS, RUN_LENGTH = 5.0, 12.0
+"""Masked pixels come in runs: Poisson number of them, geometric length."""
+
+MASKED_BANDS = np.array([[5576.0, 5581.5, 0.7], [7590.0, 7680.0, 0.45], [5840.0, 5900.0, 0.25]])
+"""From, to [Å] and chance to be masked: oxygen line of the sky, telluric oxygen, join of the arms (pilot spectra)."""
+
+SKY_RESIDUAL = 0.8
+"""Standard deviation of the residual at a sky line's centre, in units of the reported uncertainty."""
+
+SKY_PATCH = 24
+"""Pixels over which sky residuals have one sign."""
+
+
+@numba.njit(cache=True, nogil=True)
+def detect(
+    start: int,
+    seen: np.ndarray,
+    snr: float,
+    error_factor: float,
+    floor_scale: float,
+    sn_shape: np.ndarray,
+    typical: np.ndarray,
+    floor: np.ndarray,
+    sky: np.ndarray,
+    normals: np.ndarray,
+    uniforms: np.ndarray,
+    sky_normals: np.ndarray,
+    bands: np.ndarray,
+    common: tuple[int, int],
+    flux: np.ndarray,
+    ivar: np.ndarray,
+    and_mask: np.ndarray,
+    or_mask: np.ndarray,
+) -> None:
+    """Turn noise-free counts in `flux` (q,) into a detected spectrum; fill inverse variance and masks.
+
+    The reported uncertainty is `error_factor` times the photon noise the star will show on the common grid; what
+    `floor` adds is in no reported uncertainty.
+    """
+    n_pixels = flux.size
+    shape = np.empty(n_pixels)
+    for j in range(n_pixels):
+        shape[j] = sn_shape[j + start] * np.sqrt(flux[j] / typical[j + start])
+    low, high = max(common[0] - start, 0), min(common[1] - start, n_pixels)
+    middle = np.median(shape[low:high:16])
+    mixed = (np.sqrt(1.0 + 2.0 * NEIGHBOUR) + np.sqrt(1.0 - 2.0 * NEIGHBOUR)) / 2.0
+    rest = (np.sqrt(1.0 + 2.0 * NEIGHBOUR) - np.sqrt(1.0 - 2.0 * NEIGHBOUR)) / 2.0
+    for j in range(n_pixels):
+        signal = flux[j]
+        reported = signal / (snr * shape[j] / middle)
+        photon = reported / (error_factor * RESAMPLING) * (mixed * normals[0, j] + rest * normals[0, j + 1])
+        residual = SKY_RESIDUAL * reported / error_factor * sky[j + start] * sky_normals[(j + start) // SKY_PATCH]
+        pattern = 0.0
+        for t in range(BLUR.size):
+            pattern += BLUR[t] * normals[1, j + t]
+        flux[j] = signal + photon + residual + floor_scale * floor[j + start] * signal * pattern
+        ivar[j] = 1.0 / (reported * reported)
+        and_mask[j] = 0
+        or_mask[j] = 0
+    _mask(start, seen, uniforms, bands, ivar, and_mask, or_mask)
+
+
+@numba.njit(cache=True, nogil=True)
+def _mask(
+    start: int,
+    seen: np.ndarray,
+    uniforms: np.ndarray,
+    bands: np.ndarray,
+    ivar: np.ndarray,
+    and_mask: np.ndarray,
+    or_mask: np.ndarray,
+) -> None:
+    """Runs of lost pixels, lost bands, and pixels without starlight: AND mask 1, inverse variance 0."""
+    n_pixels = ivar.size
+    for j in range(n_pixels):
+        if not seen[j]:
+            ivar[j] = 0.0
+            and_mask[j] = 1
+    chance, n_runs = np.exp(-MEAN_RUNS), 0
+    total = chance
+    while uniforms[0] > total and n_runs < 20:
+        n_runs += 1
+        chance *= MEAN_RUNS / n_runs
+        total += chance
+    for run in range(2 * n_runs):
+        first = int(uniforms[1 + 2 * run] * n_pixels)
+        length = 1 + int(-np.log(1.0 - uniforms[2 + 2 * run]) * RUN_LENGTH)
+        for j in range(first, min(first + length, n_pixels)):
+            or_mask[j] = 1
+            if run < n_runs:
+                ivar[j] = 0.0
+                and_mask[j] = 1
+    for b in range(bands.shape[0]):
+        if uniforms[100 + b] < bands[b, 2]:
+            for j in range(max(int(bands[b, 0]) - start, 0), min(int(bands[b, 1]) - start, n_pixels)):
+                ivar[j] = 0.0
+                and_mask[j] = 1
+    for j in range(n_pixels):
+        if and_mask[j]:
+            or_mask[j] = 1

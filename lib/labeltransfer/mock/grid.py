@@ -1,0 +1,188 @@
+"""Synthetic stellar spectra between the nodes of a grid.
+
+About 320 LTE spectra (recipe in ``synthesis/``) are compressed into principal components of log flux. The score of each
+component is a smooth function of Teff, log g, [M/H] and [α/M]: a quadratic trend plus a Gaussian process with a
+Matérn-5/2 kernel through all nodes (universal kriging). Nothing in it is a quadratic of the flux in the labels, so that
+The Cannon's model is an approximation here as it is for real stars.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numba
+import numpy as np
+
+from ..files import read_arrays
+
+GRID_FILE = Path(__file__).parent / "synthetic_grid.npz"
+GRID_LABELS = ("teff", "logg", "fe_h", "alpha_m")
+
+ORIGIN = np.array([1.05, 2.5, -0.5, 0.15])
+UNIT = np.array([0.12, 1.0, 0.75, 0.2])
+"""Labels enter as (5040 K / Teff, log g, [M/H], [α/M]), moved by `ORIGIN` and divided by `UNIT`."""
+
+LENGTHS = np.array([8.0, 16.0, 22.0, 45.0])
+"""Correlation lengths of the kernel in those units: chosen by leave-one-out error, which is flat around them."""
+
+NUGGET = 1e-8
+
+TEFF_KNOTS = np.array([4000.0, 4250.0, 4500.0, 4750.0, 5000.0, 5250.0, 5500.0, 6000.0, 6500.0, 7000.0, 7500.0])
+LOGG_LOW = np.array([0.5, 0.5, 1.0, 1.5, 1.5, 2.0, 2.5, 3.5, 3.5, 4.0, 4.0])
+LOGG_HIGH = np.array([2.0, 2.5, 3.0, 3.5, 4.5, 4.5, 4.5, 4.5, 4.5, 4.5, 4.5])
+DWARF_LOGG = 4.5
+"""Where the grid has nodes: log g by Teff; below 5000 K the giant branch and the main sequence are apart."""
+
+DWARF_M_H_LOW = -1.0
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class SyntheticGrid:
+    """Spectra of C components at n nodes, and their interpolation.
+
+    Attributes
+    ----------
+    labels : (n, 4) Teff [K], log g, [M/H], [α/M] [dex] of the nodes
+    is_dwarf : (n,)
+    wavelength : (P,) Å, vacuum, rest frame, steps of 1e-4 in log10
+    mean : (P,) mean log flux
+    components : (C, P) principal components of log flux
+    scores : (n, C) of the nodes
+    """
+
+    labels: np.ndarray
+    is_dwarf: np.ndarray
+    wavelength: np.ndarray
+    mean: np.ndarray
+    components: np.ndarray
+    scores: np.ndarray
+
+    @classmethod
+    def load(cls, path: Path = GRID_FILE) -> SyntheticGrid:
+        """The grid that ships with the package."""
+        return _load(path)
+
+    def __repr__(self) -> str:
+        return f"SyntheticGrid({len(self.labels)} nodes, {len(self.components)} components)"
+
+    def inside(self, labels: np.ndarray) -> np.ndarray:
+        """(N, 4) labels moved to the nearest place where the grid has nodes."""
+        labels = np.atleast_2d(np.asarray(labels, dtype=float)).copy()
+        teff = np.clip(labels[:, 0], TEFF_KNOTS[0], TEFF_KNOTS[-1])
+        high = np.interp(teff, TEFF_KNOTS, LOGG_HIGH)
+        on_branch = np.clip(labels[:, 1], np.interp(teff, TEFF_KNOTS, LOGG_LOW), high)
+        dwarf = np.abs(labels[:, 1] - DWARF_LOGG) < np.abs(labels[:, 1] - on_branch)
+        labels[:, 0] = teff
+        labels[:, 1] = np.where(dwarf, DWARF_LOGG, on_branch)
+        hot = dwarf | (teff > 5500.0)
+        labels[:, 2] = np.clip(labels[:, 2], np.where(hot, DWARF_M_H_LOW, -2.0), 0.5)
+        labels[:, 3] = np.clip(labels[:, 3], -0.1, 0.4)
+        return labels
+
+    def outside(self, labels: np.ndarray) -> np.ndarray:
+        """(N,) True where a star has no nodes around it: its spectrum is that of `inside(labels)`."""
+        labels = np.atleast_2d(np.asarray(labels, dtype=float))
+        return (np.abs(self.inside(labels) - labels) > 1e-9).any(axis=1)
+
+    def interpolated_scores(self, labels: np.ndarray) -> np.ndarray:
+        """(N, C) scores at (N, 4) labels; labels outside the grid are moved to its edge."""
+        weights, trend = self._solution
+        return _kriging(_scaled(self.inside(labels)), _scaled(self.labels), LENGTHS, weights, trend)
+
+    def flux(self, labels: np.ndarray) -> np.ndarray:
+        """(N, P) surface flux at (N, 4) labels, in the unit of the grid."""
+        return np.exp(self.mean + self.interpolated_scores(labels) @ self.components)
+
+    @cached_property
+    def leave_one_out(self) -> np.ndarray:
+        """(n, P) log flux of each node minus its prediction by all the others (the closed form of kriging)."""
+        inverse = np.linalg.inv(self._system)
+        values = np.zeros((len(inverse), self.scores.shape[1]))
+        values[: len(self.labels)] = self.scores
+        residuals = (inverse @ values / np.diag(inverse)[:, None])[: len(self.labels)]
+        return residuals @ self.components
+
+    @property
+    def interior(self) -> np.ndarray:
+        """(n,) True for giants with nodes on all sides, where leaving one out is no extrapolation."""
+        teff, logg, m_h, alpha_m = self.labels.T
+        return (
+            ~self.is_dwarf
+            & (np.abs(teff - 4750) < 700)
+            & (logg > np.interp(teff, TEFF_KNOTS, LOGG_LOW))
+            & (logg < np.minimum(np.interp(teff, TEFF_KNOTS, LOGG_HIGH), 4.0))
+            & (np.abs(m_h + 0.75) < 1.2)
+            & (np.abs(alpha_m - 0.15) < 0.2)
+        )
+
+    @cached_property
+    def _system(self) -> np.ndarray:
+        """The bordered matrix of universal kriging: kernel and trend."""
+        x = _scaled(self.labels)
+        kernel = _matern(np.sqrt((((x[:, None] - x) / LENGTHS) ** 2).sum(axis=-1)))
+        trend = _trend(x)
+        corner = np.zeros((trend.shape[1], trend.shape[1]))
+        return np.block([[kernel + NUGGET * np.eye(len(x)), trend], [trend.T, corner]])
+
+    @cached_property
+    def _solution(self) -> tuple[np.ndarray, np.ndarray]:
+        values = np.zeros((len(self._system), self.scores.shape[1]))
+        values[: len(self.labels)] = self.scores
+        solution = np.linalg.solve(self._system, values)
+        return solution[: len(self.labels)].copy(), solution[len(self.labels) :].copy()
+
+
+@lru_cache(maxsize=1)
+def _load(path: Path) -> SyntheticGrid:
+    arrays, _ = read_arrays(path, "SyntheticGrid")
+    return SyntheticGrid(**arrays)
+
+
+def _scaled(labels: np.ndarray) -> np.ndarray:
+    inverse = np.column_stack([5040.0 / labels[:, 0], labels[:, 1:]])
+    return (inverse - ORIGIN) / UNIT
+
+
+@numba.njit(cache=True, nogil=True)
+def _matern(distance: np.ndarray) -> np.ndarray:
+    r = np.sqrt(5.0) * distance
+    return (1.0 + r + r * r / 3.0) * np.exp(-r)
+
+
+@numba.njit(cache=True, nogil=True)
+def _trend(x: np.ndarray) -> np.ndarray:
+    """(N, 15) constant, linear and quadratic terms of four labels."""
+    n, d = x.shape
+    terms = np.empty((n, 1 + d + d * (d + 1) // 2))
+    for i in range(n):
+        terms[i, 0] = 1.0
+        k = 1
+        for a in range(d):
+            terms[i, k] = x[i, a]
+            k += 1
+        for a in range(d):
+            for b in range(a, d):
+                terms[i, k] = x[i, a] * x[i, b]
+                k += 1
+    return terms
+
+
+@numba.njit(cache=True, nogil=True)
+def _kriging(
+    x: np.ndarray, nodes: np.ndarray, lengths: np.ndarray, weights: np.ndarray, trend_weights: np.ndarray
+) -> np.ndarray:
+    """Star by star, always in the same order of sums: a star's scores do not depend on its neighbours in the block."""
+    scores = np.zeros((x.shape[0], weights.shape[1]))
+    trend = _trend(x)
+    for i in range(x.shape[0]):
+        for k in range(trend.shape[1]):
+            scores[i] += trend[i, k] * trend_weights[k]
+        for n in range(nodes.shape[0]):
+            square = 0.0
+            for a in range(x.shape[1]):
+                square += ((x[i, a] - nodes[n, a]) / lengths[a]) ** 2
+            r = np.sqrt(5.0 * square)
+            scores[i] += (1.0 + r + r * r / 3.0) * np.exp(-r) * weights[n]
+    return scores

@@ -1,0 +1,106 @@
+"""The labels that APOGEE's and LAMOST's own pipelines would report for simulated stars."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..apogee import ASPCAP_BITS
+
+FLAG_COUNTS = {
+    "M_H_WARN": 457, "STAR_WARN": 457, "CHI2_WARN": 320, "SN_WARN": 100, "N_M_WARN": 69, "ROTATION_WARN": 35,
+    "COLORTE_WARN": 16, "STAR_BAD": 3, "SN_BAD": 3,
+}  # fmt: skip
+NO_RESULT_COUNT = 98
+MISSING_COUNT = 103
+NO_A_K_COUNT = 102
+COUNTED_ROWS = 11061
+"""How many of the 11,061 real overlap rows have a flag, no result, or no labels; 102 without A_K are a guess that makes
+the paper's 677 excised stars complete."""
+
+
+@dataclass(frozen=True)
+class ApogeeAccuracy:
+    """How APOGEE's labels differ from the truth.
+
+    Attributes
+    ----------
+    noise : standard deviations of Teff [K], log g, [M/H], [α/M] [dex], A_K [mag]
+    cool_teff, cool_noise, cool_slope : below this Teff [K] noise grows by `cool_noise` per 250 K, and the label lies
+        above the truth by `cool_slope` K per K: ASPCAP is less reliable there (section 4.1)
+    wrong_share, wrong_noise : share of stars whose labels are simply wrong, and by how much
+    """
+
+    noise: tuple[float, ...] = (50.0, 0.085, 0.045, 0.022, 0.035)
+    cool_teff: float = 4250.0
+    cool_noise: float = 1.0
+    cool_slope: float = 0.35
+    wrong_share: float = 0.045
+    wrong_noise: tuple[float, ...] = (350.0, 0.8, 0.45, 0.16, 0.15)
+
+
+@dataclass(frozen=True)
+class LamostAccuracy:
+    """How the labels of LAMOST's pipeline differ from the truth, for giants (after Fig. 1 and the real overlap).
+
+    Attributes
+    ----------
+    offset : mean at `pivot`, of Teff [K], log g, [Fe/H] [dex]
+    slope : change of each offset per unit of the same label: log g is squeezed towards the red clump
+    noise, photon_noise : standard deviation = root of noise² + (photon_noise · 50 / S/N)²
+    wrong_share, wrong_noise : stars that the pipeline gets wrong
+    """
+
+    offset: tuple[float, float, float] = (-12.0, 0.18, 0.07)
+    pivot: tuple[float, float, float] = (4600.0, 2.05, -0.3)
+    slope: tuple[float, float, float] = (-0.08, -0.43, -0.10)
+    noise: tuple[float, float, float] = (40.0, 0.18, 0.08)
+    photon_noise: tuple[float, float, float] = (45.0, 0.12, 0.06)
+    wrong_share: float = 0.05
+    wrong_noise: tuple[float, float, float] = (300.0, 1.3, 0.5)
+
+
+def apogee_labels(
+    rng: np.random.Generator, drawn: np.ndarray, a_k: np.ndarray, accuracy: ApogeeAccuracy
+) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 5) labels as ASPCAP reports them, and (N, 5) the errors it reports."""
+    truth = np.column_stack([drawn, a_k])
+    cool = np.clip((accuracy.cool_teff - truth[:, 0]) / 250.0, 0.0, 3.0)
+    noise = np.array(accuracy.noise) * (1.0 + accuracy.cool_noise * cool)[:, None]
+    labels = truth + noise * rng.standard_normal(truth.shape)
+    labels[:, 0] += accuracy.cool_slope * 250.0 * cool
+    wrong = rng.random(len(truth)) < accuracy.wrong_share
+    labels[wrong] += np.array(accuracy.wrong_noise) * rng.standard_normal((np.count_nonzero(wrong), 5))
+    labels[:, 4] = np.abs(labels[:, 4])
+    return labels, noise
+
+
+def apogee_flags(rng: np.random.Generator, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(N,) ASPCAPFLAG, and which rows have no labels, and which no A_K, in the proportions of the real overlap."""
+    flags = np.zeros(number, dtype=np.int64)
+    order = rng.random(number) * COUNTED_ROWS
+    missing = order < MISSING_COUNT
+    flags[order < NO_RESULT_COUNT] |= 1 << ASPCAP_BITS["NO_ASPCAP_RESULT"]
+    no_a_k = (order >= MISSING_COUNT) & (order < MISSING_COUNT + NO_A_K_COUNT)
+    warned = (order >= MISSING_COUNT + NO_A_K_COUNT) & (order < MISSING_COUNT + NO_A_K_COUNT + FLAG_COUNTS["M_H_WARN"])
+    flags[warned] |= (1 << ASPCAP_BITS["M_H_WARN"]) | (1 << ASPCAP_BITS["STAR_WARN"])
+    for name, count in FLAG_COUNTS.items():
+        if name in ("M_H_WARN", "STAR_WARN"):
+            continue
+        chosen = (rng.random(number) * (COUNTED_ROWS - MISSING_COUNT) < count) & ~missing
+        flags[chosen] |= 1 << ASPCAP_BITS[name]
+    return flags, missing, no_a_k
+
+
+def lamost_labels(
+    rng: np.random.Generator, truth: np.ndarray, giant: np.ndarray, snr: np.ndarray, accuracy: LamostAccuracy
+) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 3) Teff, log g, [Fe/H] of LAMOST's pipeline, and the errors it reports."""
+    labels = truth[:, :3].copy()
+    bias = np.array(accuracy.offset) + np.array(accuracy.slope) * (labels - np.array(accuracy.pivot))
+    noise = np.hypot(np.array(accuracy.noise), np.array(accuracy.photon_noise) * (50.0 / snr)[:, None])
+    labels = labels + np.where(giant[:, None], bias, 0.0) + noise * rng.standard_normal(labels.shape)
+    wrong = rng.random(len(labels)) < np.where(giant, accuracy.wrong_share, 0.01)
+    labels[wrong] += np.array(accuracy.wrong_noise) * rng.standard_normal((np.count_nonzero(wrong), 3))
+    return labels, noise
