@@ -178,7 +178,8 @@ def label_distance_gap(
     norm = Normalize(*span(columns["logg"], outside=1.0, margin=0.0))
     x, y, colour = columns.values()
     points = ax.scatter(x, y, c=colour, s=6, lw=0, cmap=f"{VALUE_MAP}_r", norm=norm, rasterized=True)
-    ax.set(xscale="log", yscale="log", xlabel="label distance from the reference set")
+    x_range, y_range = (10 ** np.array(span(np.log10(v), outside=0.0, margin=0.05)) for v in (x, y))
+    ax.set(xscale="log", yscale="log", xlim=x_range, ylim=y_range, xlabel="label distance from the reference set")
     ax.set_ylabel("label distance, LAMOST to Cannon")
     ax.axvline(cut, color=INK, lw=1.5, ls=(0, (4, 2)))
     for axis in (ax.xaxis, ax.yaxis):

@@ -262,7 +262,7 @@ def model_spectrum(
     below.step(part.wavelength, data, where="mid", color=INK, lw=1.2, label="data")
     below.plot(part.wavelength, fitted, color=CANNON, lw=1.6, label="model")
     below.set(xlabel=WAVELENGTH, ylabel="normalized flux", xlim=(part.wavelength[0], part.wavelength[-1]))
-    below.legend(loc="lower left", ncols=3, handlelength=1.2)
+    figure.legend(loc="outside upper left", ncols=3, handlelength=1.2)
     figure.align_ylabels(axes)
     mark_simulated(above, simulated)
     columns_drawn = {"wavelength": part.wavelength, "flux": data, "sigma": sigma, "model": fitted}

@@ -162,7 +162,7 @@ def write_data(artist: Figure | Axes, path: str | Path) -> Path:
 
 def stacked(parts: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     """Columns of several panels, one below the other; scalars are repeated, missing numbers become NaN."""
-    lengths = [max(np.size(values) for values in part.values()) for part in parts]
+    lengths = [next((len(values) for values in part.values() if np.ndim(values)), 1) for part in parts]
     names = list(dict.fromkeys(name for part in parts for name in part))
     return {
         name: np.concatenate(

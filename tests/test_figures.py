@@ -1,0 +1,383 @@
+"""Drawings: pure pieces without a figure, then every drawing with simple data."""
+
+import inspect
+import io
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from astropy.table import Table
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from labeltransfer import LABELS, PAPER_LABELS, Labels, Spectra, figures
+from labeltransfer.figures import density, label_figures, plane_figures, sky_figures, spectra_figures, style
+
+EDGES = np.arange(10, 111, 20)
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    plt.switch_backend("agg")
+    yield
+    plt.close("all")
+
+
+def giants(n, names=PAPER_LABELS, seed=1):
+    rng = np.random.default_rng(seed)
+    centres = {"teff": 4800.0, "logg": 2.5, "fe_h": -0.2, "alpha_m": 0.1, "a_k": 0.15}
+    widths = {"teff": 250.0, "logg": 0.6, "fe_h": 0.3, "alpha_m": 0.08, "a_k": 0.05}
+    values = np.column_stack([rng.normal(centres[name], widths[name], n) for name in names])
+    covariance = np.broadcast_to(np.diag([widths[name] ** 2 / 25 for name in names]), (n, len(names), len(names)))
+    return Labels([f"star-{row}" for row in range(n)], names, values, covariance)
+
+
+def noisy(labels, seed=2):
+    rng = np.random.default_rng(seed)
+    values = labels.values + labels.errors * rng.normal(size=labels.values.shape)
+    values[: len(values) // 50] = np.nan
+    return Labels(labels.ids, labels.names, values, labels.covariance)
+
+
+class Model(SimpleNamespace):
+    def predict(self, values):
+        return np.ones((len(values), self.wavelength.size))
+
+
+def model_of(names=PAPER_LABELS):
+    rng = np.random.default_rng(3)
+    wavelength = 10 ** (3.5682 + 1e-4 * np.arange(235, 3861, 4))
+    n_terms = 1 + len(names) + len(names) * (len(names) + 1) // 2
+    coefficients = rng.normal(0, 0.01, (wavelength.size, n_terms))
+    scales = np.array([200.0, 0.5, 0.3, 0.1, 0.05])[: len(names)]
+    scatter = np.full(wavelength.size, 0.01)
+    return Model(label_names=names, scales=scales, wavelength=wavelength, coefficients=coefficients, scatter=scatter)
+
+
+def spectra_of(n, wavelength, normalized=True):
+    rng = np.random.default_rng(4)
+    ivar = np.full((n, wavelength.size), 1e4)
+    ivar[:, ::30] = 0
+    flux = 1 + rng.normal(0, 0.01, ivar.shape)
+    return Spectra([f"star-{row}" for row in range(n)], wavelength, flux, ivar, normalized)
+
+
+def gallery(n=300, names=PAPER_LABELS):
+    """Every drawing as a function of `simulated`, made from n stars."""
+    reference = giants(n, names)
+    inferred = noisy(reference)
+    rng = np.random.default_rng(5)
+    snr = 10 ** rng.normal(1.7, 0.3, n)
+    model = model_of(names)
+    raw, normalized = spectra_of(2, model.wavelength, False), spectra_of(2, model.wavelength)
+    teff, logg = reference.column("teff"), reference.column("logg")
+    distance = rng.chisquare(3, n)
+    scatters = {name: np.linspace(0.4, 0.1, len(EDGES) - 1) for name in names}
+    sky = rng.uniform(0, 360, n), rng.uniform(-90, 90, n), rng.normal(0.1, 0.05, n)
+    residuals = inferred.values - reference.values
+    triple = [reference.column(name) for name in ("teff", "logg", "fe_h")]
+    return {
+        "label_offsets": lambda s: figures.label_offsets(reference, inferred, snr, simulated=s),
+        "normalization_steps": lambda s: figures.normalization_steps(
+            raw, np.ones(model.wavelength.size), normalized, star=1, labels=giants(2, names), simulated=s
+        ),
+        "normalization_steps_apogee": lambda s: figures.normalization_steps(
+            raw, np.ones(model.wavelength.size), normalized, apogee=(np.arange(9.0), np.ones(9)), simulated=s
+        ),
+        "label_plane": lambda s: figures.label_plane(
+            teff, logg, {"LAMOST pipeline": triple, "APOGEE": reference}, simulated=s
+        ),
+        "label_histograms": lambda s: figures.label_histograms(
+            {"APOGEE": reference, "LAMOST pipeline": inferred.select(names[:3])}, simulated=s
+        ),
+        "leading_coefficients": lambda s: figures.leading_coefficients(model, simulated=s),
+        "one_to_one": lambda s: figures.one_to_one(reference, inferred, snr > 50, simulated=s),
+        "scatter_against_snr": lambda s: figures.scatter_against_snr(
+            EDGES, scatters, {"teff": scatters["teff"] * 2}, simulated=s
+        ),
+        "label_plane_comparison": lambda s: figures.label_plane_comparison(
+            {"LAMOST pipeline": triple, "The Cannon": inferred, "APOGEE": reference}, simulated=s
+        ),
+        "model_spectrum": lambda s: figures.model_spectrum(normalized, model, giants(2, names), simulated=s),
+        "label_distance_gap": lambda s: figures.label_distance_gap(distance, distance, logg, simulated=s),
+        "distance_in_plane": lambda s: figures.distance_in_plane(teff, logg, distance, np.arange(n // 2), simulated=s),
+        "precision_window": lambda s: figures.precision_window(reference, inferred, simulated=s),
+        "abundance_plane": lambda s: figures.abundance_plane(triple[2], rng.normal(0.1, 0.1, n), simulated=s),
+        "sky_maps": lambda s: figures.sky_maps(sky, sky, simulated=s),
+        "share_against_latitude": lambda s: figures.share_against_latitude(
+            [0, 10, 30, 90], {"here": [0.1, 0.2, np.nan], "there": [0.1, 0.3, 0.6]}, simulated=s
+        ),
+        "pulls_histogram": lambda s: figures.pulls_histogram(residuals / reference.errors, names, simulated=s),
+        "chi2_histogram": lambda s: figures.chi2_histogram(rng.chisquare(50, n) / 50, simulated=s),
+        "masked_spectrum": lambda s: figures.masked_spectrum(normalized, simulated=s),
+        "formal_against_empirical": lambda s: figures.formal_against_empirical(
+            inferred.errors * rng.uniform(0.5, 2, (n, 1)), residuals, names, simulated=s
+        ),
+    }
+
+
+DRAWINGS = list(gallery(20))
+
+
+def figure_of(drawn):
+    return drawn if isinstance(drawn, Figure) else drawn.figure
+
+
+def texts_of(figure):
+    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_a_drawing_says_simulated_and_gives_back_its_data(name, tmp_path):
+    drawn = gallery()[name](True)
+    figure = figure_of(drawn)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    assert stream.tell() < 300_000
+    assert figure.get_facecolor() == (1.0, 1.0, 1.0, 1.0)
+    assert sum("simulated" in text for text in texts_of(figure)) == 1
+    table = figures.data_of(drawn)
+    assert len(table) > 0
+    written = Table.read(figures.write_data(drawn, tmp_path / "data.csv"), format="ascii.csv")
+    assert written.colnames == table.colnames
+    assert len(written) == len(table)
+    for ax in figure.axes:
+        if ax.get_xlabel():
+            assert "nan" not in ax.get_xlabel()
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_real_data_and_three_labels_can_be_drawn(name):
+    figure = figure_of(gallery(names=PAPER_LABELS[:3])[name](False))
+    figure.canvas.draw()
+    assert not any("simulated" in text for text in texts_of(figure))
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_a_drawing_demands_to_know_whether_the_data_are_simulated(name):
+    parameter = inspect.signature(getattr(figures, name.removesuffix("_apogee"))).parameters["simulated"]
+    assert parameter.kind is parameter.KEYWORD_ONLY
+    assert parameter.default is parameter.empty
+
+
+@pytest.mark.parametrize("n", [0, 1])
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_hardly_any_stars_can_be_drawn(name, n):
+    figure_of(gallery(n)[name](True)).canvas.draw()
+
+
+def test_the_callers_style_stays_as_it_was():
+    before = dict(plt.rcParams)
+    gallery()["one_to_one"](True)
+    assert dict(plt.rcParams) == before
+
+
+def test_single_panels_are_drawn_where_asked():
+    _, (left, right) = plt.subplots(1, 2)
+    n = 50
+    assert figures.chi2_histogram(np.ones(n), simulated=True, ax=left) is left
+    drawn = figures.label_distance_gap(np.ones(n), np.ones(n), np.ones(n), simulated=True, ax=right)
+    assert drawn is right
+    assert "chi2_min" in figures.data_of(left).colnames
+    assert "distance" in figures.data_of(right).colnames
+
+
+@pytest.mark.parametrize("name", ["one_to_one", "label_offsets", "label_histograms", "scatter_against_snr"])
+def test_every_label_is_on_an_axis_with_its_unit(name):
+    texts = " ".join(texts_of(figure_of(gallery()[name](True))))
+    for label in PAPER_LABELS:
+        assert LABELS[label].axis in texts
+
+
+def test_label_offsets_print_bias_and_scatter_of_each_range():
+    reference = giants(1000, ("teff",))
+    other = Labels(reference.ids, ("teff",), reference.values - 30 + 10 * (-1.0) ** np.arange(1000)[:, None])
+    figure = figures.label_offsets(
+        reference, other, np.r_[np.full(500, 20.0), np.full(500, 70.0)], simulated=True, snr_edges=(0, 50, np.inf)
+    )
+    assert texts_of(figure).count("\N{MINUS SIGN}30 ± 10 K") == 2
+    table = figures.data_of(figure)
+    assert table["stars"].sum() + table.meta["n_outside"] == 1000
+    assert set(table["snr_min"]) == {0.0, 50.0}
+
+
+def test_figures_1_and_7_can_share_their_axes():
+    reference = giants(500)
+    ranges = figures.residual_ranges(reference, noisy(reference))
+    figure = figures.label_offsets(reference, reference, np.ones(500), half_ranges=ranges, simulated=True)
+    for ax, half in zip(figure.axes, ranges.values(), strict=False):
+        assert ax.get_ylim() == pytest.approx((-half, half))
+
+
+def test_one_to_one_prints_the_statistics_of_chosen_stars():
+    reference = giants(400, ("logg",))
+    values = reference.values + np.r_[np.full(200, 0.5), np.full(200, 0.0)][:, None]
+    figure = figures.one_to_one(
+        reference, Labels(reference.ids, ("logg",), values), np.arange(400) < 200, simulated=False
+    )
+    assert "bias +0.500, scatter 0.000 dex" in texts_of(figure)
+    assert "bias and scatter of 200 of 400 stars" in texts_of(figure)
+
+
+def test_stars_without_labels_are_counted():
+    table = figures.data_of(gallery(1000)["label_plane_comparison"](True))
+    assert table.meta["n_ignored"] == 20
+    assert table.meta["n_drawn"] + table.meta["n_outside"] == 2980
+
+
+def test_scatter_panels_need_one_value_for_each_range():
+    with pytest.raises(ValueError, match=r"scatter of teff: found shape \(3,\), wanted \(5,\)"):
+        figures.scatter_against_snr(EDGES, {"teff": np.ones(3)}, simulated=True)
+
+
+def test_tables_of_other_stars_are_refused():
+    with pytest.raises(ValueError, match="same stars"):
+        figures.one_to_one(giants(10), giants(11), simulated=True)
+    with pytest.raises(ValueError, match="in the same order"):
+        figures.label_offsets(giants(10), giants(10)[::-1], np.ones(10), simulated=True)
+
+
+def test_a_plane_without_gravity_is_refused():
+    with pytest.raises(ValueError, match="no logg; found teff"):
+        figures.label_plane_comparison({"APOGEE": giants(3, ("teff",))}, simulated=True)
+
+
+def test_leading_coefficients_are_flux_changes_per_label_error():
+    model = model_of()
+    expected = model.coefficients[:, 1] / model.scales[0] * 91.5
+    np.testing.assert_allclose(figures.scaled_coefficients(model)[:, 0], expected)
+    table = figures.data_of(figures.leading_coefficients(model, simulated=True, wavelength_range=(5000, 6000)))
+    assert table["wavelength"].min() >= 5000
+    np.testing.assert_allclose(table["teff"], expected[(model.wavelength >= 5000) & (model.wavelength <= 6000)])
+
+
+def test_a_label_without_a_typical_error_is_named():
+    with pytest.raises(ValueError, match="no error for a_k"):
+        figures.leading_coefficients(
+            model_of(), label_errors={"teff": 1, "logg": 1, "fe_h": 1, "alpha_m": 1}, simulated=True
+        )
+
+
+def test_contour_levels_are_those_of_a_two_dimensional_gaussian():
+    rng = np.random.default_rng(0)
+    radius = np.hypot(*rng.normal(size=(2, 200_000)))
+    inside = [np.mean(radius < sigma) for sigma in plane_figures.CONTOUR_SIGMAS]
+    np.testing.assert_allclose(figures.contour_levels(), inside, atol=0.004)
+
+
+def test_counts_lose_no_star():
+    x = np.array([0.1, 0.1, 0.9, 5.0, np.nan, 0.5])
+    y = np.array([0.1, 0.1, 0.9, 0.5, 0.5, np.inf])
+    counts = density.count(x, y, (0, 1), (1, 0), bins=(2, 2))
+    assert (counts.n_drawn, counts.n_outside, counts.n_ignored) == (3, 1, 2)
+    columns = counts.columns()
+    np.testing.assert_array_equal(columns["stars"], [2, 1])
+    np.testing.assert_allclose(columns["x"], [0.25, 0.75])
+
+
+def test_moments_leave_out_missing_values():
+    assert label_figures.moments(np.array([1.0, 3.0, np.nan])) == (2.0, 1.0)
+    assert np.isnan(label_figures.moments(np.array([np.nan]))).all()
+
+
+def test_ranges_of_signal_to_noise_in_words():
+    assert label_figures.snr_text(0, 50) == "S/N < 50"
+    assert label_figures.snr_text(50, 100) == "50 < S/N < 100"
+    assert label_figures.snr_text(100, np.inf) == "S/N > 100"
+    assert label_figures.snr_text(0, np.inf) == "all S/N"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "signed", "text"),
+    [
+        ("teff", -12.4, True, "\N{MINUS SIGN}12 K"),
+        ("teff", -0.2, True, "0 K"),
+        ("alpha_m", 0.0391, False, "0.039 dex"),
+        ("a_k", 0.0062, True, "+0.006 mag"),
+    ],
+)
+def test_quantities_carry_their_units(name, value, signed, text):
+    assert style.quantity(name, value, signed) == text
+
+
+def test_span_of_nothing_and_of_one_value():
+    assert style.span(np.array([np.nan])) == (0.0, 1.0)
+    assert style.span(np.array([3.0]), margin=0.0) == (2.5, 3.5)
+
+
+def test_stacked_panels_fill_missing_columns_with_nan():
+    columns = style.stacked([{"panel": "a", "x": [1, 2]}, {"panel": "b", "y": [3.0]}])
+    np.testing.assert_array_equal(columns["panel"], ["a", "a", "b"])
+    np.testing.assert_array_equal(columns["y"], [np.nan, np.nan, 3.0])
+
+
+def test_the_sky_raster_reads_each_pixel_where_it_is():
+    lon, lat = np.array([0.0, 120.0, 250.0]), np.array([0.0, 60.0, -30.0])
+    mean, counts = sky_figures.healpix_mean(lon, lat, np.array([1.0, 2.0, 3.0]), nside=16)
+    assert counts.sum() == 3
+    x, y, values = sky_figures.raster(mean, centre=120.0, step=0.5)
+    for place, height, value in ((120, 0, 1.0), (0, 60, 2.0), (-130, -30, 3.0)):
+        column = np.searchsorted(x, np.radians(place)) - 1
+        row = np.searchsorted(y, np.radians(height)) - 1
+        near = values[max(row - 1, 0) : row + 3, max(column - 1, 0) : column + 3]
+        assert value in near
+
+
+def test_healpix_means_leave_out_missing_values():
+    lon, lat = np.array([10.0, 10.0, 10.0]), np.array([20.0, 20.0, 20.0])
+    mean, counts = sky_figures.healpix_mean(lon, lat, np.array([0.1, 0.3, np.nan]), nside=8)
+    assert counts.max() == 2
+    assert np.nanmax(mean) == pytest.approx(0.2)
+
+
+def test_masked_pixels_break_the_line_and_are_counted():
+    spectra = spectra_of(1, np.linspace(4000, 5000, 60))
+    ax = figures.masked_spectrum(spectra, simulated=False)
+    assert isinstance(ax, Axes)
+    assert "2 of 60 pixels masked" in texts_of(ax.figure)
+    table = figures.data_of(ax)
+    assert np.isnan(table["flux"][table["masked"]]).all()
+    assert np.isnan(spectra_figures.visible(np.ones(2), np.array([0.0, 1.0]))[0])
+
+
+def test_a_figure_from_elsewhere_has_no_data():
+    with pytest.raises(ValueError, match="no data recorded"):
+        figures.data_of(plt.figure())
+
+
+def catalogue_of(n=6):
+    labels = giants(n)
+    table = Table({"id": [f"spec-55859-F5902_sp01-{row:03d}" for row in range(n)]})
+    table["ra"], table["dec"] = np.linspace(331, 332, n), np.linspace(-2, -1, n)
+    for name, values, errors in zip(labels.names, labels.values.T, labels.errors.T, strict=True):
+        table[name], table[f"{name}_error"] = values, errors
+    table["reduced_chi2"] = np.full(n, 0.62)
+    return table
+
+
+def test_the_excerpt_shows_what_table_1_shows():
+    excerpt = figures.excerpt_table(catalogue_of(), rows=4, simulated=True)
+    assert len(excerpt.table) == 4
+    html = excerpt._repr_html_()
+    for text in (
+        "LAMOST ID",
+        "<i>T</i><sub>eff</sub>",
+        "σ([α/M])",
+        "red. χ²",
+        "<td>(K)</td>",
+        "<td>0.62</td>",
+        "simulated",
+    ):
+        assert text in html
+    assert "<sub>K</sub>" not in html
+    assert "simulated" in repr(excerpt)
+    assert "simulated" not in figures.excerpt_table(catalogue_of(), simulated=False)._repr_html_()
+
+
+def test_an_excerpt_names_missing_columns():
+    table = catalogue_of()
+    table.remove_column("logg_error")
+    with pytest.raises(ValueError, match="no column logg_error"):
+        figures.excerpt_table(table, simulated=True)
