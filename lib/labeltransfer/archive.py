@@ -126,7 +126,8 @@ class SimulatedSource:
     @property
     def data_hash(self) -> str:
         """See `Survey.data_hash`."""
-        return hashlib.sha256(json.dumps({"mask": self.mask, **self.sizes}, sort_keys=True).encode()).hexdigest()
+        facts = json.dumps({"mask": self.mask, **self.sizes}, sort_keys=True, default=repr)
+        return hashlib.sha256(facts.encode()).hexdigest()
 
     def allstar(self) -> Table | None:
         """See `Survey.allstar`."""

@@ -8,7 +8,6 @@ a table of one row with columns FLUX, IVAR, WAVELENGTH, ANDMASK, ORMASK, NORMALI
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 from astropy.table import Table
 from tqdm import tqdm
 
+from .blocks import available_cores
 from .fits_blocks import Hdu, Header, hdus, read_content
 from .labels import frozen
 from .lamost_catalogue import identifier, read_catalogue, star_names
@@ -32,6 +32,7 @@ __all__ = [
     "RawSpectrum",
     "Reading",
     "Unreadable",
+    "available_cores",
     "identifier",
     "read_catalogue",
     "read_spectra",
@@ -287,11 +288,6 @@ def read_spectra(
     facts = [result for result in results if isinstance(result, dict)]
     stars = _stars(spectra, facts, [str(paths[n]) for n in rows])
     return Reading(spectra, stars, [result for result in results if isinstance(result, Unreadable)])
-
-
-def available_cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _stars(spectra: Spectra, facts: Sequence[Mapping[str, Any]], files: Sequence[str]) -> Table:
