@@ -107,8 +107,8 @@ def _table(
 ) -> Table:
     glon, glat = sky.galactic(ra, dec)
     table = Table({"apogee_id": ids[rows]})
-    for name, column in (("ra", ra), ("dec", dec), ("glon", glon), ("glat", glat)):
-        table[name] = column[rows]
+    for name, angle in (("ra", ra), ("dec", dec), ("glon", glon), ("glat", glat)):
+        table[name] = angle[rows]
         table[name].unit = "deg"
     table["snr"] = _single(snr)
     for column, name in enumerate(PAPER_LABELS):

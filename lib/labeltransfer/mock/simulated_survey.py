@@ -50,8 +50,9 @@ class RawBlock:
 
     def spectrum(self, n: int) -> RawSpectrum:
         """One of them as `lamost.read_spectrum` would give it."""
-        arrays = (self.wavelength, self.flux, self.ivar, self.and_mask, self.or_mask)
-        return RawSpectrum(*(array[n, : self.n_pixels[n]].astype(float) for array in arrays), header=self.headers[n])
+        names = ("wavelength", "flux", "ivar", "and_mask", "or_mask")
+        arrays = {name: getattr(self, name)[n, : self.n_pixels[n]].astype(float) for name in names}
+        return RawSpectrum(**arrays, header=self.headers[n])
 
 
 class SimulatedSurvey:

@@ -99,7 +99,7 @@ def overlap_stars(rng: np.random.Generator, number: int) -> Stars:
 def dr2_stars(rng: np.random.Generator, number: int, giant_share: float) -> Stars:
     """Stars of LAMOST alone: giants of the overlap's kinds with DR2's spread in latitude, and dwarfs, mixed."""
     giant = rng.random(number) < giant_share
-    n_giants = np.count_nonzero(giant)
+    n_giants = int(np.count_nonzero(giant))
     labels, bins = np.empty((0, 4)), np.empty(0, dtype=int)
     while len(labels) < n_giants:
         new = draw_giants(rng, 2 * (n_giants - len(labels)) + 64)
