@@ -1,6 +1,69 @@
-"""Label transfer between spectroscopic surveys with The Cannon (Ho et al. 2017; Ness et al. 2015)."""
+"""Label transfer between spectroscopic surveys with The Cannon (Ho et al. 2017; Ness et al. 2015).
 
+The rooms in the order in which data flow: `labels` and `spectra` are the nouns, `lamost` and `apogee` read the
+surveys, `mock` simulates them, `continuum` normalizes, `reference` chooses the stars to train on, `cannon` and
+`training` make the model, `inference` applies it, `validation` checks it, `catalogue` writes what came out, `figures`
+draws it.
+"""
+
+from astropy.table import Table
+
+from . import apogee, catalogue, diagnostics, figures, lamost, mock
+from .archive import open_survey
+from .cannon import CannonModel
+from .continuum import normalize, smooth
+from .inference import LabelFit, infer, starting_points
 from .labels import LABELS, PAPER_LABELS, Label, Labels, register_label
+from .overlap import Overlap, pipeline_labels, rows_of
+from .reference import ReferenceSet, cross_match, label_distance, label_shift, outliers, quality_cuts
 from .spectra import Spectra
+from .survey import infer_survey
+from .training import train
+from .validation import (
+    assign_folds,
+    bias_and_scatter,
+    bootstrap,
+    bootstrap_scatter,
+    cross_validate,
+    scatter_by_snr,
+)
 
-__all__ = ["LABELS", "PAPER_LABELS", "Label", "Labels", "Spectra", "register_label"]
+__all__ = [
+    "LABELS",
+    "PAPER_LABELS",
+    "CannonModel",
+    "Label",
+    "LabelFit",
+    "Labels",
+    "Overlap",
+    "ReferenceSet",
+    "Spectra",
+    "Table",
+    "apogee",
+    "assign_folds",
+    "bias_and_scatter",
+    "bootstrap",
+    "bootstrap_scatter",
+    "catalogue",
+    "cross_match",
+    "cross_validate",
+    "diagnostics",
+    "figures",
+    "infer",
+    "infer_survey",
+    "label_distance",
+    "label_shift",
+    "lamost",
+    "mock",
+    "normalize",
+    "open_survey",
+    "outliers",
+    "pipeline_labels",
+    "quality_cuts",
+    "register_label",
+    "rows_of",
+    "scatter_by_snr",
+    "smooth",
+    "starting_points",
+    "train",
+]

@@ -134,6 +134,10 @@ class Labels:
             raise ValueError(f"Labels: {len(missing)} of {len(wanted)} stars are not in {self!r}, first {missing[0]!r}")
         return self[[row_of[name] for name in wanted]]
 
+    def unknown(self) -> Labels:
+        """The same stars and names with every value unknown (NaN)."""
+        return Labels(self.ids, self.names, np.full(self.values.shape, np.nan))
+
     def column(self, name: str) -> np.ndarray:
         """(N,) values of one label."""
         return self.values[:, self.index(name)]
