@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -35,7 +36,7 @@ def read_table(path: str | Path) -> Table:
     suffix = suffixes[-1] if suffixes else ""
     try:
         if suffix in (".fits", ".fit"):
-            table = Table.read(path, format="fits", memmap=False)
+            table = _read_fits(path)
         elif suffix == ".parquet":
             table = _read_parquet(path)
         elif suffix in (".xml", ".vot"):
@@ -51,8 +52,24 @@ def read_table(path: str | Path) -> Table:
     if not table.colnames:
         raise ValueError(f"{path}: a table without columns; wanted at least a column of star names")
     for name in table.colnames:
+        if table[name].dtype.kind == "f" and isinstance(table[name], MaskedColumn):
+            table.replace_column(name, Column(table[name].filled(np.nan), copy=False))
         if table[name].dtype.kind == "S":
-            table[name] = np.char.decode(np.ma.filled(table[name], b""), "utf-8", "replace")
+            text = np.char.decode(np.ma.filled(table[name], b""), "utf-8", "replace")
+            table.replace_column(name, Column(text, description=table[name].description))
+    return table
+
+
+def _read_fits(path: Path) -> Table:
+    """Also with units that the FITS standard does not know, like dex."""
+    table = Table.read(path, format="fits", memmap=False, unit_parse_strict="silent", mask_invalid=False)
+    for number, name in enumerate(table.colnames, start=1):
+        table[name].description = table.meta.pop(f"TCOMM{number}", None) or table[name].description
+        table.meta.pop(f"TUCD{number}", None)
+        if not table[name].dtype.isnative:
+            table.replace_column(name, table[name].astype(table[name].dtype.newbyteorder("=")))
+        if isinstance(table[name].unit, units.UnrecognizedUnit):
+            table[name].unit = units.Unit(str(table[name].unit), parse_strict="silent")
     return table
 
 
@@ -84,8 +101,8 @@ def parquet_module(path: Path) -> Any:
 
 
 def _read_text(path: Path) -> Table:
-    with path.open(encoding="utf-8", errors="strict") as stream:
-        first = stream.readline()
+    with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as stream:
+        first = stream.readline().decode("utf-8")
     if not first.strip():
         raise ValueError("found an empty first line, wanted column names")
     if first.startswith("# %ECSV"):
@@ -93,9 +110,11 @@ def _read_text(path: Path) -> Table:
     delimiter = next((mark for mark in "|,\t" if mark in first), " ")
     table = Table.read(
         path, format="ascii.csv" if delimiter != " " else "ascii.basic", delimiter=delimiter, guess=False,
-        fill_values=[("", "0"), ("null", "0"), ("NULL", "0"), ("nan", "0"), ("NaN", "0")],
+        fill_values=[("", "0"), ("null", "0"), ("NULL", "0")],
     )  # fmt: skip
     for name in table.colnames:
+        if table[name].dtype.kind == "U" and set(np.unique(table[name])) <= {"True", "False"}:
+            table.replace_column(name, Column(table[name] == "True"))
         if name != name.strip().lstrip("#"):
             table.rename_column(name, name.strip().lstrip("#"))
     return table
