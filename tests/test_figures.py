@@ -2,7 +2,6 @@
 
 import inspect
 import io
-from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from labeltransfer import LABELS, PAPER_LABELS, Labels, Spectra, figures
+from labeltransfer import LABELS, PAPER_LABELS, CannonModel, Labels, Spectra, figures
 from labeltransfer.figures import density, label_figures, plane_figures, sky_figures, spectra_figures, style
 
 EDGES = np.arange(10, 111, 20)
@@ -41,19 +40,17 @@ def noisy(labels, seed=2):
     return Labels(labels.ids, labels.names, values, labels.covariance)
 
 
-class Model(SimpleNamespace):
-    def predict(self, values):
-        return np.ones((len(values), self.wavelength.size))
-
-
 def model_of(names=PAPER_LABELS):
     rng = np.random.default_rng(3)
     wavelength = 10 ** (3.5682 + 1e-4 * np.arange(235, 3861, 4))
-    n_terms = 1 + len(names) + len(names) * (len(names) + 1) // 2
-    coefficients = rng.normal(0, 0.01, (wavelength.size, n_terms))
-    scales = np.array([200.0, 0.5, 0.3, 0.1, 0.05])[: len(names)]
+    n_labels = len(names)
+    coefficients = rng.normal(0, 0.01, (wavelength.size, (n_labels + 1) * (n_labels + 2) // 2))
     scatter = np.full(wavelength.size, 0.01)
-    return Model(label_names=names, scales=scales, wavelength=wavelength, coefficients=coefficients, scatter=scatter)
+    coefficients[::50], scatter[::50] = 0.0, np.inf
+    pivots = np.array([4800.0, 2.5, -0.2, 0.1, 0.15])[:n_labels]
+    scales = np.array([200.0, 0.5, 0.3, 0.1, 0.05])[:n_labels]
+    limits = np.array([pivots - 2 * scales, pivots + 2 * scales])
+    return CannonModel(names, pivots, scales, wavelength, coefficients, scatter, limits)
 
 
 def spectra_of(n, wavelength, normalized=True):
@@ -112,6 +109,16 @@ def gallery(n=300, names=PAPER_LABELS):
         "pulls_histogram": lambda s: figures.pulls_histogram(residuals / reference.errors, names, simulated=s),
         "chi2_histogram": lambda s: figures.chi2_histogram(rng.chisquare(50, n) / 50, simulated=s),
         "masked_spectrum": lambda s: figures.masked_spectrum(normalized, simulated=s),
+        "label_curves": lambda s: figures.label_curves(
+            [100, 1000, 10000],
+            {"order 1": {n: [3.0, 2.0, 1.0] for n in names}, "order 2": {"teff": [1, np.nan, 2]}},
+            xlabel="reference stars",
+            log_x=True,
+            simulated=s,
+        ),
+        "information_by_window": lambda s: figures.information_by_window(
+            np.linspace(4000, 9000, 11), rng.uniform(size=(10, len(names))), names, simulated=s
+        ),
         "formal_against_empirical": lambda s: figures.formal_against_empirical(
             inferred.errors * rng.uniform(0.5, 2, (n, 1)), residuals, names, simulated=s
         ),
@@ -277,11 +284,6 @@ def test_counts_lose_no_star():
     np.testing.assert_allclose(columns["x"], [0.25, 0.75])
 
 
-def test_moments_leave_out_missing_values():
-    assert label_figures.moments(np.array([1.0, 3.0, np.nan])) == (2.0, 1.0)
-    assert np.isnan(label_figures.moments(np.array([np.nan]))).all()
-
-
 def test_ranges_of_signal_to_noise_in_words():
     assert label_figures.snr_text(0, 50) == "S/N < 50"
     assert label_figures.snr_text(50, 100) == "50 < S/N < 100"
@@ -325,13 +327,6 @@ def test_the_sky_raster_reads_each_pixel_where_it_is():
         assert value in near
 
 
-def test_healpix_means_leave_out_missing_values():
-    lon, lat = np.array([10.0, 10.0, 10.0]), np.array([20.0, 20.0, 20.0])
-    mean, counts = sky_figures.healpix_mean(lon, lat, np.array([0.1, 0.3, np.nan]), nside=8)
-    assert counts.max() == 2
-    assert np.nanmax(mean) == pytest.approx(0.2)
-
-
 def test_masked_pixels_break_the_line_and_are_counted():
     spectra = spectra_of(1, np.linspace(4000, 5000, 60))
     ax = figures.masked_spectrum(spectra, simulated=False)
@@ -340,6 +335,28 @@ def test_masked_pixels_break_the_line_and_are_counted():
     table = figures.data_of(ax)
     assert np.isnan(table["flux"][table["masked"]]).all()
     assert np.isnan(spectra_figures.visible(np.ones(2), np.array([0.0, 1.0]))[0])
+
+
+def test_undetermined_pixels_are_gaps():
+    model = model_of()
+    assert np.isnan(figures.data_of(figures.leading_coefficients(model, simulated=True))["scatter"][0])
+    spectra = spectra_of(1, model.wavelength)
+    figure = figures.model_spectrum(spectra, model, giants(1), window=(3900, 4000), simulated=True)
+    assert np.isnan(figures.data_of(figure)["sigma"][0])
+
+
+def test_information_is_shown_as_shares():
+    figure = figures.information_by_window([4000, 5000, 6000], np.array([[3.0], [1.0]]), ["teff"], simulated=True)
+    np.testing.assert_allclose(figures.data_of(figure)["teff"], [0.75, 0.25])
+    with pytest.raises(ValueError, match="found 2 windows, wanted 1"):
+        figures.information_by_window([4000, 5000], np.ones((2, 1)), ["teff"], simulated=True)
+
+
+def test_histograms_show_every_label_of_the_richest_source():
+    sources = {"LAMOST pipeline": giants(50, PAPER_LABELS[:3]), "APOGEE": giants(50)}
+    table = figures.data_of(figures.label_histograms(sources, simulated=True))
+    assert set(table["label"]) == set(PAPER_LABELS)
+    assert set(table["source"][table["label"] == "a_k"]) == {"APOGEE"}
 
 
 def test_a_figure_from_elsewhere_has_no_data():
@@ -352,7 +369,7 @@ def catalogue_of(n=6):
     table = Table({"id": [f"spec-55859-F5902_sp01-{row:03d}" for row in range(n)]})
     table["ra"], table["dec"] = np.linspace(331, 332, n), np.linspace(-2, -1, n)
     for name, values, errors in zip(labels.names, labels.values.T, labels.errors.T, strict=True):
-        table[name], table[f"{name}_error"] = values, errors
+        table[name], table[f"{name}_err"] = values, errors
     table["reduced_chi2"] = np.full(n, 0.62)
     return table
 
@@ -378,6 +395,6 @@ def test_the_excerpt_shows_what_table_1_shows():
 
 def test_an_excerpt_names_missing_columns():
     table = catalogue_of()
-    table.remove_column("logg_error")
-    with pytest.raises(ValueError, match="no column logg_error"):
+    table.remove_column("logg_err")
+    with pytest.raises(ValueError, match="no column logg_err"):
         figures.excerpt_table(table, simulated=True)

@@ -4,7 +4,8 @@ Functions that need several panels return a `matplotlib.figure.Figure`; the othe
 `matplotlib.axes.Axes`. All ask whether the data are simulated, and write it on the figure.
 """
 
-from .check_figures import chi2_histogram, formal_against_empirical, pulls_histogram
+from .budget_figures import formal_against_empirical, information_by_window, label_curves
+from .check_figures import chi2_histogram, pulls_histogram
 from .excerpt import Excerpt, excerpt_table
 from .label_figures import label_histograms, label_offsets, one_to_one, residual_ranges, scatter_against_snr
 from .plane_figures import (
@@ -41,6 +42,8 @@ __all__ = [
     "distance_in_plane",
     "excerpt_table",
     "formal_against_empirical",
+    "information_by_window",
+    "label_curves",
     "label_distance_gap",
     "label_histograms",
     "label_offsets",

@@ -20,7 +20,6 @@ from .style import (
     one_panel,
     record,
     stacked,
-    ticks,
 )
 
 
@@ -97,42 +96,3 @@ def chi2_histogram(reduced_chi2: np.ndarray, *, simulated: bool, cut: float = 10
     columns = {"chi2_min": edges[:-1], "chi2_max": edges[1:], "stars": counts}
     record(ax, columns, median=float(median), n_ignored=reduced_chi2.size - good.size)
     return ax
-
-
-def spread_in_bins(formal: np.ndarray, residuals: np.ndarray, n_bins: int) -> tuple[np.ndarray, np.ndarray]:
-    """(B,) median formal error and (B,) half the 16-84 % range of residuals, in bins of equally many stars."""
-    finite = np.isfinite(formal) & np.isfinite(residuals)
-    groups = [g for g in np.array_split(np.argsort(formal[finite], kind="stable"), n_bins) if g.size > 1]
-    medians = [np.median(formal[finite][g]) for g in groups]
-    spreads = [0.5 * np.subtract(*np.percentile(residuals[finite][g], [84.13, 15.87])) for g in groups]
-    return np.array(medians), np.array(spreads)
-
-
-@drawing
-def formal_against_empirical(
-    formal: np.ndarray, residuals: np.ndarray, names: Sequence[str], *, simulated: bool, n_bins: int = 12
-) -> Figure:
-    """Formal errors against the scatter that stars of that formal error really have; one panel a label.
-
-    Parameters
-    ----------
-    formal, residuals : (N, L) in the labels' units; NaN is ignored
-    names : (L,) names of labels
-    n_bins : bins with equally many stars
-    """
-    formal, residuals = by_label("formal", formal, names), by_label("residuals", residuals, names)
-    figure, axes = label_panels(len(names), 2.6)
-    parts = []
-    for ax, name, errors, offsets in zip(axes, names, formal.T, residuals.T, strict=True):
-        x, y = spread_in_bins(errors, offsets, n_bins)
-        limit = 1.08 * max([*x, *y], default=1.0)
-        ax.plot([0, limit], [0, limit], color=PALE, lw=2, zorder=0)
-        ax.plot(x, y, "o-", color=CANNON, ms=5)
-        ax.set(xlim=(0, limit), ylim=(0, limit), box_aspect=1)
-        ax.set_xlabel(f"formal error {LABELS[name].axis}")
-        ax.set_ylabel(f"scatter {LABELS[name].axis}")
-        ticks(ax, across=4, up=4)
-        parts.append({"label": name, "formal": x, "empirical": y})
-    mark_simulated(axes[min(len(axes), 2) - 1], simulated)
-    record(figure, stacked(parts), n_ignored=int((~np.isfinite(formal + residuals)).any(axis=1).sum()))
-    return figure

@@ -12,7 +12,7 @@ from astropy.table import Column, Table
 from ..labels import LABELS
 
 DIGITS = {"K": ".0f", "dex": ".3f", "mag": ".3f"}
-ERROR = "{}_error"
+ERROR = "{}_err"
 """Name of the column of a label's formal error in the catalogue."""
 
 

@@ -11,6 +11,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
 from ..labels import LABELS, Labels
+from ..validation import bias_and_scatter
 from .density import Counts, count, count_bar, tally
 from .style import (
     APOGEE,
@@ -34,13 +35,17 @@ from .style import (
     ticks,
 )
 
-SOURCE_COLOURS = {"The Cannon": CANNON, "LAMOST pipeline": PIPELINE, "APOGEE": APOGEE}
+SAMPLE_COLOURS = {
+    "APOGEE": APOGEE,
+    "Reference": APOGEE,
+    "LAMOST": LAMOST,
+    "LAMOST pipeline": LAMOST,
+    "The Cannon": CANNON,
+}
+"""Fig. 4: purple APOGEE, yellow LAMOST."""
 
-
-def moments(residuals: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation of the finite values; NaN if there are none."""
-    finite = residuals[np.isfinite(residuals)]
-    return (float(finite.mean()), float(finite.std())) if finite.size else (np.nan, np.nan)
+METHOD_COLOURS = {"The Cannon": CANNON, "LAMOST pipeline": PIPELINE}
+"""Fig. 8: red The Cannon, blue the LAMOST pipeline."""
 
 
 def residual_ranges(
@@ -126,7 +131,7 @@ def draw_offsets(ax: Axes, name: str, counts: Counts, residuals: np.ndarray, mos
     """One panel of `label_offsets`."""
     mesh = counts.draw(ax, most=most)
     ax.axhline(0, color=INK, lw=0.8)
-    bias, scatter = moments(residuals)
+    (bias,), (scatter,) = bias_and_scatter(residuals)
     if np.isfinite(bias):
         ax.axhline(bias, color=CANNON, lw=1.2, ls=(0, (4, 2)))
     ax.set_title(bias_and_scatter_text(name, bias, scatter), fontsize=9.5, loc="right")
@@ -150,12 +155,11 @@ def label_histograms(
     Parameters
     ----------
     sources : name to labels, for example ``{"APOGEE": …, "LAMOST pipeline": …}``; each is shown where it has the label
-    names : labels to show; by default all of the first source
+    names : labels to show; by default all of the source that has most
     bins : bins over the range of a label
     """
-    first, *_ = sources.values()
-    names = shared_names(names, first)
-    colours = {"APOGEE": APOGEE, "LAMOST pipeline": LAMOST, "LAMOST": LAMOST}
+    most = max(sources.values(), key=lambda table: len(table.names))
+    names = shared_names(names, most)
     figure, axes = label_panels(len(names), 2.15)
     parts = []
     for ax, name in zip(axes, names, strict=True):
@@ -163,7 +167,7 @@ def label_histograms(
         edges = np.linspace(*span(*having.values()), bins + 1)
         for source, values in having.items():
             counts, _ = np.histogram(values[np.isfinite(values)], edges)
-            colour = colours.get(source, SOURCE_COLOURS.get(source, FAINT))
+            colour = SAMPLE_COLOURS.get(source, FAINT)
             ax.stairs(counts, edges, color=colour, fill=True, alpha=0.4)
             ax.stairs(counts, edges, color=colour, lw=1.5, label=source)
             centres = 0.5 * (edges[1:] + edges[:-1])
@@ -174,7 +178,7 @@ def label_histograms(
     figure.supylabel("stars", fontsize=11)
     shared_legend(figure, axes)
     mark_simulated(axes[min(len(axes), 2) - 1], simulated)
-    record(figure, stacked(parts), n_ignored=int((~first.known).sum()))
+    record(figure, stacked(parts), n_ignored=int((~most.known).sum()))
     return figure
 
 
@@ -211,7 +215,7 @@ def one_to_one(
     for ax, (name, counts) in zip(axes, counted.items(), strict=True):
         mesh = counts.draw(ax, most=most)
         ax.plot(limits[name], limits[name], color=CANNON, lw=1.0)
-        bias, scatter = moments((inferred.column(name) - reference.column(name))[chosen])
+        (bias,), (scatter,) = bias_and_scatter((inferred.column(name) - reference.column(name))[chosen])
         ax.set_title(bias_and_scatter_text(name, bias, scatter, "bias {}, scatter {}"), fontsize=9.5)
         ax.set(xlim=limits[name], ylim=limits[name], box_aspect=1)
         ax.set_xlabel(f"{LABELS[name].axis}, {against}")
@@ -250,7 +254,7 @@ def scatter_against_snr(
         for (source, scatters), marker in zip(sources.items(), "os", strict=True):
             if name in scatters:
                 scatter = per_star(f"scatter of {name}", scatters[name], len(centres))
-                ax.plot(centres, scatter, f"{marker}-", color=SOURCE_COLOURS[source], ms=6, label=source)
+                ax.plot(centres, scatter, f"{marker}-", color=METHOD_COLOURS[source], ms=6, label=source)
                 parts.append({"label": name, "source": source, "snr": centres, "scatter": scatter})
         known = np.flatnonzero(np.isfinite(np.asarray(cannon[name], float)))
         if known.size:

@@ -14,6 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from ..catalogue import healpix_mean
 from ..labels import LABELS
 from .style import (
     APOGEE,
@@ -36,15 +37,6 @@ Map = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Galactic longitudes [deg], latitudes [deg] and values of N stars."""
 
 
-def healpix_mean(lon: np.ndarray, lat: np.ndarray, values: np.ndarray, nside: int) -> tuple[np.ndarray, np.ndarray]:
-    """(12 nside²,) mean of the finite values in each HEALPix pixel (NaN where there is none), and counts."""
-    finite = np.isfinite(values) & np.isfinite(lon) & np.isfinite(lat)
-    pixels = HEALPix(nside).lonlat_to_healpix(lon[finite] * u.deg, lat[finite] * u.deg)
-    counts = np.bincount(pixels, minlength=12 * nside**2)
-    sums = np.bincount(pixels, weights=values[finite], minlength=12 * nside**2)
-    return np.divide(sums, counts, out=np.full(counts.shape, np.nan), where=counts > 0), counts
-
-
 def raster(mean: np.ndarray, centre: float, step: float = 0.75) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A HEALPix map read off on a grid of longitudes and latitudes, longitude growing to the left.
 
@@ -55,7 +47,7 @@ def raster(mean: np.ndarray, centre: float, step: float = 0.75) -> tuple[np.ndar
     """
     x, y = np.arange(-180, 180 + step, step), np.arange(-90, 90 + step, step)
     x_centres, y_centres = np.meshgrid(0.5 * (x[1:] + x[:-1]), 0.5 * (y[1:] + y[:-1]))
-    healpix = HEALPix(int(np.sqrt(mean.size // 12)))
+    healpix = HEALPix(int(np.sqrt(mean.size // 12)), order="ring")
     pixels = healpix.lonlat_to_healpix(((centre - x_centres) % 360) * u.deg, y_centres * u.deg)
     return np.radians(x), np.radians(y), mean[pixels]
 
@@ -95,7 +87,7 @@ def sky_maps(
         mesh = sky_panel(ax, mean, centre, Normalize(low, high))
         ax.set_title(f"{title}: {counts.sum():,} stars", pad=8)
         seen = np.flatnonzero(counts)
-        lon, lat = HEALPix(nside).healpix_to_lonlat(seen)
+        lon, lat = HEALPix(nside, order="ring").healpix_to_lonlat(seen)
         parts.append({"map": title, "glon": lon.deg, "glat": lat.deg, "mean": mean[seen], "stars": counts[seen]})
     bar = figure.colorbar(mesh, ax=axes, location="bottom", shrink=0.6, aspect=30, extend="both")
     bar.set_label(f"mean {LABELS[label].axis}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import AutoMinorLocator
 
+from ..cannon import CannonModel
 from ..labels import LABELS, Labels
 from ..spectra import Spectra
 from .style import (
@@ -46,22 +46,6 @@ DIBS = (4428.0, 4882.0, 5780.0, 5797.0, 6203.0, 6283.0, 6614.0, 8621.0)
 
 LABEL_ERRORS = {"teff": 91.5, "logg": 0.11, "fe_h": 0.05, "alpha_m": 0.05, "a_k": 0.05}
 """Typical APOGEE DR12 errors (section 4.1); the paper gives none for A_K, for which 0.05 mag is used."""
-
-
-class Model(Protocol):
-    """What Figs. 5 and 10 need of a trained model."""
-
-    @property
-    def label_names(self) -> Sequence[str]: ...
-    @property
-    def scales(self) -> np.ndarray: ...
-    @property
-    def wavelength(self) -> np.ndarray: ...
-    @property
-    def coefficients(self) -> np.ndarray: ...
-    @property
-    def scatter(self) -> np.ndarray: ...
-    def predict(self, values: np.ndarray) -> np.ndarray: ...
 
 
 def in_words(labels: Labels, star: int) -> str:
@@ -138,19 +122,18 @@ def normalization_steps(
     return figure
 
 
-def scaled_coefficients(model: Model, label_errors: Mapping[str, float] = LABEL_ERRORS) -> np.ndarray:
+def scaled_coefficients(model: CannonModel, label_errors: Mapping[str, float] = LABEL_ERRORS) -> np.ndarray:
     """(P, L) linear coefficients at the pivot, times each label's typical error: change of flux per error."""
-    n_labels = len(model.label_names)
     errors = np.array([label_errors.get(name, np.nan) for name in model.label_names])
     unknown = [name for name, error in zip(model.label_names, errors, strict=True) if not np.isfinite(error)]
     if unknown:
         raise ValueError(f"label_errors: no error for {', '.join(unknown)}; give one in the label's unit")
-    return model.coefficients[:, 1 : 1 + n_labels] * (errors / model.scales)
+    return model.linear_coefficients.T * errors
 
 
 @drawing
 def leading_coefficients(
-    model: Model,
+    model: CannonModel,
     *,
     simulated: bool,
     label_errors: Mapping[str, float] = LABEL_ERRORS,
@@ -163,7 +146,7 @@ def leading_coefficients(
 
     Parameters
     ----------
-    model : has label_names (L,), scales (L,), wavelength (P,) [Å], coefficients (P, M) and scatter (P,)
+    model : of L labels and P pixels
     label_errors : label to error, in the label's unit
     wavelength_range : part to show [Å]; by default all
     """
@@ -194,8 +177,10 @@ def leading_coefficients(
                 fontsize=9,
             )
     last = axes[-1, 0]
-    last.plot(wavelength[shown], model.scatter[shown], color=CANNON, lw=0.7)
-    last.set(xlabel=WAVELENGTH, xlim=(low, high), ylim=(0, 1.1 * np.percentile(model.scatter[shown], 99.9) or 1))
+    scatter = np.where(np.isfinite(model.scatter), model.scatter, np.nan)[shown]
+    top = np.percentile(scatter[np.isfinite(scatter)], 99.9) if np.isfinite(scatter).any() else 0.0
+    last.plot(wavelength[shown], scatter, color=CANNON, lw=0.7)
+    last.set(xlabel=WAVELENGTH, xlim=(low, high), ylim=(0, 1.1 * top or 1))
     last.set_ylabel("scatter\n$s_\\lambda$", fontsize=10)
     ticks(last, across=6, up=3)
     last.xaxis.set_minor_locator(AutoMinorLocator(5))
@@ -203,7 +188,7 @@ def leading_coefficients(
     figure.align_ylabels(axes)
     mark_simulated(figure, simulated)
     columns = {"wavelength": wavelength[shown], **dict(zip(names, leading[shown].T, strict=True))}
-    record(figure, columns | {"scatter": model.scatter[shown]}, per={n: label_errors[n] for n in names})
+    record(figure, columns | {"scatter": scatter}, per={n: label_errors[n] for n in names})
     return figure
 
 
@@ -225,7 +210,7 @@ def name_features(ax: Axes, low: float, high: float) -> None:
 @drawing
 def model_spectrum(
     spectra: Spectra,
-    model: Model,
+    model: CannonModel,
     labels: Labels,
     *,
     simulated: bool,
@@ -239,7 +224,7 @@ def model_spectrum(
     Parameters
     ----------
     spectra : N normalized spectra
-    model : predicts fluxes (N, P) from values (N, L), and has a scatter (P,)
+    model : of P pixels
     labels : inferred labels of the same N stars
     star : row to draw
     window : wavelengths to show [Å]
@@ -249,7 +234,8 @@ def model_spectrum(
     flux, ivar = part.flux[star], part.ivar[star]
     values = labels.select(model.label_names).values[[star]]
     fitted, scatter = model.predict(values)[0, columns], model.scatter[columns]
-    variance = np.divide(1.0, ivar, out=np.full(ivar.shape, np.nan), where=ivar > 0) + scatter**2
+    used = (ivar > 0) & np.isfinite(scatter)
+    variance = np.divide(1.0, ivar, out=np.full(ivar.shape, np.nan), where=used) + scatter**2
     sigma, data = np.sqrt(variance), visible(flux, ivar)
     figure, axes = panels(2, 1, 4.4, sharex=True, height_ratios=(1, 2.4))
     above, below = axes[:, 0]
