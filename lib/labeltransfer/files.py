@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 FORMAT_VERSION = 1
+
+DAMAGE = (
+    zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, KeyError, SyntaxError, RuntimeError, MemoryError,
+    OverflowError, struct.error,
+)  # fmt: skip
+"""What NumPy and zipfile raise for a file that was cut short or changed."""
 
 
 @contextmanager
@@ -50,6 +58,8 @@ def write_arrays(path: str | Path, kind: str, arrays: Mapping[str, np.ndarray], 
     kind : what the file holds, for example ``"CannonModel"``; `read_arrays` asks for the same word.
     arrays : name to array; object arrays are refused, because they would need pickle.
     """
+    if "header" in arrays:
+        raise ValueError(f"an array for {path} is called 'header'; that name is taken, choose another")
     for name, array in arrays.items():
         if np.asarray(array).dtype.hasobject:
             raise TypeError(f"array {name!r} for {path}: found dtype object, wanted numbers, booleans or text")
@@ -72,18 +82,30 @@ def read_arrays(path: str | Path, kind: str) -> tuple[dict[str, np.ndarray], dic
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file; wanted a {kind} written by labeltransfer")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        facts = json.loads(str(arrays.pop("header")))
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, KeyError) as error:
-        raise ValueError(f"{path}: not a complete labeltransfer file ({error}); write it anew") from error
-    if facts.pop("kind", None) != kind:
-        raise ValueError(f"{path}: holds something else than a {kind}; check the file name")
+    with path.open("rb") as stream:
+        try:
+            arrays, facts = _load(stream)
+        except DAMAGE as error:
+            raise ValueError(f"{path}: not a complete labeltransfer file ({error}); write it anew") from error
+    found = facts.pop("kind", None)
+    if found != kind:
+        raise ValueError(f"{path}: holds something else than a {kind} (found {found!r}); check the file name")
     version = facts.pop("format_version", None)
     if version != FORMAT_VERSION:
         raise ValueError(
             f"{path}: format version {version}, but this labeltransfer reads version {FORMAT_VERSION}; "
             "write the file anew with the installed version"
         )
+    return arrays, facts
+
+
+def _load(stream: IO[bytes]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    archive = np.load(stream, allow_pickle=False)
+    if not isinstance(archive, np.lib.npyio.NpzFile):
+        raise ValueError("a single array")
+    with archive:
+        arrays = {name: archive[name] for name in archive.files}
+    facts = json.loads(str(arrays.pop("header")))
+    if not isinstance(facts, dict):
+        raise ValueError("its header holds no facts")
     return arrays, facts

@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from labeltransfer.files import read_arrays, write_arrays, written_whole
+
+
+def test_written_and_read_again(tmp_path):
+    arrays = {"a": np.arange(6.0).reshape(2, 3), "names": np.array(["x", "é"])}
+    write_arrays(tmp_path / "new folder" / "thing.npz", "Thing", arrays, answer=42, words=("b", "c"))
+    again, facts = read_arrays(tmp_path / "new folder" / "thing.npz", "Thing")
+    assert set(again) == set(arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(again[name], array)
+    assert facts == {"answer": 42, "words": ["b", "c"]}
+
+
+def test_objects_are_refused(tmp_path):
+    with pytest.raises(TypeError, match=r"array 'a'.*dtype object"):
+        write_arrays(tmp_path / "x.npz", "Thing", {"a": np.array([None, 1])})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_array_called_header_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="header"):
+        write_arrays(tmp_path / "x.npz", "Thing", {"header": np.zeros(2)})
+
+
+def test_another_kind_and_another_version_are_refused(tmp_path, monkeypatch):
+    path = tmp_path / "x.npz"
+    write_arrays(path, "Labels", {"a": np.zeros(2)})
+    with pytest.raises(ValueError, match=r"x.npz: holds something else than a Spectra \(found 'Labels'\)"):
+        read_arrays(path, "Spectra")
+    monkeypatch.setattr("labeltransfer.files.FORMAT_VERSION", 2)
+    with pytest.raises(ValueError, match="format version 1, but this labeltransfer reads version 2"):
+        read_arrays(path, "Labels")
+
+
+def test_no_file_is_said_plainly(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such file; wanted a Labels"):
+        read_arrays(tmp_path / "x.npz", "Labels")
+
+
+@pytest.mark.parametrize("keep", [0, 1, 30, 200, -1])
+def test_a_file_cut_short_is_refused(tmp_path, keep):
+    path = tmp_path / "x.npz"
+    write_arrays(path, "Thing", {"a": np.zeros(50)})
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match=r"x.npz: not a complete labeltransfer file"):
+        read_arrays(path, "Thing")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_a_changed_byte_is_noticed_or_changes_nothing(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("fuzz") / "x.npz"
+    write_arrays(path, "Thing", {"a": np.arange(50.0), "b": np.array(["x", "yz"])})
+    content = bytearray(path.read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    content[place] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(content)
+    try:
+        arrays, _ = read_arrays(path, "Thing")
+    except ValueError:
+        return
+    for name in set(arrays) & {"a"}:
+        np.testing.assert_array_equal(arrays[name], np.arange(50.0))
+
+
+def test_a_plain_numpy_file_or_a_pickle_is_refused(tmp_path):
+    np.save(tmp_path / "plain.npy", np.zeros(3))
+    np.save(tmp_path / "pickle.npy", np.array([{"a": 1}]), allow_pickle=True)
+    for name in ("plain.npy", "pickle.npy"):
+        with pytest.raises(ValueError, match=f"{name}: not a complete labeltransfer file"):
+            read_arrays(tmp_path / name, "Thing")
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
+    path = tmp_path / "x.txt"
+    path.write_text("old")
+
+    def write_and_fail():
+        with written_whole(path) as temporary:
+            temporary.write_text("half of the n")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        write_and_fail()
+    assert path.read_text() == "old"
+    assert [child.name for child in tmp_path.iterdir()] == ["x.txt"]
+
+
+def test_the_suffix_is_kept_for_writers_that_look_at_it(tmp_path):
+    with written_whole(tmp_path / "a.fits.gz") as temporary:
+        assert temporary.name.endswith(".fits.gz")
+        temporary.write_text("")
+    assert (tmp_path / "a.fits.gz").stat().st_mode & 0o444 == 0o444
