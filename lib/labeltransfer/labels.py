@@ -76,7 +76,7 @@ def identifiers(ids: Any, what: str) -> np.ndarray:
     if len(unique) < len(array):
         twice = unique[counts > 1]
         raise ValueError(
-            f"{what}: {len(twice)} ids occur more than once, for example {twice[0]!r}; "
+            f"{what}: {len(twice)} ids occur more than once, for example {str(twice[0])!r}; "
             "keep one row per star (highest S/N) first"
         )
     return frozen(array)

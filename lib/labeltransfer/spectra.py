@@ -47,8 +47,7 @@ class Spectra:
             object.__setattr__(self, name, frozen(array, dtype))
             if array.shape != shape:
                 raise ValueError(f"Spectra: {name} has shape {array.shape}, wanted {shape} = (N, P)")
-            # A sum is NaN or infinite exactly when some value is, and needs no array of booleans.
-            if array.size and not np.isfinite(array.sum(dtype=float)):
+            if not _all_finite(array):
                 raise ValueError(f"Spectra: {name} holds NaN or infinity; give such pixels flux 0 and ivar 0")
         if self.ivar.size and self.ivar.min() < 0:
             raise ValueError("Spectra: ivar holds negative values; a masked pixel has ivar 0")
@@ -99,6 +98,12 @@ class Spectra:
         return cls(**arrays, normalized=facts["normalized"])
 
 
+def _all_finite(array: np.ndarray) -> bool:
+    """Whether no value is NaN or infinite; a finite sum says so without an array of booleans."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(array.sum(dtype=float))) or bool(np.isfinite(array).all())
+
+
 def rest_frame(wavelength: np.ndarray, redshift: float) -> np.ndarray:
     """Observed to rest-frame wavelength, λ / (1 + z); the authors' code used λ (1 - z), which differs by z²."""
     return wavelength / (1.0 + redshift)
@@ -115,7 +120,8 @@ def resample(
     Parameters
     ----------
     wavelength : (Q,) Å, increasing
-    flux, ivar : (Q,) a pixel that is NaN, infinite or of negative ivar counts as masked
+    flux, ivar : (Q,) a pixel that is NaN, infinite or of negative ivar counts as masked; so does a result that is too
+        large or too small for `dtype`
     grid : (P,) Å, increasing
 
     Returns
@@ -164,3 +170,6 @@ def _interpolate(
         if usable:
             new_flux[p] = f
             new_ivar[p] = w
+            if not (np.isfinite(new_flux[p]) and np.isfinite(new_ivar[p]) and new_ivar[p] > 0):
+                new_flux[p] = 0.0
+                new_ivar[p] = 0.0

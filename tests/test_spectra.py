@@ -1,0 +1,154 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from labeltransfer import Spectra
+from labeltransfer.spectra import resample, rest_frame
+
+GRID = np.arange(4000.0, 4006.0)
+
+
+def some(dtype=np.float32):
+    flux = np.array([np.full(6, 2.0), np.arange(6.0), np.zeros(6)], dtype)
+    ivar = np.array([np.full(6, 4.0), [0, 0, 1, 1, 1, 0], np.zeros(6)], dtype)
+    return Spectra(("a", "b", "c"), GRID, flux, ivar)
+
+
+def test_signal_to_noise_is_the_median_over_good_pixels():
+    spectra = some()
+    assert spectra.signal_to_noise()[:2].tolist() == [4.0, 3.0]
+    assert np.isnan(spectra.signal_to_noise()[2])
+    assert spectra.good_pixels.tolist() == [6, 3, 0]
+
+
+def test_rows_and_windows():
+    assert some()[1:].ids.tolist() == ["b", "c"]
+    window = some().window(4001.0, 4003.0)
+    assert window.wavelength.tolist() == [4001.0, 4002.0, 4003.0]
+    assert window.flux.shape == (3, 3)
+    with pytest.raises(ValueError, match="no pixel between 1 and 2"):
+        some().window(1, 2)
+
+
+def test_nothing_can_be_changed():
+    with pytest.raises(ValueError, match="read-only"):
+        some().flux[0, 0] = 1.0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_written_and_read_again(tmp_path, dtype):
+    spectra = some(dtype)
+    spectra.write(tmp_path / "spectra.npz")
+    again = Spectra.read(tmp_path / "spectra.npz")
+    assert again.flux.dtype == dtype
+    for name in ("ids", "wavelength", "flux", "ivar"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(spectra, name))
+    assert not again.normalized
+
+
+def changed(**changes):
+    return {"ids": ("a",), "wavelength": GRID, "flux": np.ones((1, 6)), "ivar": np.ones((1, 6)), **changes}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"flux": np.ones((1, 5))}, r"flux has shape \(1, 5\), wanted \(1, 6\)"),
+        ({"ivar": np.ones((2, 6))}, r"ivar has shape \(2, 6\), wanted \(1, 6\)"),
+        ({"flux": np.full((1, 6), np.nan)}, "flux holds NaN or infinity"),
+        ({"flux": np.array([[np.inf, -np.inf, 0, 0, 0, 0]])}, "flux holds NaN or infinity"),
+        ({"ivar": np.full((1, 6), np.inf)}, "ivar holds NaN or infinity"),
+        ({"ivar": np.array([[1, 1, -1, 1, 1, 1.0]])}, "ivar holds negative values"),
+        ({"wavelength": GRID[::-1]}, "wavelength must be"),
+        ({"wavelength": np.array([1, 2, np.nan, 4, 5, 6])}, "wavelength must be"),
+        ({"ids": ("a", "a")}, "more than once"),
+    ],
+)
+def test_wrong_spectra_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        Spectra(**changed(**change))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_large_finite_values_are_not_taken_for_infinity(dtype):
+    Spectra(**changed(flux=np.full((1, 6), np.finfo(dtype).max, dtype)))
+
+
+def test_an_empty_set_is_a_set():
+    spectra = Spectra(np.array([], dtype=str), GRID, np.zeros((0, 6)), np.zeros((0, 6)))
+    assert len(spectra) == 0
+    assert spectra.signal_to_noise().shape == (0,)
+
+
+def test_rest_frame_divides_by_one_plus_z():
+    np.testing.assert_allclose(rest_frame(np.array([5000.0]), 1e-3), 5000 / 1.001)
+
+
+# --- resampling
+
+
+def test_a_straight_line_stays_one():
+    wavelength = np.sort(np.random.default_rng(1).uniform(4000, 4100, 200))
+    grid = np.linspace(4005, 4095, 301)
+    flux, ivar = resample(wavelength, 2 * wavelength - 1, 3 * wavelength, grid, float)
+    np.testing.assert_allclose(flux, 2 * grid - 1)
+    np.testing.assert_allclose(ivar, 3 * grid)
+
+
+def test_the_same_grid_gives_the_same_values():
+    rng = np.random.default_rng(2)
+    flux, ivar = rng.normal(size=6), rng.uniform(1, 2, 6)
+    ivar[3] = 0.0
+    new_flux, new_ivar = resample(GRID, flux, ivar, GRID, float)
+    np.testing.assert_array_equal(new_flux, np.where(ivar > 0, flux, 0.0))
+    np.testing.assert_array_equal(new_ivar, ivar)
+
+
+def test_outside_the_spectrum_there_is_nothing():
+    flux, ivar = resample(GRID, np.ones(6), np.ones(6), np.array([3999.9, 4000.0, 4005.0, 4005.1]), float)
+    assert flux.tolist() == [0, 1, 1, 0]
+    assert ivar.tolist() == [0, 1, 1, 0]
+    assert resample(GRID[:1], np.ones(1), np.ones(1), GRID)[1].tolist() == [0] * 6
+    assert resample(GRID[:0], np.ones(0), np.ones(0), GRID)[1].tolist() == [0] * 6
+
+
+def resample_by_loops(wavelength, flux, ivar, grid):
+    good = (ivar > 0) & np.isfinite(ivar) & np.isfinite(flux)
+    new = np.zeros((2, grid.size))
+    for p, place in enumerate(grid):
+        for i in range(wavelength.size - 1):
+            low, high = wavelength[i], wavelength[i + 1]
+            if low <= place <= high:
+                share = (place - low) / (high - low)
+                if (share == 1 or good[i]) and (share == 0 or good[i + 1]):
+                    pair = [(1 - share if share < 1 else 0, i), (share, i + 1)]
+                    new[:, p] = [sum(s * a[j] for s, j in pair if s > 0) for a in (flux, ivar)]
+    return new
+
+
+spoilt = st.floats(-1e3, 1e3) | st.sampled_from([0.0, -1.0, np.nan, np.inf])
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    arrays(float, 6, elements=spoilt),
+    arrays(float, 6, elements=spoilt),
+    arrays(float, 9, elements=st.floats(3999, 4006)),
+)
+def test_resampling_is_the_loop_it_should_be_and_always_finite(flux, ivar, places):
+    grid = np.unique(places)
+    new = np.array(resample(GRID, flux, ivar, grid, float))
+    np.testing.assert_allclose(new, resample_by_loops(GRID, flux, ivar, grid), rtol=1e-12, atol=1e-12)
+    assert np.isfinite(new).all()
+    assert (new[1] >= 0).all()
+    masked = ~((ivar > 0) & np.isfinite(ivar) & np.isfinite(flux))
+    again = np.array(resample(GRID, np.where(masked, -77.0, flux), np.where(masked, 0.0, ivar), grid, float))
+    np.testing.assert_array_equal(new, again)
+
+
+def test_values_too_large_for_single_precision_are_masked_not_infinite():
+    flux, ivar = resample(GRID, np.full(6, 1e200), np.full(6, 1e-300), GRID)
+    assert np.isfinite(flux).all()
+    assert not flux[ivar == 0].any()
