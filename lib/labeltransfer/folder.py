@@ -141,10 +141,7 @@ def read_label_table(path: str | Path, label_names: Sequence[str]) -> tuple[Tabl
     ids = star_names(source, path)
     if (ids == "").any():
         raise ValueError(f"{path}: row {int(np.argmax(ids == '')) + 1} does not name a star; wanted a file name")
-    columns = {
-        name: tables.wanted_column(source, (name, *apogee.LABEL_COLUMNS.get(name, ()), *_aliases(name)), path)
-        for name in label_names
-    }
+    columns = {name: tables.wanted_column(source, _usual_names(name), path) for name in label_names}
     for name, column in columns.items():
         if name not in LABELS:
             register_label(name, str(source[column].unit or ""))
@@ -162,8 +159,8 @@ def read_label_table(path: str | Path, label_names: Sequence[str]) -> tuple[Tabl
     return stars[best], Labels(ids[best], tuple(label_names), values[best], _covariance(source, columns, path, best))
 
 
-def _aliases(name: str) -> tuple[str, ...]:
-    return CATALOGUE_COLUMNS.get(name, ())
+def _usual_names(label: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((label, *apogee.LABEL_COLUMNS.get(label, ()), *CATALOGUE_COLUMNS.get(label, ()))))
 
 
 def _covariance(source: Table, columns: dict[str, str], where: str | Path, rows: np.ndarray) -> np.ndarray | None:
