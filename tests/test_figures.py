@@ -284,6 +284,10 @@ def test_counts_lose_no_star():
     np.testing.assert_allclose(columns["x"], [0.25, 0.75])
 
 
+def test_more_stars_get_finer_bins():
+    assert [density.bins_for(n) for n in (0, 2_000, 10_000, 1_000_000)] == [20, 37, 59, 90]
+
+
 def test_ranges_of_signal_to_noise_in_words():
     assert label_figures.snr_text(0, 50) == "S/N < 50"
     assert label_figures.snr_text(50, 100) == "50 < S/N < 100"

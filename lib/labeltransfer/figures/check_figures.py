@@ -39,7 +39,7 @@ def pulls_histogram(pulls: np.ndarray, names: Sequence[str], *, simulated: bool,
     ----------
     pulls : (N, L) NaN is ignored
     names : (L,) names of labels
-    limit : pulls beyond ± limit are put into the outermost bins
+    limit : pulls beyond ± limit are not drawn; their share is given, if there are any
     """
     pulls = by_label("pulls", pulls, names)
     edges = np.linspace(-limit, limit, 51)
@@ -49,12 +49,15 @@ def pulls_histogram(pulls: np.ndarray, names: Sequence[str], *, simulated: bool,
     parts = []
     for ax, name, column in zip(axes, names, pulls.T, strict=True):
         finite = column[np.isfinite(column)]
-        counts, _ = np.histogram(np.clip(finite, -limit, limit), edges)
+        counts, _ = np.histogram(finite, edges)
         density = counts / max(finite.size * width, 1)
         ax.stairs(density, edges, fill=True, color=APOGEE, alpha=0.4)
         ax.plot(centres, gaussian, color=INK, lw=1.4)
         low, middle, high = np.percentile(finite, [15.87, 50, 84.13]) if finite.size else (np.nan,) * 3
-        text = f"{LABELS[name].symbol}\nmedian {middle:+.2f}\nwidth {0.5 * (high - low):.2f}"
+        beyond = np.mean(np.abs(finite) > limit) if finite.size else 0.0
+        facts = [f"median {middle:+.2f}", f"width {0.5 * (high - low):.2f}"]
+        facts += [f"{100 * beyond:.0f} % beyond"] if beyond > 0.005 else []
+        text = "\n".join([LABELS[name].symbol, *facts]).replace("-", "\N{MINUS SIGN}")
         ax.text(0.03, 0.95, text, transform=ax.transAxes, va="top", fontsize=10, linespacing=1.25)
         ax.set(yticks=[], xlim=(-limit, limit), ylim=(0, 1.15 * max(density.max(initial=0), 0.4)))
         ax.spines[["top", "right", "left"]].set_visible(False)

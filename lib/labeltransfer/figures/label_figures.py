@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ..labels import LABELS, Labels
 from ..validation import bias_and_scatter
-from .density import Counts, count, count_bar, tally
+from .density import Counts, bins_for, count, count_bar, tally
 from .style import (
     APOGEE,
     CANNON,
@@ -101,6 +101,7 @@ def label_offsets(
     snr = per_star("snr", snr, len(reference))
     half_ranges = {**residual_ranges(reference, other, names=names), **(half_ranges or {})}
     rows = list(pairwise(snr_edges))
+    bins = bins_for(len(reference) // len(rows), most=60)
     figure, axes = panels(len(rows), len(names), 1.75 * len(rows) + 0.5, sharex="col", sharey="col")
     parts, drawn = [], []
     for i, (low, high) in enumerate(rows):
@@ -109,7 +110,7 @@ def label_offsets(
             x = reference.column(name)[chosen]
             residuals = other.column(name)[chosen] - x
             half = half_ranges[name]
-            counts = count(x, residuals, span(reference.column(name)), (-half, half))
+            counts = count(x, residuals, span(reference.column(name)), (-half, half), bins=(bins, bins * 3 // 4))
             parts.append({"label": name, "snr_min": low, "snr_max": high, **counts.columns("reference", "offset")})
             drawn.append((axes[i, j], name, counts, residuals))
         axes[i, 0].set_ylabel(snr_text(low, high))
@@ -209,8 +210,10 @@ def one_to_one(
     n = len(reference)
     chosen = np.full(n, True) if chosen is None else per_star("chosen", chosen, n).astype(bool)
     figure, axes = label_panels(len(names), 2.95)
-    limits = {name: span(reference.column(name), inferred.column(name), outside=0.3) for name in names}
-    counted = {name: count(reference.column(name), inferred.column(name), limits[name], limits[name]) for name in names}
+    bins = bins_for(n, most=60)
+    columns = {name: (reference.column(name), inferred.column(name)) for name in names}
+    limits = {name: span(*pair, outside=0.3) for name, pair in columns.items()}
+    counted = {name: count(*pair, limits[name], limits[name], bins=(bins, bins)) for name, pair in columns.items()}
     most = max(counts.counts.max(initial=0) for counts in counted.values())
     for ax, (name, counts) in zip(axes, counted.items(), strict=True):
         mesh = counts.draw(ax, most=most)

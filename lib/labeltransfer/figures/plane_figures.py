@@ -7,13 +7,14 @@ from typing import Any
 
 import corner
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize, TwoSlopeNorm
+from matplotlib.colors import ListedColormap, Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
 from ..labels import LABELS, Labels, Rows
-from .density import Range, count, count_bar, name_axes, plane_ranges, tally
+from .density import Range, bins_for, count, count_bar, name_axes, plane_ranges, tally
 from .style import (
     CANNON,
     INK,
@@ -30,8 +31,10 @@ from .style import (
 )
 
 CONTOUR_SIGMAS = (0.5, 1.0, 1.5, 2.0)
-PLANE_BINS = (90, 90)
 
+
+DISTANCE_MAP = ListedColormap(colormaps["PuOr_r"](np.linspace(0.08, 0.85, 256)))
+"""Violet below the cut, orange above; neither so dark that it looks black."""
 
 Plane = Labels | Sequence[np.ndarray]
 """Labels with Teff and log g, or columns (Teff, log g) or (Teff, log g, [Fe/H]) of the same stars."""
@@ -68,7 +71,7 @@ def plane_panel(ax: Axes, x_range: tuple[float, float], y_range: tuple[float, fl
 def background(ax: Axes, teff: np.ndarray, logg: np.ndarray, ranges: tuple[Range, Range]) -> dict[str, Any]:
     """All of a survey in grey behind coloured stars, darker where there are more; returns what was drawn."""
     counts = count(teff, logg, *ranges, bins=(110, 110))
-    counts.draw(ax, cmap="Greys", most=counts.counts.max(initial=1) * 1.5)
+    counts.draw(ax, cmap="Greys", least=0.3, most=10 * counts.counts.max(initial=1))
     return {"layer": "background", **counts.columns("teff", "logg")}
 
 
@@ -78,23 +81,24 @@ def label_plane(teff: np.ndarray, logg: np.ndarray, planes: Mapping[str, Plane],
 
     Parameters
     ----------
-    teff, logg : LAMOST pipeline labels of DR2 stars (black) [K, dex]
+    teff, logg : LAMOST pipeline labels of DR2 stars (grey) [K, dex]
     planes : title to (Teff, log g, [Fe/H]) of the reference stars, one panel each, for example
         ``{"LAMOST pipeline": …, "APOGEE": …}``
     """
     teff, logg = np.asarray(teff, float), np.asarray(logg, float)
     triples = {title: columns_of(plane, least=3) for title, plane in planes.items()}
     last = list(triples.values())[-1]
-    ranges = plane_ranges([teff, last["teff"]], [logg, last["logg"]])
+    ranges = plane_ranges([teff, last["teff"]], [logg, last["logg"]], outside=0.3)
     figure, axes = panels(1, len(planes), 3.8, sharex=True, sharey=True)
     norm = Normalize(*span(last["fe_h"], outside=2.0, margin=0.0))
     parts = []
     for ax, (title, columns) in zip(axes[0], triples.items(), strict=True):
-        parts.append({"panel": title, **background(ax, teff, logg, ranges)})
+        behind = background(ax, teff, logg, ranges)
         x, y, colour = columns.values()
         points = ax.scatter(x, y, c=colour, s=2.5, lw=0, cmap=VALUE_MAP, norm=norm, rasterized=True)
         plane_panel(ax, *ranges, title)
         parts.append({"panel": title, "layer": "reference set", **columns})
+    parts.append({"panel": "all", **behind})
     only_left(axes[0])
     bar = figure.colorbar(points, ax=axes, location="bottom", shrink=0.6, aspect=30, extend="both")
     bar.set_label(LABELS["fe_h"].axis)
@@ -135,7 +139,8 @@ def density_planes(planes: Mapping[str, Plane], *, simulated: bool) -> Figure:
     pairs = {title: columns_of(plane) for title, plane in planes.items()}
     ranges = plane_ranges([c["teff"] for c in pairs.values()], [c["logg"] for c in pairs.values()], outside=0.2)
     figure, axes = panels(1, len(planes), 4.0 if len(planes) < 3 else 3.4, sharex=True, sharey=True)
-    counted = {title: count(c["teff"], c["logg"], *ranges, bins=PLANE_BINS) for title, c in pairs.items()}
+    bins = bins_for(max(c["teff"].size for c in pairs.values()))
+    counted = {title: count(c["teff"], c["logg"], *ranges, bins=(bins, bins)) for title, c in pairs.items()}
     most = max(counts.counts.max(initial=0) for counts in counted.values())
     for ax, (title, counts) in zip(axes[0], counted.items(), strict=True):
         mesh = counts.draw(ax, most=most)
@@ -216,13 +221,13 @@ def distance_in_plane(
     ax = one_panel(ax, 4.6)
     teff, logg = np.asarray(teff, float), np.asarray(logg, float)
     distance = per_star("distance", distance, teff.size)
-    ranges = plane_ranges([teff], [logg], outside=0.1)
+    ranges = plane_ranges([teff], [logg], outside=0.3)
     parts = [background(ax, teff, logg, ranges)]
     far_first = np.argsort(-distance[rows], kind="stable")
     columns = {name: v[rows][far_first] for name, v in {"teff": teff, "logg": logg, "distance": distance}.items()}
     x, y, colour = columns.values()
     norm = TwoSlopeNorm(cut, 0.0, 2.5 * cut)
-    points = ax.scatter(x, y, c=colour, s=2.5, lw=0, cmap="PuOr_r", norm=norm, rasterized=True)
+    points = ax.scatter(x, y, c=colour, s=2.5, lw=0, cmap=DISTANCE_MAP, norm=norm, rasterized=True)
     bar = ax.figure.colorbar(points, ax=ax, label="label distance from the reference set", extend="max", aspect=30)
     bar.ax.axhline(cut, color=INK, lw=1.5)
     plane_panel(ax, *ranges)
@@ -246,7 +251,7 @@ def abundance_plane(
     simulated: bool,
     x: str = "fe_h",
     y: str = "alpha_m",
-    bins: int = 80,
+    bins: int | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Two abundances against each other, with corner's contours at 0.5, 1, 1.5 and 2 σ: Fig. 14 of Ho et al. 2017.
@@ -255,14 +260,16 @@ def abundance_plane(
     ----------
     across, up : (N,) values of the two labels, [Fe/H] and [α/M]
     x, y : names of these labels
-    bins : bins along each axis from which the contours are made
+    bins : bins along each axis from which the contours are made; by default as many as suit the number of stars
     """
     ax = one_panel(ax, 4.6)
     across = np.asarray(across, float)
     up = per_star("up", up, across.size)
+    bins = bins or bins_for(across.size, most=80)
     ranges = [span(across, outside=0.1), span(up, outside=0.1)]
     counts = count(across, up, ranges[0], ranges[1], bins=(bins, bins))
     finite = np.isfinite(across) & np.isfinite(up)
+    size, alpha = (1.3, max(1e4 / finite.sum(), 0.03)) if finite.sum() > 20_000 else (2.5, 0.4)
     if counts.n_drawn > 100:
         corner.hist2d(
             across[finite],
@@ -270,13 +277,17 @@ def abundance_plane(
             bins=bins,
             range=ranges,
             levels=contour_levels(),
-            smooth=1.0,
+            smooth=1.3,
             ax=ax,
             color=INK,
             plot_density=False,
             fill_contours=False,
             no_fill_contours=True,
-            data_kwargs={"ms": 1.3, "alpha": float(np.clip(1e4 / finite.sum(), 0.03, 0.4)), "mew": 0},
+            data_kwargs={
+                "ms": size,
+                "alpha": alpha,
+                "mew": 0,
+            },
             contour_kwargs={"colors": [CANNON], "linewidths": 1.3},
         )
     else:

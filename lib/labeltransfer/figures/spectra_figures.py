@@ -55,7 +55,7 @@ def in_words(labels: Labels, star: int) -> str:
         f"{LABELS[name].symbol} = {value:.0f} K" if LABELS[name].unit == "K" else f"{LABELS[name].symbol} = {value:.2f}"
         for name, value in values.items()
     ]
-    return ",  ".join(texts)
+    return ",  ".join(texts).replace("-", "\N{MINUS SIGN}")
 
 
 def visible(flux: np.ndarray, ivar: np.ndarray) -> np.ndarray:
@@ -162,7 +162,7 @@ def leading_coefficients(
         mark_lines(ax, DIBS if interstellar else (), LAMOST)
         ax.axhline(0, color=PALE, lw=0.8)
         ax.plot(wavelength[shown], values[shown], color=INK, lw=0.7)
-        limit = 1.1 * max(np.percentile(np.abs(values[shown]), 99.9), 1e-6)
+        limit = 1.1 * max(np.percentile(np.abs(values[shown]), 99.7), 1e-6)
         ax.set(ylim=(-limit, limit))
         ax.set_ylabel(f"{LABELS[name].symbol}\nper {label_errors[name]:g} {LABELS[name].unit}", fontsize=10)
         ticks(ax, up=3)
