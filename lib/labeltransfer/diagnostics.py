@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import brentq, minimize
 
 from .cannon import CannonModel
 from .inference import LabelFit
 from .spectra import Spectra
+from .validation import bias_and_scatter
 
 
 def error_factor(spectra: Spectra, model: CannonModel, fit: LabelFit, block: int = 1000) -> float:
@@ -49,6 +50,30 @@ def error_factor(spectra: Spectra, model: CannonModel, fit: LabelFit, block: int
     slope = (xx * y - x * xy)[usable] / determinant[usable]
     middle = np.median(slope) if slope.size else np.nan
     return float(1.0 / np.sqrt(middle)) if middle > 0 else float("nan")
+
+
+def error_floor(error: np.ndarray, bar: np.ndarray) -> np.ndarray:
+    """What must be added in quadrature to error bars so that pulls have a robust width of one, label by label.
+
+    Parameters
+    ----------
+    error, bar : (N, L) errors and their formal error bars, in the same units; rows with NaN are left out
+
+    Returns
+    -------
+    (L,) in the unit of the errors; zero where the bars are large enough as they are
+    """
+    floors = np.zeros(error.shape[1])
+    for column in range(error.shape[1]):
+        good = np.isfinite(error[:, column]) & np.isfinite(bar[:, column])
+        e, b = error[good, column], bar[good, column]
+
+        def excess(floor: float, e: np.ndarray = e, b: np.ndarray = b) -> float:
+            return float(bias_and_scatter(e / np.hypot(b, floor), robust=True)[1][0]) - 1.0
+
+        if e.size and excess(0.0) > 0:
+            floors[column] = brentq(excess, 0.0, 10.0 * np.abs(e).max(), xtol=1e-6 * np.abs(e).max())
+    return floors
 
 
 @dataclass(frozen=True)
