@@ -51,7 +51,10 @@ def allstar(
     values, errors = apogee_labels(rng, drawn, a_k, accuracy)
     values, errors = values[rows], errors[rows]
     values[n_stars:] += errors[n_stars:] * rng.standard_normal((n_duplicates, len(PAPER_LABELS)))
-    flags, missing, no_a_k = apogee_flags(rng, len(rows))
+    flags, missing, no_a_k = (
+        np.concatenate(parts)
+        for parts in zip(apogee_flags(rng, n_overlap), apogee_flags(rng, len(rows) - n_overlap), strict=True)
+    )
     snr = 10.0 ** np.clip(rng.normal(2.2, 0.2, len(rows)), 1.5, 3.0)
     snr[n_stars:] *= 0.6
     values[missing] = np.nan

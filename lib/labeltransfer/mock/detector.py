@@ -15,7 +15,7 @@ NEIGHBOUR = 0.1
 RESAMPLING = np.sqrt(2.0 / 3.0 + NEIGHBOUR / 3.0)
 """Linear interpolation to the common grid lowers noise by this factor on average, and nobody lowers the errors."""
 
-MEAN_RUNS, RUN_LENGTH = 5.0, 12.0
+MEAN_RUNS, RUN_LENGTH = 6.0, 14.0
 """Masked pixels come in runs: Poisson number of them, geometric length."""
 
 MASKED_BANDS = np.array([[5576.0, 5581.5, 0.7], [7590.0, 7680.0, 0.45], [5840.0, 5900.0, 0.25]])

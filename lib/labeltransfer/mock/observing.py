@@ -25,7 +25,7 @@ ARM_OFFSET = 0.05
 BROADENING = 0.6
 """Mean extra variance of the line width from fibre to fibre [pixels²]; R = 1800 is about 5.4 pixels²."""
 
-BAND_SCATTER = 0.25
+BAND_SCATTER = 0.15
 """Scatter (natural log) of the diffuse bands' strength at one reddening."""
 
 FIBRES, SPECTROGRAPHS = 250, 16

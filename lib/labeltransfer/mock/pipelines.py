@@ -32,12 +32,12 @@ class ApogeeAccuracy:
     wrong_share, wrong_noise : share of stars whose labels are simply wrong, and by how much
     """
 
-    noise: tuple[float, ...] = (50.0, 0.085, 0.045, 0.022, 0.035)
+    noise: tuple[float, ...] = (38.0, 0.05, 0.055, 0.013, 0.015)
     cool_teff: float = 4250.0
-    cool_noise: float = 1.0
+    cool_noise: float = 0.6
     cool_slope: float = 0.35
-    wrong_share: float = 0.045
-    wrong_noise: tuple[float, ...] = (350.0, 0.8, 0.45, 0.16, 0.15)
+    wrong_share: float = 0.025
+    wrong_noise: tuple[float, ...] = (300.0, 0.25, 0.3, 0.07, 0.06)
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,16 @@ def apogee_labels(
     labels[:, 0] += accuracy.cool_slope * 250.0 * cool
     wrong = rng.random(len(truth)) < accuracy.wrong_share
     labels[wrong] += np.array(accuracy.wrong_noise) * rng.standard_normal((np.count_nonzero(wrong), 5))
-    labels[:, 4] = np.abs(labels[:, 4])
+    # ASPCAP's grid ends at [α/M] = -0.1 and log g = 0, and there is no negative extinction: reflected there.
+    for column, edge in ((1, 0.0), (3, -0.1), (4, 0.0)):
+        labels[:, column] = edge + np.abs(labels[:, column] - edge)
     return labels, noise
 
 
 def apogee_flags(rng: np.random.Generator, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(N,) ASPCAPFLAG, and which rows have no labels, and which no A_K, in the proportions of the real overlap."""
     flags = np.zeros(number, dtype=np.int64)
-    order = rng.random(number) * COUNTED_ROWS
+    order = rng.permutation(number) * (COUNTED_ROWS / max(number, 1))
     missing = order < MISSING_COUNT
     flags[order < NO_RESULT_COUNT] |= 1 << ASPCAP_BITS["NO_ASPCAP_RESULT"]
     no_a_k = (order >= MISSING_COUNT) & (order < MISSING_COUNT + NO_A_K_COUNT)

@@ -80,7 +80,7 @@ class SimulatedSurvey:
         *,
         giant_share: float = 0.2,
         error_factor: float = 3.0,
-        floor_scale: float = 0.6,
+        floor_scale: float = 0.25,
         duplicate_share: float = 0.02,
         apogee: ApogeeAccuracy | None = None,
         lamost: LamostAccuracy | None = None,
