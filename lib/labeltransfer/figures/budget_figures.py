@@ -29,7 +29,7 @@ from .style import (
     ticks,
 )
 
-CURVE_LOOKS = ((CANNON, "o-"), (PIPELINE, "s-"), (APOGEE, "D-"), ("#009E73", "^-"), (INK, "v-"), (FAINT, "P-"))
+CURVE_LOOKS = ((CANNON, "o-"), (PIPELINE, "s-"), (LAMOST, "D-"), (INK, "^-"), (APOGEE, "v--"), (FAINT, "P:"))
 """Colours and marks of up to six curves, told apart without colour too."""
 
 

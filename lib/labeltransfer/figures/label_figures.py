@@ -53,16 +53,10 @@ def residual_ranges(
 ) -> dict[str, float]:
     """For each label the half-range of residuals that leaves out `outside` percent; shared by Figs. 1 and 7."""
     ranges = {}
-    for name in shared_names(names, reference, other) if names else common_names(reference, other):
+    for name in shared_names(names, reference, other):
         residuals = other.column(name) - reference.column(name)
         ranges[name] = 1.25 * max(np.abs(span(residuals, outside=outside, margin=0.0)))
     return ranges
-
-
-def common_names(reference: Labels, other: Labels) -> tuple[str, ...]:
-    """Labels that both tables have, in the order of the first."""
-    names = tuple(name for name in reference.names if name in other.names)
-    return shared_names(names or None, reference, other)
 
 
 @drawing
@@ -97,7 +91,7 @@ def label_offsets(
         If the tables hold different stars or no common label.
     """
     same_stars(reference=reference, other=other)
-    names = shared_names(names, reference, other) if names else common_names(reference, other)
+    names = shared_names(names, reference, other)
     snr = per_star("snr", snr, len(reference))
     half_ranges = {**residual_ranges(reference, other, names=names), **(half_ranges or {})}
     rows = list(pairwise(snr_edges))
@@ -206,7 +200,7 @@ def one_to_one(
     method, against : where `inferred` and `reference` come from
     """
     same_stars(reference=reference, inferred=inferred)
-    names = shared_names(names, reference, inferred) if names else common_names(reference, inferred)
+    names = shared_names(names, reference, inferred)
     n = len(reference)
     chosen = np.full(n, True) if chosen is None else per_star("chosen", chosen, n).astype(bool)
     figure, axes = label_panels(len(names), 2.95)

@@ -20,8 +20,8 @@ from .style import (
     APOGEE,
     CANNON,
     INK,
+    LAMOST,
     PALE,
-    PIPELINE,
     VALUE_MAP,
     drawing,
     mark_simulated,
@@ -129,7 +129,7 @@ def share_against_latitude(
     limits = np.asarray(edges, float)
     parts = []
     for (sample, share), colour, dashes in zip(
-        shares.items(), (CANNON, APOGEE, PIPELINE), ("-", (0, (4, 2)), ":"), strict=False
+        shares.items(), (CANNON, APOGEE, LAMOST), ("-", (0, (4, 2)), ":"), strict=False
     ):
         share = np.asarray(share, float)
         ax.stairs(share, limits, baseline=None, color=colour, lw=2, ls=dashes, label=sample)

@@ -22,7 +22,7 @@ from matplotlib.ticker import MaxNLocator
 from ..files import written_whole
 from ..labels import LABELS, Labels
 
-APOGEE = "#6F4A9E"
+APOGEE = "#5B2A86"
 LAMOST = "#E8B008"
 DARK_YELLOW = "#8A6A00"
 CANNON = "#CB3B23"
