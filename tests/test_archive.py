@@ -150,7 +150,7 @@ def test_every_file_and_row_is_accounted_for(tmp_path):
     overlap = survey.overlap()
     same_stars(overlap)
     assert list(overlap.counts.values()) == [7, 6, 1, 5, 1]
-    assert overlap.labels.column("teff")[0] == 4321.0
+    assert overlap.labels.of(["spec-55555-PLAN_sp01-000"]).column("teff") == [4321.0]
     reasons = {failure.path.rsplit("-", 1)[-1]: failure.reason for failure in overlap.unreadable}
     assert reasons["002.fits.gz"].startswith("not a FITS file")
     assert len(overlap) == 4

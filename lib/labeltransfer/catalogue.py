@@ -166,6 +166,8 @@ def write(table: Table, path: str | Path) -> None:
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
         raise ValueError(f"{path}: found suffix {suffix!r}, wanted one of {', '.join(FORMATS)}")
+    if suffix == ".parquet":
+        tables.parquet_module(path)
     with written_whole(path) as temporary:
         if suffix == ".fits":
             _write_fits(table, temporary)
@@ -173,7 +175,8 @@ def write(table: Table, path: str | Path) -> None:
             _write_parquet(table, temporary)
         else:
             form = "ascii.ecsv" if suffix == ".ecsv" else "ascii.csv"
-            table.write(temporary, format=form, overwrite=True)
+            with temporary.open("w", encoding="utf-8", newline="") as stream:
+                table.write(stream, format=form)
 
 
 def _write_fits(table: Table, path: Path) -> None:

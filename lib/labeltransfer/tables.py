@@ -109,7 +109,7 @@ def _read_text(path: Path) -> Table:
         return Table.read(path, format="ascii.ecsv")
     delimiter = next((mark for mark in "|,\t" if mark in first), " ")
     table = Table.read(
-        path, format="ascii.csv" if delimiter != " " else "ascii.basic", delimiter=delimiter, guess=False,
+        path, format="ascii.csv" if delimiter != " " else "ascii.basic", delimiter=delimiter, guess=False, encoding="utf-8",
         fill_values=[("", "0"), ("null", "0"), ("NULL", "0")],
     )  # fmt: skip
     for name in table.colnames:

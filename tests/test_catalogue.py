@@ -1,0 +1,164 @@
+import json
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from labeltransfer import Labels, catalogue
+from labeltransfer.inference import LabelFit
+
+NAMES = ("teff", "logg", "a_k")
+
+
+def some_fit(n=4, prefix="é"):
+    rng = np.random.default_rng(1)
+    factor = rng.normal(size=(n, 3, 3)) * [[30.0], [0.1], [0.02]]
+    values = rng.normal([4500, 2, 0.2], [400, 0.5, 0.1], (n, 3))
+    values[0, 0], values[1] = 4000.0, np.nan
+    labels = Labels([f"{prefix}{i}" for i in range(n)], NAMES, values, factor @ factor.transpose(0, 2, 1))
+    converged = np.arange(n) != 1
+    flat = np.zeros(n)
+    return LabelFit(labels, np.full(n, 97.0), np.full(n, 100), converged, np.zeros(n, int), flat, flat, n_free=3)
+
+
+def some_stars(fit):
+    stars = Table({"id": fit.labels.ids, "ra": np.linspace(0, 300, len(fit)), "dec": np.linspace(-80, 80, len(fit))})
+    stars["snr"] = 50.0
+    stars["something else"] = 1
+    return stars
+
+
+def some_catalogue():
+    fit = some_fit()
+    return catalogue.assemble(
+        fit, some_stars(fit), distance=np.arange(4.0), reference=[True, False, False, False], provenance={"model": "ab"}
+    )
+
+
+def test_one_row_per_star_with_everything_to_judge_it():
+    fit, table = some_fit(), some_catalogue()
+    assert len(table) == 4
+    np.testing.assert_array_equal(table["teff"], fit.labels.column("teff"))
+    np.testing.assert_allclose(table["teff_err"], fit.labels.errors[:, 0])
+    np.testing.assert_array_equal(table["cov_teff_a_k"], fit.labels.covariance[:, 0, 2])
+    assert table["reduced_chi2"].tolist() == [1.0] * 4
+    assert table["converged"].tolist() == [True, False, True, True]
+    assert table["cool"][0]
+    assert not table["cool"][1]
+    assert table["label_distance"].tolist() == [0, 1, 2, 3]
+    assert "something else" not in table.colnames
+
+
+def test_the_whole_covariance_can_be_put_together_again():
+    fit, table = some_fit(), some_catalogue()
+    for i, a in enumerate(NAMES):
+        for j, b in enumerate(NAMES):
+            column = table[f"{a}_err"] ** 2 if i == j else table[f"cov_{NAMES[min(i, j)]}_{NAMES[max(i, j)]}"]
+            np.testing.assert_allclose(column, fit.labels.covariance[:, i, j], err_msg=f"{a} {b}")
+
+
+def test_units_descriptions_and_provenance():
+    table = some_catalogue()
+    units = {"teff": "K", "teff_err": "K", "logg": "dex", "a_k": "mag", "cov_teff_logg": "K dex", "ra": "deg"}
+    assert {name: str(table[name].unit) for name in units} == units
+    assert all(table[name].description for name in table.colnames)
+    assert json.loads(table.meta["PROVENAN"]) == {"model": "ab"}
+    assert table.meta["CREATOR"].startswith("labeltransfer ")
+
+
+@pytest.mark.parametrize("suffix", ["fits", "ecsv", "parquet", "csv"])
+def test_written_and_read_again(tmp_path, suffix):
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+    table = some_catalogue()
+    catalogue.write(table, tmp_path / f"labels.{suffix}")
+    again = catalogue.read(tmp_path / f"labels.{suffix}")
+    assert again.colnames == table.colnames
+    for name in table.colnames:
+        assert again[name].dtype.kind == table[name].dtype.kind
+        np.testing.assert_array_equal(again[name], table[name], err_msg=name)
+        if suffix != "csv":
+            assert str(again[name].unit) == str(table[name].unit)
+            assert again[name].description == table[name].description
+    if suffix != "csv":
+        assert json.loads(again.meta["PROVENAN"]) == {"model": "ab"}
+
+
+def test_the_fits_header_is_self_describing(tmp_path):
+    catalogue.write(some_catalogue(), tmp_path / "labels.fits")
+    with fits.open(tmp_path / "labels.fits") as hdus:
+        hdus.verify("exception")
+        header = hdus["CATALOGUE"].header
+        columns = {header[f"TTYPE{n}"]: n for n in range(1, header["TFIELDS"] + 1)}
+        assert header[f"TUNIT{columns['teff']}"] == "K"
+        assert header[f"TUCD{columns['teff']}"] == "phys.temperature.effective"
+        assert header[f"TUCD{columns['logg_err']}"] == "stat.error;phys.gravity"
+        assert header[f"TCOMM{columns['logg']}"] == "logg inferred by The Cannon"
+
+
+def test_without_stars_distances_or_flags():
+    table = catalogue.assemble(some_fit())
+    assert table.colnames[:3] == ["id", "teff", "teff_err"]
+    assert "label_distance" not in table.colnames
+    assert "reference" not in table.colnames
+
+
+def test_stars_must_be_the_same():
+    fit = some_fit()
+    with pytest.raises(ValueError, match="4 fits and 4 rows of stars do not name the same stars"):
+        catalogue.assemble(fit, some_stars(fit)[::-1])
+
+
+def test_stacked_catalogues_have_no_holes():
+    first, second = some_catalogue(), catalogue.assemble(some_fit(2, "x"), reference=True)
+    whole = catalogue.stack(first, second)
+    assert len(whole) == 6
+    assert np.isnan(whole["label_distance"][4:]).all()
+    assert whole["reference"].tolist() == [True, False, False, False, True, True]
+    assert str(whole["ra"].unit) == "deg"
+    assert whole["ra"].description == "right ascension, ICRS"
+
+
+def test_an_unknown_suffix_is_refused_and_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match=r"found suffix '.doc', wanted one of .fits, .ecsv, .parquet, .csv"):
+        catalogue.write(some_catalogue(), tmp_path / "labels.doc")
+
+    def full(*_arguments, **_options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(fits.HDUList, "writeto", full)
+    with pytest.raises(OSError, match="No space left"):
+        catalogue.write(some_catalogue(), tmp_path / "labels.fits")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parquet_without_pyarrow_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
+    with pytest.raises(ImportError, match=r"labels.parquet: Parquet tables need pyarrow: `pip install pyarrow`"):
+        catalogue.write(some_catalogue(), tmp_path / "labels.parquet")
+
+
+def test_the_data_model_describes_every_column():
+    rows = catalogue.data_model(some_catalogue())
+    assert rows[0][0] == "id"
+    assert all(len(row) == 5 and row[4] for row in rows)
+    assert ("cov_teff_logg", "float64", "K dex", "stat.covariance", "formal covariance of teff and logg") in rows
+
+
+def test_healpix_mean_is_the_mean_of_the_stars_in_each_cell():
+    rng = np.random.default_rng(3)
+    lon, lat = rng.uniform(0, 360, 2000), np.degrees(np.arcsin(rng.uniform(-1, 1, 2000)))
+    values = rng.normal(size=2000)
+    values[5], lat[6], lon[7] = np.nan, np.nan, np.nan
+    mean, count = catalogue.healpix_mean(lon, lat, values, 4)
+    assert mean.shape == count.shape == (192,)
+    assert count.sum() == 1997
+    from astropy_healpix import lonlat_to_healpix
+
+    good = np.isfinite(lon + lat + values)
+    cells = np.full(2000, -1)
+    cells[good] = lonlat_to_healpix(lon[good] * catalogue.Unit("deg"), lat[good] * catalogue.Unit("deg"), 4)
+    for cell in range(0, 192, 17):
+        np.testing.assert_allclose(mean[cell], values[cells == cell].mean())
+    assert np.isnan(catalogue.healpix_mean([0.0], [0.0], [1.0], 4)[0]).sum() == 191
