@@ -3,5 +3,6 @@
 from .grid import SyntheticGrid
 from .pipelines import ApogeeAccuracy, LamostAccuracy
 from .simulated_survey import RawBlock, SimulatedSurvey
+from .survey_files import write_survey
 
-__all__ = ["ApogeeAccuracy", "LamostAccuracy", "RawBlock", "SimulatedSurvey", "SyntheticGrid"]
+__all__ = ["ApogeeAccuracy", "LamostAccuracy", "RawBlock", "SimulatedSurvey", "SyntheticGrid", "write_survey"]

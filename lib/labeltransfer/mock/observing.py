@@ -34,11 +34,17 @@ FIRST_NIGHT = 55859
 N_UNIFORMS, N_DETAILS = 128, 2 * N_MODES + 8
 
 
-def spectrum_name(row: int) -> str:
-    """Name of a spectrum as LAMOST writes it: night, plan, spectrograph, fibre."""
+def spectrum_numbers(row: int) -> tuple[int, str, int, int]:
+    """Night, plan, spectrograph and fibre of a row of the catalogue: plates are filled one after the other."""
     plate, fibre = divmod(row, FIBRES * SPECTROGRAPHS)
     spectrograph, fibre = divmod(fibre, FIBRES)
-    return f"spec-{FIRST_NIGHT + plate}-SIM{plate:04d}_sp{spectrograph + 1:02d}-{fibre + 1:03d}"
+    return FIRST_NIGHT + plate, f"SIM{plate:04d}", spectrograph + 1, fibre + 1
+
+
+def spectrum_name(row: int) -> str:
+    """Name of a spectrum as LAMOST writes it."""
+    night, plan, spectrograph, fibre = spectrum_numbers(row)
+    return f"spec-{night}-{plan}_sp{spectrograph:02d}-{fibre:03d}"
 
 
 def star_rng(seed: int, row: int) -> np.random.Generator:

@@ -1,0 +1,85 @@
+"""The simulated survey in the surveys' own file formats: what is read back is what is made in memory."""
+
+import json
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from labeltransfer import apogee, lamost
+from labeltransfer.archive import open_survey
+from labeltransfer.mock import SimulatedSurvey, write_survey
+
+
+@pytest.fixture(scope="module")
+def survey():
+    return SimulatedSurvey(n_overlap=30, n_dr2=12, n_apogee=400, seed=5)
+
+
+@pytest.fixture(scope="module", params=[("image", False), ("table", True)], ids=["image", "table, compressed"])
+def folder(request, survey, tmp_path_factory):
+    spectra_format, compress = request.param
+    target = tmp_path_factory.mktemp("survey") / "new"
+    return write_survey(survey, target, spectra_format=spectra_format, compress=compress, progress=False)
+
+
+def assert_same_table(found, wanted):
+    assert found.colnames == wanted.colnames
+    for name in wanted.colnames:
+        np.testing.assert_array_equal(np.asarray(found[name]), np.asarray(wanted[name]), err_msg=name)
+        assert found[name].unit == wanted[name].unit, name
+
+
+@pytest.mark.parametrize("mask", lamost.MASKS)
+def test_spectra_from_files_are_the_spectra_from_memory(survey, folder, mask):
+    files = sorted((folder / "spectra").rglob("*.fits*"))
+    reading = lamost.read_spectra(files, mask=mask, progress=False)
+    assert not reading.unreadable
+    rows = [list(survey.ids).index(name) for name in reading.spectra.ids]
+    made = survey.spectra(rows, mask=mask)
+    np.testing.assert_array_equal(reading.spectra.ids, made.ids)
+    np.testing.assert_array_equal(reading.spectra.flux, made.flux)
+    np.testing.assert_array_equal(reading.spectra.ivar, made.ivar)
+    np.testing.assert_array_equal(reading.stars["z"], survey.redshift[rows])
+
+
+def test_catalogue_and_allstar_from_files_are_those_from_memory(survey, folder):
+    assert_same_table(lamost.read_catalogue(folder / "lamost_catalogue.fits"), survey.catalogue())
+    assert_same_table(apogee.read_allstar(folder / "allStar-simulated.fits"), survey.allstar())
+
+
+def test_the_folder_opens_as_the_same_survey(survey, folder):
+    from_files = open_survey("folder", folder, progress=False).overlap()
+    from_memory = open_survey("simulated", n_overlap=30, n_dr2=12, n_apogee=400, seed=5).overlap()
+    order = np.argsort(from_files.spectra.ids), np.argsort(from_memory.spectra.ids)
+    np.testing.assert_array_equal(from_files.spectra.ids[order[0]], from_memory.spectra.ids[order[1]])
+    np.testing.assert_array_equal(from_files.labels.values[order[0]], from_memory.labels.values[order[1]])
+    np.testing.assert_array_equal(from_files.spectra.flux[order[0]], from_memory.spectra.flux[order[1]])
+    assert len(from_files) == 30
+
+
+def test_files_are_valid_fits(folder):
+    path = next((folder / "spectra").rglob("*.fits*"))
+    with fits.open(path) as hdus:
+        hdus.verify("exception")
+        assert hdus[0].header["CLASS"] == "STAR"
+        assert np.isfinite(hdus[0].header["Z"])
+    with fits.open(folder / "allStar-simulated.fits") as hdus:
+        assert hdus[1].data["ASPCAPFLAG"].dtype.itemsize == 4
+
+
+def test_the_folder_says_how_it_was_made(survey, folder):
+    facts = json.loads((folder / "simulated.json").read_text(encoding="utf-8"))
+    assert facts["seed"] == 5
+    assert facts["error_factor"] == survey.error_factor
+
+
+def test_a_folder_in_use_is_refused(survey, tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(FileExistsError, match="not an empty folder"):
+        write_survey(survey, tmp_path)
+
+
+def test_an_unknown_format_is_refused(survey, tmp_path):
+    with pytest.raises(ValueError, match="spectra_format 'dr2'"):
+        write_survey(survey, tmp_path / "new", spectra_format="dr2")
