@@ -181,6 +181,17 @@ def test_the_callers_style_stays_as_it_was():
     assert dict(plt.rcParams) == before
 
 
+def test_every_cell_of_a_notebook_shows_its_figure():
+    nbclient = pytest.importorskip("nbclient", reason="running a notebook needs nbclient")
+    nbformat = pytest.importorskip("nbformat", reason="writing a notebook needs nbformat")
+    draw = "figure = figures.chi2_histogram(np.array([1.0, 2.0]), simulated=True)"
+    sources = ["import numpy as np\nfrom labeltransfer import figures", draw, draw]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+    nbclient.NotebookClient(notebook, kernel_name="python3").execute()
+    assert [len(cell.outputs) for cell in notebook.cells] == [0, 1, 1]
+    assert "image/png" in notebook.cells[2].outputs[0].data
+
+
 def test_single_panels_are_drawn_where_asked():
     _, (left, right) = plt.subplots(1, 2)
     n = 50

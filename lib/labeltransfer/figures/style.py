@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 from astropy.table import Table
@@ -83,7 +84,11 @@ def drawing(function: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]:
     @functools.wraps(function)
     def drawn(*arguments: Arguments.args, **options: Arguments.kwargs) -> Drawn:
         with plt.rc_context(STYLE):
-            return function(*arguments, **options)
+            result = function(*arguments, **options)
+            interactive = plt.isinteractive()
+        # The first figure of a notebook loads its backend, which turns interactive mode on; keep that.
+        matplotlib.interactive(interactive)
+        return result
 
     return drawn
 
