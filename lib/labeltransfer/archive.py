@@ -207,8 +207,8 @@ class FolderSource:
         present = np.isin(labels.ids, list(self.contents.spectra))
         if not present.any():
             raise ValueError(
-                f"{self.contents.labels}: none of its {len(labels)} stars (the first: {str(labels.ids[0])!r}) has a file of "
-                f"that name among the {len(self.contents.spectra)} spectra (the first: "
+                f"{self.contents.labels}: none of its {len(labels)} stars (the first: {str(labels.ids[0])!r}) has a "
+                f"file of that name among the {len(self.contents.spectra)} spectra (the first: "
                 f"{next(iter(self.contents.spectra))!r}); wanted a column filename or id that names the files"
             )
         reading = self._read(labels.ids[present])

@@ -109,9 +109,13 @@ def _read_text(path: Path) -> Table:
         return Table.read(path, format="ascii.ecsv")
     delimiter = next((mark for mark in "|,\t" if mark in first), " ")
     table = Table.read(
-        path, format="ascii.csv" if delimiter != " " else "ascii.basic", delimiter=delimiter, guess=False, encoding="utf-8",
+        path,
+        format="ascii.csv" if delimiter != " " else "ascii.basic",
+        delimiter=delimiter,
+        guess=False,
+        encoding="utf-8",
         fill_values=[("", "0"), ("null", "0"), ("NULL", "0")],
-    )  # fmt: skip
+    )
     for name in table.colnames:
         if table[name].dtype.kind == "U" and set(np.unique(table[name])) <= {"True", "False"}:
             table.replace_column(name, Column(table[name] == "True"))
@@ -167,7 +171,7 @@ def numbers(table: Table, name: str, where: object, unit: str = "") -> np.ndarra
             values = np.where(empty, "nan", words).astype(float)
         except ValueError:
             wrong = next(word for word in words[~empty] if not _is_number(word))
-            raise ValueError(f"{where}: column {name}: found {wrong!r}, wanted numbers") from None
+            raise ValueError(f"{where}: column {name}: found {str(wrong)!r}, wanted numbers") from None
     else:
         values = np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
     values = np.where(values == MISSING, np.nan, values)
