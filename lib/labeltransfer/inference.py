@@ -83,7 +83,7 @@ class LabelFit:
             np.concatenate([fit.labels.values for fit in fits]),
             np.concatenate([fit.labels.covariance for fit in fits]),
         )
-        columns = {name: np.concatenate([getattr(fit, name) for fit in fits]) for name in _PER_STAR}
+        columns: dict[str, Any] = {name: np.concatenate([getattr(fit, name) for fit in fits]) for name in _PER_STAR}
         return replace(first, labels=labels, **columns)
 
     def write(self, path: str | Path) -> None:

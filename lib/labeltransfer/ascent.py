@@ -1,0 +1,203 @@
+"""The climb to the maximum of eq. 5 for a block of B pixels of N stars.
+
+At given s² the coefficients θ are weighted least squares; at given θ the best s² is found in one dimension, over all
+its maxima. Both in turn lead from s² = 0 close to the top, Newton steps of θ and s² together to the top itself. The
+normal matrices of a block are one matrix product of the weights with all products of two terms. Steps near the top keep
+a matrix: with exact gradients they end at the exact maximum with any matrix near the right one, so that it may even be
+made in single precision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from .newton import factorize, newton_step
+from .scatter import best_variance, log_likelihood, weights
+
+PRODUCTS_LIMIT = 500e6
+"""Bytes that the table of all products of two terms may take; beyond it normal matrices are made pixel by pixel."""
+
+ROUNDS, STEPS = 10, 8
+"""Rounds of one climb at most, and Newton steps with the same normal matrices."""
+
+N_STARTS = 10
+"""How many values of s² are tried where the climb from s² = 0 ends there: down to 1/500 of the scatter of the flux."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """What all pixels share: label vectors (M, N), all products of two terms (N, M(M+1)/2), the ridge (M,)."""
+
+    vectors: np.ndarray
+    products: np.ndarray | None
+    ridge: np.ndarray
+    dtype: np.dtype
+
+    @classmethod
+    def of(cls, vectors: np.ndarray, ridge: float, dtype: np.dtype) -> Design:
+        """From (N, M) label vectors; the ridge spares the constant term; `dtype` is that of the normal matrices."""
+        n_stars, n_terms = vectors.shape
+        first, second = np.triu_indices(n_terms)
+        products = None
+        if n_stars * first.size * dtype.itemsize <= PRODUCTS_LIMIT:
+            products = np.empty((n_stars, first.size), dtype)
+            np.multiply(vectors[:, first], vectors[:, second], out=products, casting="same_kind")
+        return cls(np.ascontiguousarray(vectors.T), products, ridge * (np.arange(n_terms) > 0), dtype)
+
+
+@dataclass
+class PixelBlock:
+    """flux and ivar (B, N) in double precision; terms that may act at each pixel, allowed (B, M)."""
+
+    flux: np.ndarray
+    ivar: np.ndarray
+    allowed: np.ndarray
+
+    def __getitem__(self, rows: np.ndarray) -> PixelBlock:
+        return PixelBlock(self.flux[rows], self.ivar[rows], self.allowed[rows])
+
+    def determined(self, counts: np.ndarray) -> np.ndarray:
+        """(B,) True where more stars than terms have weight."""
+        return ((self.ivar > 0) & (counts > 0)).sum(axis=1) > self.allowed.sum(axis=1)
+
+
+@dataclass
+class Maximum:
+    """θ (B, M), s² (B,), packed normal matrices (B, M(M+1)/2) there, and which pixels are solved (B,)."""
+
+    coefficients: np.ndarray
+    variance: np.ndarray
+    packed: np.ndarray
+    solved: np.ndarray
+
+    def put(self, rows: np.ndarray, other: Maximum) -> None:
+        for field in fields(self):
+            getattr(self, field.name)[rows] = getattr(other, field.name)
+
+
+def maximize(block: PixelBlock, design: Design, counts: np.ndarray) -> Maximum:
+    """The maximum of eq. 5, climbed from s² = 0; where that ends at s² = 0 or fails, also from the best of many s²."""
+    best = _climb(block, design, counts, np.zeros(len(block.flux)))
+    again = np.flatnonzero((best.variance == 0) | ~best.solved)
+    again = again[block.determined(counts)[again]]
+    if again.size:
+        block = block[again]
+        other = _climb(block, design, counts, _best_start(block, design, counts))
+        height = _height(block, design, counts, best.coefficients[again], best.variance[again])
+        higher = _height(block, design, counts, other.coefficients, other.variance) > height
+        better = other.solved & (~best.solved[again] | higher)
+        best.put(again[better], Maximum(*(getattr(other, field.name)[better] for field in fields(other))))
+    return best
+
+
+def adjust(block: PixelBlock, design: Design, counts: np.ndarray, whole: Maximum) -> Maximum:
+    """From the maximum for all stars to that for stars taken `counts` times; climbed anew where that fails."""
+    others = np.flatnonzero(counts != 1)
+    packed = whole.packed + _normal_matrices(block, design, counts - 1, whole.variance, others)
+    near = Maximum(whole.coefficients.copy(), whole.variance.copy(), packed, whole.solved & block.determined(counts))
+    near.solved &= _approach(block, design, counts, near)
+    again = np.flatnonzero(~near.solved & block.determined(counts))
+    if again.size:
+        near.put(again, maximize(block[again], design, counts))
+    return near
+
+
+def _climb(
+    block: PixelBlock, design: Design, counts: np.ndarray, variance: np.ndarray, rounds: int = ROUNDS
+) -> Maximum:
+    """From given s² up: twice θ and s² in turn, then Newton steps; another round for the pixels that do not rest."""
+    at = Maximum(np.zeros(block.allowed.shape), variance, np.empty(0), block.determined(counts))
+    for _ in range(2):
+        at.packed = _normal_matrices(block, design, counts, at.variance)
+        _approach(block, design, counts, at, steps=1, move_variance=False)
+        at.variance = best_variance(block.flux - at.coefficients @ design.vectors, block.ivar, counts)
+    settled = _approach(block, design, counts, at)
+    left = np.flatnonzero(at.solved & ~settled)
+    at.solved &= settled
+    if left.size and rounds > 1:
+        at.put(left, _climb(block[left], design, counts, at.variance[left], rounds - 1))
+    return at
+
+
+def _approach(
+    block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum, steps: int = STEPS, move_variance: bool = True
+) -> np.ndarray:
+    """Newton steps with the same normal matrices, in place; (B,) True where θ and s² came to rest."""
+    factors, regular = _factorize(block, design, counts, at)
+    total_weight = np.maximum(at.packed[:, 0].astype(float), 1e-300)
+    for _ in range(steps):
+        settled = newton_step(
+            block.flux,
+            block.ivar,
+            counts,
+            design.vectors,
+            block.allowed,
+            design.ridge,
+            factors,
+            total_weight,
+            at.coefficients,
+            at.variance,
+            move_variance,
+        )
+        if (settled | ~regular).all():
+            break
+    return settled & regular
+
+
+def _normal_matrices(
+    block: PixelBlock, design: Design, counts: np.ndarray, variance: np.ndarray, stars: np.ndarray | None = None
+) -> np.ndarray:
+    """(B, M(M+1)/2) upper triangles of Σ w v vᵀ over all or some stars: weights times products of terms."""
+    ivar = block.ivar if stars is None else np.ascontiguousarray(block.ivar[:, stars])
+    counts = counts if stars is None else counts[stars]
+    weight = np.empty(ivar.shape, design.dtype)
+    weights(ivar, variance, counts, weight)
+    if design.products is not None:
+        return weight @ (design.products if stars is None else design.products[stars])
+    vectors = design.vectors if stars is None else design.vectors[:, stars]
+    upper = np.triu_indices(len(vectors))
+    return np.array([((vectors * w) @ vectors.T)[upper] for w in weight], design.dtype)
+
+
+def _factorize(block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum) -> tuple[np.ndarray, np.ndarray]:
+    """Factors of the normal matrices; those that look singular in single precision are made again in double."""
+    single = at.packed.dtype == np.float32
+    factors, regular = factorize(at.packed, block.allowed, design.ridge, 1e-4 if single else 1e-10)
+    doubtful = np.flatnonzero(~regular)
+    if single and doubtful.size:
+        precise = replace(design, products=None, dtype=np.dtype(float))
+        again = _normal_matrices(block[doubtful], precise, counts, at.variance[doubtful])
+        factors[doubtful], regular[doubtful] = factorize(again, block.allowed[doubtful], design.ridge, 1e-10)
+    return factors, regular
+
+
+def _height(
+    block: PixelBlock, design: Design, counts: np.ndarray, coefficients: np.ndarray, variance: np.ndarray
+) -> np.ndarray:
+    """(B,) eq. 5, with the ridge."""
+    residual = block.flux - coefficients @ design.vectors
+    return log_likelihood(residual, block.ivar, counts, variance) - 0.5 * coefficients**2 @ design.ridge
+
+
+def _best_start(block: PixelBlock, design: Design, counts: np.ndarray) -> np.ndarray:
+    """(B,) of a geometric sequence of s² the one where eq. 5, at its maximum over θ, is highest."""
+    largest = _flux_variance(block, counts)
+    best, highest = largest, np.full(len(largest), -np.inf)
+    for variance in largest * 4.0 ** -np.arange(N_STARTS)[:, None]:
+        at = Maximum(
+            np.zeros(block.allowed.shape), variance, _normal_matrices(block, design, counts, variance), largest
+        )
+        _approach(block, design, counts, at, steps=1, move_variance=False)
+        height = _height(block, design, counts, at.coefficients, variance)
+        best, highest = np.where(height > highest, variance, best), np.fmax(height, highest)
+    return best
+
+
+def _flux_variance(block: PixelBlock, counts: np.ndarray) -> np.ndarray:
+    """(B,) variance of the flux over the stars with weight: an s² beside which all stars weigh alike."""
+    use = (block.ivar > 0) * counts
+    total = np.maximum(use.sum(axis=1), 1e-300)
+    mean = (use * block.flux).sum(axis=1) / total
+    return (use * (block.flux - mean[:, None]) ** 2).sum(axis=1) / total

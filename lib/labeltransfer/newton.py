@@ -1,0 +1,195 @@
+"""Newton steps towards the maximum of eq. 5, of θ and s² together, for a block of B pixels.
+
+With r = f - θ·v and w = 1/(s² + σ²), eq. 5 has the gradient (Σ w r v, ½ Σ w² r² - w) and the negative Hessian
+[[A, q], [qᵀ, h]] with A = Σ w v vᵀ, q = Σ w² r v and h = Σ w³ r² - ½ w². All but A come from one pass over the
+spectra, in pieces of stars that stay in a fast cache.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+
+PIECE = 1024
+"""Stars of a piece."""
+
+CONVERGED = 1e-6
+"""θ and s² rest after a step smaller than this in formal errors; what is left then is far smaller still."""
+
+
+def newton_step(
+    flux: np.ndarray,
+    ivar: np.ndarray,
+    counts: np.ndarray,
+    vectors: np.ndarray,
+    allowed: np.ndarray,
+    ridge: np.ndarray,
+    factors: np.ndarray,
+    total_weight: np.ndarray,
+    coefficients: np.ndarray,
+    variance: np.ndarray,
+    move_variance: bool = True,
+) -> np.ndarray:
+    """One step, in place.
+
+    Parameters
+    ----------
+    flux, ivar : (B, N)
+    counts : (N,) how often each star is taken
+    vectors : (M, N) label vectors
+    allowed : (B, M) terms that may act at the pixel
+    ridge : (M,)
+    factors, total_weight : (B, M, M), (B,) of the normal matrices and Σ w, both at some s² near the present one; the
+        matrices are scaled by the present Σ w
+    coefficients, variance : (B, M), (B,) θ and s², changed in place
+
+    Returns
+    -------
+    (B,) True where the step was smaller than `CONVERGED`.
+    """
+    gradient, coupling, sums = derivatives(flux, ivar, counts, vectors, coefficients, variance)
+    gradient = (gradient - ridge * coefficients) * allowed
+    weight, slope, curvature, information = sums.T
+    scale = (weight / total_weight)[:, None]
+    change = solve(factors, gradient) / scale
+    length2 = np.einsum("pm,pm->p", change, gradient)
+    settled = length2 <= CONVERGED**2
+    if move_variance:
+        coupling *= allowed
+        response = solve(factors, coupling) / scale
+        h = -curvature / 2 - np.einsum("pm,pm->p", coupling, response)
+        h = np.where(h > information / 8, h, np.maximum(information / 2, 1e-300))
+        moved = np.maximum(variance + (slope / 2 - np.einsum("pm,pm->p", coupling, change)) / h, 0.0)
+        shift = moved - variance
+        settled &= np.abs(shift) * np.sqrt(h) <= CONVERGED
+        change -= shift[:, None] * response
+        variance[:] = moved
+    coefficients += change
+    return settled
+
+
+def derivatives(
+    flux: np.ndarray,
+    ivar: np.ndarray,
+    counts: np.ndarray,
+    vectors: np.ndarray,
+    coefficients: np.ndarray,
+    variance: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Everything a step needs but A.
+
+    Returns
+    -------
+    gradient, coupling : (B, M), (B, M) Σ w r v and Σ w² r v
+    sums : (B, 4) Σ w; twice the first and second derivative by s², Σ w² r² - w and Σ w² - 2 w³ r²; and Σ w², minus the
+        expectation of the last
+    """
+    n_pixels, n_terms = coefficients.shape
+    moments, sums = np.zeros((2 * n_pixels, n_terms)), np.zeros((n_pixels, 4))
+    work = np.empty((2 * n_pixels, PIECE))
+    for start in range(0, flux.shape[1], PIECE):
+        piece = vectors[:, start : start + PIECE]
+        model, both = work[:n_pixels, : piece.shape[1]], work[:, : piece.shape[1]]
+        np.matmul(coefficients, piece, out=model)
+        _weigh(flux, ivar, counts, variance, start, piece.shape[1], work, sums)
+        moments += both @ piece.T
+    return moments[:n_pixels], moments[n_pixels:], sums
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def _weigh(
+    flux: np.ndarray,
+    ivar: np.ndarray,
+    counts: np.ndarray,
+    variance: np.ndarray,
+    start: int,
+    size: int,
+    work: np.ndarray,
+    sums: np.ndarray,
+) -> None:
+    """Turn the model flux in the first half of `work` (2B, size) into w r, the second half into w² r; add to `sums`."""
+    n_pixels = flux.shape[0]
+    repeats = counts[start : start + size]
+    for p in range(n_pixels):
+        f, v = flux[p, start : start + size], ivar[p, start : start + size]
+        wr, wwr = work[p, :size], work[n_pixels + p, :size]
+        s2 = variance[p]
+        weight = slope = curvature = information = 0.0
+        for n in range(f.size):
+            r = f[n] - wr[n]
+            w = v[n] / (1.0 + v[n] * s2)
+            counted = repeats[n] * w
+            chi2 = w * r * r
+            weight += counted
+            slope += counted * (chi2 - 1.0)
+            curvature += counted * w * (1.0 - 2.0 * chi2)
+            information += counted * w
+            wr[n] = counted * r
+            wwr[n] = counted * w * r
+        sums[p, 0] += weight
+        sums[p, 1] += slope
+        sums[p, 2] += curvature
+        sums[p, 3] += information
+
+
+@numba.njit(cache=True, nogil=True)
+def factorize(packed: np.ndarray, allowed: np.ndarray, ridge: np.ndarray, tolerance: float) -> tuple:
+    """Cholesky factors of B normal matrices.
+
+    Parameters
+    ----------
+    packed : (B, M(M+1)/2) upper triangles, row by row, of either floating type
+    allowed : (B, M) terms that may act at the pixel; the others get a unit diagonal, so that they stay zero
+    ridge : (M,) added to the diagonal
+    tolerance : a term of which less than this share is independent of the earlier ones makes the matrix singular
+
+    Returns
+    -------
+    factors : (B, M, M) lower triangles
+    regular : (B,) False where the matrix is singular
+    """
+    n_pixels, n_terms = allowed.shape
+    factors = np.zeros((n_pixels, n_terms, n_terms))
+    regular = np.ones(n_pixels, dtype=np.bool_)
+    for p in range(n_pixels):
+        L = factors[p]
+        k = 0
+        for i in range(n_terms):
+            for j in range(i, n_terms):
+                if allowed[p, i] and allowed[p, j]:
+                    L[j, i] = packed[p, k]
+                k += 1
+            L[i, i] = L[i, i] + ridge[i] if allowed[p, i] else 1.0
+        for i in range(n_terms):
+            diagonal = L[i, i]
+            for j in range(i):
+                rest = L[i, j]
+                for q in range(j):
+                    rest -= L[i, q] * L[j, q]
+                L[i, j] = rest / L[j, j]
+                L[i, i] -= L[i, j] * L[i, j]
+            if not L[i, i] > tolerance * diagonal:
+                regular[p] = False
+                L[i, i] = 1.0
+            L[i, i] = math.sqrt(L[i, i])
+    return factors, regular
+
+
+@numba.njit(cache=True, nogil=True)
+def solve(factors: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """(B, M) solutions of the factorized systems."""
+    solution = right.copy()
+    n_terms = right.shape[1]
+    for p in range(right.shape[0]):
+        L, x = factors[p], solution[p]
+        for i in range(n_terms):
+            for j in range(i):
+                x[i] -= L[i, j] * x[j]
+            x[i] /= L[i, i]
+        for i in range(n_terms - 1, -1, -1):
+            for j in range(i + 1, n_terms):
+                x[i] -= L[j, i] * x[j]
+            x[i] /= L[i, i]
+    return solution
