@@ -1,0 +1,267 @@
+"""The book as files: which chapters there are, what each declares, makes and needs, read from the chapters themselves.
+
+A chapter says in its own text which parameters it has (the cell tagged `parameters`), which results it hands on
+(``chapter.save("model", …)``) and which it takes (``chapter.load("model", …)``, ``chapter.numbers_of("02_training")``).
+Nothing of that is written down twice.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .parameters import PARAMETERS
+
+PACKAGE = Path(__file__).resolve().parents[1]
+CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
+FIRST_LINES = re.compile(r"\A(?:---\n(?P<yaml>.*?)\n---\n|(?P<options>(?::[^\n]*\n)+))\n?", re.DOTALL)
+
+
+def project_root() -> Path:
+    """The folder with `_toc.yml` and `book/`: that of the installed source tree, or $LABELTRANSFER_BOOK."""
+    return Path(os.environ.get("LABELTRANSFER_BOOK") or PACKAGE.parents[1]).resolve()
+
+
+def runs_folder(root: Path | None = None) -> Path:
+    """Where runs are kept: $LABELTRANSFER_RUNS, or `_runs` in the project."""
+    return Path(os.environ.get("LABELTRANSFER_RUNS") or (root or project_root()) / "_runs").resolve()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One code cell: its tags, its other options and its source."""
+
+    tags: tuple[str, ...]
+    options: dict[str, Any]
+    source: str
+
+
+def code_cells(text: str) -> list[Cell]:
+    """Code cells of a MyST text notebook."""
+    cells = []
+    for body in CELL.findall(text):
+        first = FIRST_LINES.match(body)
+        options: dict[str, Any] = {}
+        if first is not None:
+            lines = first["yaml"] or "\n".join(line[1:] for line in first["options"].splitlines())
+            options = yaml.safe_load(lines) or {}
+            body = body[first.end() :]
+        cells.append(Cell(tuple(options.pop("tags", ())), options, body.strip("\n")))
+    return cells
+
+
+def declared(cells: list[Cell]) -> dict[str, Any]:
+    """Parameters and defaults of the cell tagged `parameters`, in its order.
+
+    Raises
+    ------
+    ValueError
+        If a line of that cell is no plain ``name: type = value``.
+    """
+    values: dict[str, Any] = {}
+    for cell in cells:
+        if "parameters" not in cell.tags:
+            continue
+        for line in ast.parse(cell.source).body:
+            if not isinstance(line, ast.AnnAssign) or not isinstance(line.target, ast.Name) or line.value is None:
+                raise ValueError(f"parameters cell: found {ast.unparse(line)!r}, wanted `name: type = value`")
+            values[line.target.id] = ast.literal_eval(line.value)
+    return values
+
+
+@dataclass(frozen=True)
+class ChapterText:
+    """A chapter that is a notebook: `path` is the source, ``NN_name.md``."""
+
+    path: Path
+
+    @property
+    def stem(self) -> str:
+        """File name without suffix, by which everything calls the chapter."""
+        return self.path.stem
+
+    @property
+    def short(self) -> str:
+        """The number by which the command knows it: 3 for ``03_cross_validation``, A1 for ``A1_…``."""
+        return self.stem.split("_")[0].lstrip("0")
+
+    @cached_property
+    def text(self) -> str:
+        """The whole source."""
+        return self.path.read_text(encoding="utf-8")
+
+    @cached_property
+    def title(self) -> str:
+        """First heading."""
+        heading = re.search(r"^# (.+)$", CELL.sub("", self.text), re.MULTILINE)
+        return heading[1].strip() if heading else self.stem
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """Code cells."""
+        return code_cells(self.text)
+
+    @cached_property
+    def code(self) -> str:
+        """Source of all code cells."""
+        return "\n".join(cell.source for cell in self.cells)
+
+    @cached_property
+    def parameters(self) -> dict[str, Any]:
+        """Declared parameters with their defaults."""
+        try:
+            return declared(self.cells)
+        except (ValueError, SyntaxError) as error:
+            raise ValueError(f"{self.path.name}: {error}") from None
+
+    def _named(self, method: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(re.findall(rf"chapter\.{method}\(\s*\"(\w+)\"", self.code)))
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """Results that it hands on."""
+        return self._named("save")
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Results that it takes."""
+        return self._named("load")
+
+
+class Book:
+    """The chapters of a project in the order of its `_toc.yml`.
+
+    Parameters
+    ----------
+    root : the project; default `project_root`
+    """
+
+    def __init__(self, root: str | Path | None = None) -> None:
+        self.root = Path(root).resolve() if root else project_root()
+        contents = self.root / "_toc.yml"
+        if not contents.exists():
+            raise FileNotFoundError(
+                f"{contents}: no such file; the chapters are part of the source tree of labeltransfer: install it with "
+                "`pip install -e .` there, or name that folder in the environment variable LABELTRANSFER_BOOK"
+            )
+        self.toc = yaml.safe_load(contents.read_text(encoding="utf-8"))
+
+    def __repr__(self) -> str:
+        return f"Book({self.root}; {', '.join(chapter.stem for chapter in self.chapters)})"
+
+    @cached_property
+    def pages(self) -> list[Path]:
+        """Source files of all pages, in order."""
+        listed = [self.toc["root"]]
+        for part in self.toc.get("parts", [self.toc]):
+            listed += [entry["file"] for entry in part.get("chapters", [])]
+        return [self.root / f"{name}.md" for name in listed]
+
+    @cached_property
+    def chapters(self) -> list[ChapterText]:
+        """Those pages that are notebooks."""
+        return [chapter for chapter in map(ChapterText, self.pages) if chapter.cells]
+
+    def chapter(self, stem: str) -> ChapterText:
+        """The chapter of this name; an unknown one is a ValueError."""
+        for chapter in self.chapters:
+            if stem in (chapter.stem, chapter.short):
+                return chapter
+        raise ValueError(f"no chapter {stem!r}; the book has {', '.join(c.stem for c in self.chapters)}")
+
+    def select(self, wanted: str | None) -> list[ChapterText]:
+        """Chapters as the command line names them: ``1-3``, ``2``, ``1,4-5``, ``A1``; None is all."""
+        if not wanted:
+            return self.chapters
+        chosen: list[ChapterText] = []
+        for part in wanted.split(","):
+            first, _, last = part.strip().partition("-")
+            ends = [self.chapters.index(self.chapter(end.strip())) for end in (first, last or first)]
+            chosen += self.chapters[ends[0] : ends[1] + 1]
+        return [chapter for chapter in self.chapters if chapter in chosen]
+
+    def writer(self, artifact: str) -> ChapterText:
+        """The chapter that makes a result; a ValueError if none does."""
+        for chapter in self.chapters:
+            if artifact in chapter.writes:
+                return chapter
+        made = sorted({name for chapter in self.chapters for name in chapter.writes})
+        raise ValueError(f"no chapter saves {artifact!r}; the chapters save {', '.join(made)}")
+
+    def upstream(self, chapter: ChapterText) -> list[ChapterText]:
+        """Chapters whose results this one takes, directly or through others, in the book's order."""
+        found: dict[str, ChapterText] = {}
+        waiting = [chapter]
+        while waiting:
+            for name in waiting.pop().reads:
+                writer = self.writer(name)
+                if writer.stem not in found and writer.stem != chapter.stem:
+                    found[writer.stem] = writer
+                    waiting.append(writer)
+        return [one for one in self.chapters if one.stem in found]
+
+    def key(self, chapter: ChapterText, values: Mapping[str, Any], data_hash: str = "") -> str:
+        """Short hash of all that the results of a chapter depend on.
+
+        Parameters
+        ----------
+        values : parameters by name; must hold all that the chapter and its upstream declare
+        data_hash : of the survey, if it is a folder
+        """
+        facts: list[Any] = [science_hash(), data_hash]
+        for one in [*self.upstream(chapter), chapter]:
+            names = [name for name in one.parameters if name != "run"]
+            missing = [name for name in names if name not in values]
+            if missing:
+                raise ValueError(f"{chapter.stem}: needs {one.stem}, so it must declare {', '.join(missing)}, too")
+            facts.append([one.stem, one.code, {name: values[name] for name in names}])
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+    def page_key(self, chapter: ChapterText, values: Mapping[str, Any], data_hash: str = "") -> str:
+        """As `key`, and of the prose, the figures and this machinery: an executed notebook is as new as this."""
+        facts = [self.key(chapter, values, data_hash), chapter.text, package_hash()]
+        if "chapter.ledger" in chapter.code:
+            facts += [self.key(one, values, data_hash) for one in self.chapters if one.stem != chapter.stem]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+
+
+def hash_of(paths: list[Path], root: Path) -> str:
+    """Hash of names and contents of files."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _sources(package: Path) -> list[Path]:
+    return [path for path in package.rglob("*") if path.suffix in (".py", ".npz", ".json")]
+
+
+@functools.cache
+def package_hash(package: Path = PACKAGE) -> str:
+    """Hash of the whole library, data files included."""
+    return hash_of(_sources(package), package)
+
+
+@functools.cache
+def science_hash(package: Path = PACKAGE) -> str:
+    """Hash of what numbers depend on: the library without its figures and without this machinery."""
+    drawn = ("figures", "reproduction")
+    paths = [path for path in _sources(package) if path.relative_to(package).parts[0] not in drawn]
+    return hash_of(paths, package)
+
+
+def default_values() -> dict[str, Any]:
+    """Every parameter at its default."""
+    return {name: parameter.default for name, parameter in PARAMETERS.items()}

@@ -1,0 +1,238 @@
+"""What a chapter of the book sees: its parameters, its survey, results of earlier chapters, and its numbers."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections import namedtuple
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+
+from .. import catalogue
+from ..archive import Survey, open_survey
+from ..files import read_arrays, write_arrays
+from . import quoted
+from .book import Book, ChapterText, runs_folder
+from .ledger import Ledger, claim_table, paper_values
+from .parameters import PARAMETERS, check_all
+from .quoted import Number
+
+SURVEY_PARAMETERS = ("source", "survey_dir", "label_names", "n_overlap", "n_dr2", "n_apogee", "seed", "mask")
+
+
+def open_chapter(stem: str, namespace: Mapping[str, Any], book: Book | None = None) -> Chapter:
+    """Open a chapter from inside its notebook: ``chapter = open_chapter("02_training", globals())``.
+
+    Parameters
+    ----------
+    stem : file name of the chapter without suffix
+    namespace : where the values of its parameters stand
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such chapter, or a parameter is missing or has a wrong value.
+    """
+    book = book or Book()
+    text = book.chapter(stem)
+    missing = [name for name in text.parameters if name not in namespace]
+    if missing:
+        raise ValueError(
+            f"{stem}: parameters {', '.join(missing)} have no value; run the cell tagged `parameters` first"
+        )
+    values = check_all({name: namespace[name] for name in text.parameters})
+    return Chapter(book, text, values)
+
+
+@functools.lru_cache(maxsize=2)
+def _survey(given: str) -> Survey:
+    return open_survey(progress=False, **json.loads(given))
+
+
+class Chapter:
+    """One chapter while it runs.
+
+    Attributes
+    ----------
+    parameters : the chapter's parameters, checked, by name
+    run_folder, data_folder : where this run keeps its notebooks, and its results
+    numbers : the numbers recorded so far
+    """
+
+    def __init__(self, book: Book, text: ChapterText, values: dict[str, Any]) -> None:
+        self.book, self.text, self.values = book, text, values
+        self.stem = text.stem
+        self.parameters: Any = namedtuple("Parameters", values)(**values)
+        self.run_folder = runs_folder(book.root) / values.get("run", "default")
+        self.data_folder = self.run_folder / "data"
+        self.numbers: dict[str, Number] = {}
+        self.timings: dict[str, Number] = {}
+
+    def __repr__(self) -> str:
+        return f"Chapter({self.stem}; run {self.values.get('run', 'default')})"
+
+    # ---- data -------------------------------------------------------------------------------------------------------
+
+    def survey(self) -> Survey:
+        """The survey that the parameters name; opened once in a process."""
+        given = {name: self.values[name] for name in SURVEY_PARAMETERS if name in self.values}
+        if given.get("survey_dir"):
+            given["survey_dir"] = str((self.book.root / Path(given["survey_dir"]).expanduser()).resolve())
+        return _survey(json.dumps(given, sort_keys=True))
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the survey is simulated; figures and verdicts must then say so."""
+        return self.values.get("source", "simulated") == "simulated" or self.survey().simulated
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """Random numbers for one purpose: the same seed and the same words give the same numbers."""
+        word = int.from_bytes(hashlib.sha256(purpose.encode()).digest()[:8], "big")
+        return np.random.default_rng([self.values.get("seed", PARAMETERS["seed"].default), word])
+
+    @functools.cached_property
+    def _data_hash(self) -> str:
+        return self.survey().data_hash if self.values.get("source") == "folder" else ""
+
+    # ---- results handed from chapter to chapter ---------------------------------------------------------------------
+
+    def path(self, name: str, suffix: str, of: ChapterText | None = None) -> Path:
+        """Where a result of this chapter (or of another one) lies; the name holds a hash of all that it depends on."""
+        key = self.book.key(of or self.text, self.values, self._data_hash)
+        return self.data_folder / f"{name}-{key}{suffix}"
+
+    def save(self, name: str, thing: Any) -> Path:
+        """Keep a result for later chapters: a noun of the library, a table, or a dict of arrays."""
+        if isinstance(thing, Table):
+            path = self.path(name, ".fits")
+            catalogue.write(thing, path)
+        elif isinstance(thing, Mapping):
+            path = self.path(name, ".npz")
+            write_arrays(path, "arrays", {key: np.asarray(value) for key, value in thing.items()})
+        elif hasattr(thing, "write"):
+            path = self.path(name, ".npz")
+            thing.write(path)
+        else:
+            raise TypeError(f"{name}: found {type(thing).__name__}, wanted a table, a dict of arrays, or a noun of lt")
+        return path
+
+    def load(self, name: str, kind: Any = dict) -> Any:
+        """Take a result of an earlier chapter; if that has not run with these parameters, it runs first.
+
+        Parameters
+        ----------
+        name : as given to `save`
+        kind : what it is: `Table`, `dict`, or a class with a method ``read``
+        """
+        writer = self.book.writer(name)
+        path = self.path(name, ".fits" if kind is Table else ".npz", of=writer)
+        if not path.exists():
+            self._run_first(
+                [one for one in [*self.book.upstream(writer), writer] if not self._has_run(one)] or [writer]
+            )
+        if kind is Table:
+            return catalogue.read(path)
+        if kind is dict:
+            return read_arrays(path, "arrays")[0]
+        return kind.read(path)
+
+    def _numbers_file(self, chapter: ChapterText) -> Path:
+        return self.path(f"numbers_{chapter.stem}", ".json", of=chapter)
+
+    def _has_run(self, chapter: ChapterText) -> bool:
+        saved = all(list(self.data_folder.glob(f"{self.path(name, '', of=chapter).name}.*")) for name in chapter.writes)
+        return saved and self._numbers_file(chapter).exists()
+
+    def _run_first(self, chapters: list[ChapterText]) -> None:
+        for chapter in chapters:
+            print(f"{chapter.stem} has not run with these parameters yet: running it first …", flush=True)
+            given = {name: self.values[name] for name in chapter.parameters if name in self.values}
+            key = self.book.key(chapter, self.values, self._data_hash)
+            out = self.data_folder / f"{chapter.stem}-{key}.ipynb"
+            command = [sys.executable, "-m", "labeltransfer.reproduction.execute", chapter.stem, out, json.dumps(given)]
+            environment = {**os.environ, "LABELTRANSFER_BOOK": str(self.book.root)}
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise RuntimeError(f"{chapter.stem}, which {self.stem} needs, failed:\n{done.stderr.strip()[-3000:]}")
+
+    # ---- numbers ----------------------------------------------------------------------------------------------------
+
+    def number(self, key: str, value: Any, unit: str = "", format: str = ".1f") -> Any:
+        """Record a number, so that prose can quote it and the ledger judge it; returns the value."""
+        self.numbers[key] = Number.of(value, unit, format)
+        quoted.glue(key, self.numbers[key].text)
+        return value
+
+    def timing(self, key: str, value: float, unit: str = "s", format: str = ".1f") -> float:
+        """Record a time: it goes into the ledger, never into a checked cell, because it differs from run to run."""
+        self.timings[key] = Number.of(value, unit, format)
+        quoted.glue(key, self.timings[key].text)
+        return value
+
+    def key_numbers(self, *keys: str) -> None:
+        """Print numbers as a narrow table; for cells tagged `nbval-check-output`."""
+        missing = [key for key in keys if key not in self.numbers]
+        if missing:
+            raise ValueError(f"{self.stem}: no number {', '.join(missing)} was recorded with chapter.number")
+        print(quoted.table(self.numbers, keys))
+
+    def numbers_of(self, stem: str) -> dict[str, tuple[float | None, str, str]]:
+        """Numbers of another chapter: key to (value, unit, text); it runs first if it has not."""
+        return {key: (n.value, n.unit, n.text) for key, n in self.recorded(self.book.chapter(stem))[0].items()}
+
+    def recorded(self, chapter: ChapterText) -> tuple[dict[str, Number], dict[str, Number]]:
+        """Numbers and timings of a chapter of this run."""
+        if chapter.stem == self.stem:
+            return self.numbers, self.timings
+        if not self._has_run(chapter):
+            self._run_first([one for one in [*self.book.upstream(chapter), chapter] if not self._has_run(one)])
+        found, facts = quoted.read_numbers(self._numbers_file(chapter))
+        return found, {key: Number(**entry) for key, entry in facts["timings"].items()}
+
+    def finish(self) -> None:
+        """Write the chapter's numbers into the run's folder."""
+        quoted.write_numbers(
+            self._numbers_file(self.text), self.numbers, chapter=self.stem, parameters=self.values,
+            simulated=self.simulated, timings={key: vars(number) for key, number in self.timings.items()},
+        )  # fmt: skip
+
+    # ---- the paper --------------------------------------------------------------------------------------------------
+
+    def paper_claims(self) -> Any:
+        """Table of what the paper claims where this chapter can check it; the prose may quote the paper's values."""
+        for key, text in paper_values(self.text.text).items():
+            quoted.glue(key, text)
+        return claim_table(self.stem)
+
+    def ledger(self) -> Ledger:
+        """Every claim of the paper with the numbers of this run and a verdict."""
+        chosen = os.environ.get("LABELTRANSFER_CHAPTERS")
+        taken = [one for one in self.book.chapters if one.stem != self.stem and "chapter.number" in one.code]
+        if chosen is not None:
+            taken = [one for one in taken if one.stem in chosen.split(",") or self._has_run(one)]
+        found: dict[str, Number] = {}
+        for chapter in taken:
+            for recorded in self.recorded(chapter):
+                found |= {f"{chapter.stem}:{key}": number for key, number in recorded.items()}
+        return Ledger.of(found, self._data(), self._labels(), self.run_folder / "claims.json", self.values)
+
+    def verdicts(self) -> Ledger:
+        """Verdicts on the claims that this chapter checks, with the numbers recorded so far."""
+        found = {f"{self.stem}:{key}": number for key, number in {**self.numbers, **self.timings}.items()}
+        return Ledger.of(found, self._data(), self._labels(), None, self.values).only(self.stem)
+
+    def _data(self) -> str:
+        if self.simulated:
+            return "simulated"
+        return "labels" if self.survey().allstar() is None else "surveys"
+
+    def _labels(self) -> list[str]:
+        return self.values.get("label_names", PARAMETERS["label_names"].default)

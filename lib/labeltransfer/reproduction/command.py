@@ -1,0 +1,132 @@
+"""The `labeltransfer` command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import mock
+from .book import Book, runs_folder
+from .parameters import PARAMETERS, from_text
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command understands."""
+    top = argparse.ArgumentParser(prog="labeltransfer", description="Run, check and render the book; simulate surveys.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = commands.add_parser(
+        "run", help="execute the chapters into _runs/NAME", formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="parameters:\n" + "\n".join(f"  {p.name:21} {p.description} (default {p.default})" for p in PARAMETERS.values()),
+    )  # fmt: skip
+    run.add_argument("name", metavar="NAME", nargs="?", default="default", help="of the run; default: default")
+    run.add_argument("-p", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), dest="parameters",
+                     help="set a parameter; may be repeated; lists as [a,b]")  # fmt: skip
+    run.add_argument("--chapters", metavar="1-3", help="only these, for example 2, 1-3 or 1,4-5")
+    run.add_argument("--resume", action="store_true", help="leave finished chapters alone whose inputs did not change")
+    run.set_defaults(call=_run)
+
+    sync = commands.add_parser("sync", help="write the notebook twins of the chapters from their text")
+    what = sync.add_mutually_exclusive_group()
+    what.add_argument("--check", action="store_true", help="write nothing; fail if a twin is not what its text gives")
+    what.add_argument("--accept", metavar="RUN", help="take the checked numbers of this run, and print what changes")
+    sync.set_defaults(call=_sync)
+
+    build = commands.add_parser("build", help="render a run as HTML pages")
+    build.add_argument("name", metavar="NAME", nargs="?", default="default", help="of the run; default: default")
+    build.set_defaults(call=_build)
+
+    simulate = commands.add_parser("simulate", help="write a simulated survey in the surveys' own file formats")
+    simulate.add_argument("folder", metavar="DIR", type=Path, help="where to; must be empty or not exist")
+    simulate.add_argument("--overlap", type=int, default=300, metavar="N", help="stars in common; default 300")
+    simulate.add_argument("--dr2", type=int, default=500, metavar="N", help="further LAMOST stars; default 500")
+    simulate.add_argument("--apogee", type=int, default=1000, metavar="N", help="stars of APOGEE; default 1000")
+    simulate.add_argument("--seed", type=int, default=2017, metavar="S", help="default 2017")
+    simulate.set_defaults(call=_simulate)
+
+    runs = commands.add_parser("runs", help="list the runs")
+    runs.set_defaults(call=_runs)
+
+    compare = commands.add_parser("compare", help="numbers of several runs side by side")
+    compare.add_argument("names", metavar="RUN", nargs="+")
+    compare.set_defaults(call=_compare)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the arguments say; returns 0, or 1 with a message on the standard error stream."""
+    given = parser().parse_args(arguments)
+    try:
+        return int(given.call(given) or 0)
+    except (ValueError, TypeError, OSError, RuntimeError) as error:
+        print(f"labeltransfer {given.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\nlabeltransfer {given.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+def read_parameters(pairs: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Parameters from the command line; a relative `survey_dir` is meant from where the command is called."""
+    values = {name: from_text(name, text) for name, text in pairs}
+    if values.get("survey_dir"):
+        values["survey_dir"] = str(Path(values["survey_dir"]).expanduser().resolve())
+    return values
+
+
+def _run(given: argparse.Namespace) -> None:
+    from .runs import run
+
+    run(Book(), given.name, read_parameters(given.parameters), given.chapters, resume=given.resume)
+
+
+def _sync(given: argparse.Namespace) -> int:
+    from .runs import read_record
+    from .sync import sync
+
+    book = Book()
+    accept = runs_folder(book.root) / read_record(given.accept, book.root).name if given.accept else None
+    result = sync(book, accept, check=given.check)
+    for line in [*result.differences, *(f"written: {path.relative_to(book.root)}" for path in result.written)]:
+        print(line)
+    for line in result.complaints:
+        print(line, file=sys.stderr)
+    if not result.complaints and not result.written:
+        print("every twin is what its text gives")
+    return 1 if given.check and result.complaints else 0
+
+
+def _build(given: argparse.Namespace) -> None:
+    from .build import build
+
+    print(f"open {build(Book(), given.name)}")
+
+
+def _simulate(given: argparse.Namespace) -> None:
+    if given.folder.exists() and (not given.folder.is_dir() or any(given.folder.iterdir())):
+        raise ValueError(f"{given.folder}: exists and is not an empty folder; choose another name")
+    survey = mock.SimulatedSurvey(
+        n_overlap=given.overlap, n_dr2=given.dr2, n_apogee=max(given.apogee, given.overlap), seed=given.seed
+    )
+    mock.write_survey(survey, given.folder)
+    print(f"{given.folder}: {given.overlap:,} stars in common, {given.dr2:,} further LAMOST stars; now for example\n"
+          f"labeltransfer run mine -p source folder -p survey_dir {given.folder}")  # fmt: skip
+
+
+def _runs(given: argparse.Namespace) -> None:
+    from .runs import list_runs
+
+    print("\n".join(list_runs(Book())))
+
+
+def _compare(given: argparse.Namespace) -> None:
+    from .runs import compare_runs
+
+    print("\n".join(compare_runs(Book(), given.names)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

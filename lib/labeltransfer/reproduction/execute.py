@@ -1,0 +1,114 @@
+"""Execute one chapter by papermill in a process of its own, and watch how long it takes and how much memory."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import papermill
+import psutil
+from papermill.exceptions import PapermillExecutionError
+
+from .book import Book, ChapterText
+from .sync import notebook_of
+
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+"""Linear algebra with one thread gives the same last digits everywhere."""
+QUIET = {"TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "JUPYTER_PLATFORM_DIRS": "1"}
+
+
+class ChapterFailed(RuntimeError):
+    """A chapter stopped; the message names chapter, cell and error."""
+
+
+@dataclass
+class Cost:
+    """Seconds, and the largest memory of the kernel [MB]."""
+
+    seconds: float = 0.0
+    peak_memory: float = 0.0
+
+
+class _Watch(threading.Thread):
+    """Samples the memory of this process's children until told to stop."""
+
+    def __init__(self, interval: float = 0.1) -> None:
+        super().__init__(daemon=True)
+        self.interval, self.peak, self.stop = interval, 0.0, threading.Event()
+
+    def run(self) -> None:
+        me = psutil.Process()
+        while not self.stop.wait(self.interval):
+            total = 0
+            for process in me.children(recursive=True):
+                try:
+                    total += process.memory_info().rss
+                except psutil.Error:
+                    continue
+            self.peak = max(self.peak, total / 1e6)
+
+
+def execute_chapter(
+    book: Book, chapter: ChapterText, parameters: Mapping[str, Any], out: Path, timeout: int = 3600
+) -> Cost:
+    """Execute a chapter and keep the executed notebook as `out`.
+
+    While it runs, and if it fails, the notebook is ``<out>.failed.ipynb`` beside it: `out` is replaced only by a
+    notebook that ran to its end.
+
+    Parameters
+    ----------
+    parameters : values to set; those the chapter does not declare are left out
+
+    Raises
+    ------
+    ChapterFailed
+        Naming the chapter, the cell and its error.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = out.with_suffix(".failed.ipynb")
+    given = {name: value for name, value in parameters.items() if name in chapter.parameters}
+    os.environ.update({**ONE_THREAD, **QUIET, "LABELTRANSFER_BOOK": str(book.root)})
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    watch, began = _Watch(), time.perf_counter()
+    watch.start()
+    try:
+        papermill.execute_notebook(
+            notebook_of(chapter.path), str(unfinished), parameters=given, kernel_name="python3",
+            cwd=str(chapter.path.parent), progress_bar=False, execution_timeout=timeout,
+        )  # fmt: skip
+    except PapermillExecutionError as error:
+        raise ChapterFailed(_failure(chapter, error, unfinished)) from error
+    except Exception as error:  # a kernel that died, a cell that took too long: papermill has no common class for it
+        raise ChapterFailed(f"{chapter.stem}: stopped: {type(error).__name__}: {error}; see {unfinished}") from error
+    finally:
+        watch.stop.set()
+        watch.join()
+    unfinished.replace(out)
+    return Cost(time.perf_counter() - began, watch.peak)
+
+
+def _failure(chapter: ChapterText, error: PapermillExecutionError, where: Path) -> str:
+    message = re.sub(r"\x1b\[[0-9;]*m", "", str(error.evalue)).strip()
+    first = next((line for line in error.source.splitlines() if line.strip()), "")
+    return (
+        f"{chapter.stem}: cell {error.cell_index} ({first.strip()[:60]!r}) failed: {error.ename}: {message}\n"
+        f"the notebook as far as it came: {where}"
+    )
+
+
+if __name__ == "__main__":  # how a chapter runs an earlier one: stem, where to, parameters as JSON
+    try:
+        library = Book()
+        execute_chapter(library, library.chapter(sys.argv[1]), json.loads(sys.argv[3]), Path(sys.argv[2]))
+    except (ChapterFailed, ValueError, OSError) as failure:
+        sys.exit(str(failure))
