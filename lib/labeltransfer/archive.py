@@ -201,7 +201,9 @@ class FolderSource:
         readable = np.isin(self._catalogue["id"][match.rows], reading.spectra.ids)
         match.counts["of them without a readable spectrum, dropped"] = int((~readable).sum())
         overlap = join_surveys(match[readable], self._catalogue, reading.spectra, self.label_names)
-        return replace(overlap, unreadable=reading.unreadable)
+        truth = self.contents.truth()
+        known = None if truth is None else truth.of(overlap.spectra.ids)
+        return replace(overlap, unreadable=reading.unreadable, truth=known)
 
     def _labelled_overlap(self, catalogue: Table, labels: Labels) -> Overlap:
         present = np.isin(labels.ids, list(self.contents.spectra))

@@ -20,6 +20,7 @@ SPECTRUM_SUFFIXES = (".fits", ".fits.gz", ".fit", ".fit.gz")
 TABLE_SUFFIXES = (".csv", ".ecsv", ".txt", ".dat", ".parquet", ".xml", ".vot", ".fits", ".fits.gz")
 
 SIMULATED = "simulated.json"
+TRUTH = "truth.npz"
 """A file that the simulator leaves in the folders it writes: what is read from them is called simulated, too."""
 
 
@@ -47,6 +48,11 @@ class Contents:
     def simulated(self) -> bool:
         """Whether the simulator wrote this folder: it leaves a file of this name."""
         return (self.folder / SIMULATED).exists()
+
+    def truth(self) -> Labels | None:
+        """True labels, if the folder is the simulator's and holds them."""
+        path = self.folder / TRUTH
+        return Labels.read(path) if self.simulated and path.exists() else None
 
     @property
     def data_hash(self) -> str:
@@ -92,7 +98,7 @@ def look_through(folder: str | Path, label_table: str | Path | None = None) -> C
         )
     spectra: dict[str, Path] = {}
     repeated = []
-    for path in _spectrum_files(folder):
+    for path in spectrum_files(folder):
         if path in (labels, catalogue, allstar):
             continue
         if spectra.setdefault(identifier(path), path) != path:
@@ -112,7 +118,8 @@ def _label_table(folder: Path, candidates: Sequence[Path]) -> Path | None:
     return chosen[0] if chosen else None
 
 
-def _spectrum_files(folder: Path) -> list[Path]:
+def spectrum_files(folder: str | Path) -> list[Path]:
+    """Every ``.fits`` and ``.fits.gz`` file in a folder and its sub-folders, hidden ones left out, in order."""
     found = []
     for base, subfolders, names in os.walk(folder):
         subfolders.sort()

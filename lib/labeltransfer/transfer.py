@@ -1,0 +1,215 @@
+"""From LAMOST files to a catalogue of labels in two steps, for people who only want labels.
+
+transfer = lt.learn(lt.open_survey("folder", "my_survey"), rng=np.random.default_rng(1))
+transfer.write("model.npz")
+labelled = lt.label_files(transfer, sorted(Path("spectra").glob("*.fits.gz")))
+lt.catalogue.write(labelled.catalogue, "labels.fits")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+from tqdm import tqdm
+
+from . import catalogue, lamost
+from .archive import BLOCK_SIZE, Survey
+from .cannon import CannonModel
+from .continuum import normalize
+from .files import read_arrays, write_arrays
+from .folder import spectrum_files
+from .inference import infer, starting_points
+from .labels import LABELS, Labels, register_label
+from .reference import LABEL_SCALES, ReferenceSet, label_distance, outliers, quality_cuts
+from .training import train
+
+_MODEL_ARRAYS = ("pivots", "scales", "wavelength", "coefficients", "scatter", "label_range")
+_MODEL_FACTS = ("order", "n_reference", "training_hash")
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class LabelTransfer:
+    """A trained model and all that has to be the same when it is applied.
+
+    Attributes
+    ----------
+    model : trained
+    reference_labels : (N, L) of the stars it was trained on
+    starts : (S, L) starting points of the test step
+    width, convention : of the normalization
+    mask : LAMOST's pixel mask that was applied
+    simulated : whether it was trained on simulated spectra
+    counts : how many stars there were, and why some were excised
+    """
+
+    model: CannonModel
+    reference_labels: Labels
+    starts: np.ndarray
+    width: float = 50.0
+    convention: str = "paper"
+    mask: str = "none"
+    simulated: bool = False
+    counts: Mapping[str, int] | None = None
+
+    def __repr__(self) -> str:
+        kind = "simulated spectra" if self.simulated else "spectra"
+        return f"LabelTransfer({', '.join(self.model.label_names)}; trained on {len(self.reference_labels)} {kind})"
+
+    def write(self, path: str | Path) -> None:
+        """Write to one ``.npz`` file."""
+        arrays = {name: getattr(self.model, name) for name in _MODEL_ARRAYS}
+        labels = self.reference_labels
+        arrays |= {"ids": labels.ids, "values": labels.values, "starts": np.asarray(self.starts)}
+        facts = {name: getattr(self.model, name) for name in _MODEL_FACTS}
+        settings = {"width": self.width, "convention": self.convention, "mask": self.mask, "simulated": self.simulated}
+        units = {name: LABELS[name].unit for name in labels.names}
+        write_arrays(path, "LabelTransfer", arrays, units=units, model=facts, settings=settings, counts=self.counts)
+
+    @classmethod
+    def read(cls, path: str | Path) -> LabelTransfer:
+        """Read what `write` wrote."""
+        arrays, facts = read_arrays(path, "LabelTransfer")
+        for name, unit in facts["units"].items():
+            register_label(name, unit)
+        names = tuple(facts["units"])
+        parts: dict[str, Any] = {name: arrays[name] for name in _MODEL_ARRAYS}
+        model = CannonModel(names, **parts, **facts["model"])
+        labels = Labels(arrays["ids"], names, arrays["values"])
+        return cls(model, labels, arrays["starts"], **facts["settings"], counts=facts["counts"])
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class LabelledFiles:
+    """A catalogue of the files that could be read, and the files that could not."""
+
+    catalogue: Table
+    unreadable: list[lamost.Unreadable]
+
+    def __repr__(self) -> str:
+        failed = int((~self.catalogue["converged"]).sum()) if len(self.catalogue) else 0
+        return (
+            f"LabelledFiles({len(self.catalogue)} stars, {failed} of them not converged; "
+            f"{len(self.unreadable)} unreadable files)"
+        )
+
+
+def learn(
+    survey: Survey,
+    *,
+    rng: np.random.Generator,
+    width: float = 50.0,
+    convention: str = "paper",
+    mask: str = "none",
+    order: int = 2,
+    clip_sigma: float = 4.0,
+    alpha_m_min: float = -0.1,
+    n_starts: int = 7,
+) -> LabelTransfer:
+    """Train on the stars that two surveys have in common, as section 3 does: cuts, a first pass, 4 σ clip, training.
+
+    Parameters
+    ----------
+    survey : from `archive.open_survey`, which decides the labels
+    rng : draws the starting points among the reference stars
+    mask : that the survey was opened with, to be applied to the files that are labelled later
+    order, width, convention, clip_sigma, alpha_m_min, n_starts : as in the book's parameters of these names
+
+    Raises
+    ------
+    ValueError
+        If the surveys have too few good stars in common.
+    """
+    overlap = survey.overlap()
+    excised = quality_cuts(overlap.labels, overlap.flagged, alpha_m_min=alpha_m_min)
+    keep = ~np.any(list(excised.values()), axis=0)
+    spectra = normalize(overlap.spectra[keep], width, convention)
+    candidates = ReferenceSet.join(spectra, overlap.labels[keep])
+    starts = starting_points(candidates.labels, n_starts, rng=rng)
+    first = infer(train(candidates, order=order), candidates.spectra, starts)
+    clipped, _ = outliers(candidates.labels, first.labels, clip_sigma)
+    reference = candidates[~clipped]
+    counts = {
+        **overlap.counts,
+        **{reason: int(stars.sum()) for reason, stars in excised.items()},
+        f"excised by the {clip_sigma:g} sigma clip": int(clipped.sum()),
+        "reference stars": len(reference),
+        "unreadable files": len(overlap.unreadable),
+    }
+    model = train(reference, order=order)
+    return LabelTransfer(model, reference.labels, starts, width, convention, mask, survey.simulated, counts)
+
+
+def label_files(
+    transfer: LabelTransfer,
+    paths: Iterable[str | Path],
+    *,
+    block_size: int = BLOCK_SIZE,
+    progress: bool = True,
+) -> LabelledFiles:
+    """Label LAMOST files, or folders of them; memory is bounded by `block_size` spectra and the catalogue.
+
+    The label distance in the catalogue is that of the *inferred* labels from the reference set (the paper takes the
+    pipeline's labels, which a bare file does not hold): large where the model was never trained.
+
+    Raises
+    ------
+    ValueError
+        If there are no files, or none could be read; the message gives the first reason.
+    """
+    files = list(_files(paths))
+    if not files:
+        raise ValueError("label_files: found no file, wanted LAMOST spectra (*.fits, *.fits.gz) or folders of them")
+    first: dict[str, Path] = {}
+    repeated = [path for path in files if first.setdefault(lamost.identifier(path), path) is not path]
+    unreadable = [
+        lamost.Unreadable(str(path), f"same file name as {first[lamost.identifier(path)]}; the first is used")
+        for path in repeated
+    ]
+    distinct = list(first.values())
+    parts = []
+    with tqdm(total=len(distinct), desc="labelling", unit="file", disable=None if progress else True) as bar:
+        for start in range(0, len(distinct), block_size):
+            block = distinct[start : start + block_size]
+            reading = lamost.read_spectra(block, grid=transfer.model.wavelength, mask=transfer.mask, progress=False)
+            unreadable += reading.unreadable
+            if len(reading.spectra):
+                parts.append(_label(transfer, reading))
+            bar.update(len(block))
+    if not parts:
+        raise ValueError(f"none of {len(files)} files could be read; {unreadable[0].path}: {unreadable[0].reason}")
+    return LabelledFiles(catalogue.stack(*parts), unreadable)
+
+
+def _files(paths: Iterable[str | Path]) -> Iterator[Path]:
+    for path in map(Path, paths):
+        if path.is_dir():
+            yield from spectrum_files(path)
+        else:
+            yield path
+
+
+def _label(transfer: LabelTransfer, reading: lamost.Reading) -> Table:
+    fit = infer(transfer.model, normalize(reading.spectra, transfer.width, transfer.convention), transfer.starts)
+    distance = None
+    if set(LABEL_SCALES) & set(transfer.model.label_names):
+        n_nearest = min(10, len(transfer.reference_labels))
+        distance = label_distance(fit.labels, transfer.reference_labels, n_nearest=n_nearest)
+    return catalogue.assemble(fit, reading.stars, distance=distance, provenance=provenance(transfer))
+
+
+def provenance(transfer: LabelTransfer) -> dict[str, Any]:
+    """What a catalogue says about where its labels come from."""
+    return {
+        "training_hash": transfer.model.training_hash,
+        "n_reference": transfer.model.n_reference,
+        "labels": list(transfer.model.label_names),
+        "smoothing_width": transfer.width,
+        "smoothing_convention": transfer.convention,
+        "mask": transfer.mask,
+        "simulated": transfer.simulated,
+    }
