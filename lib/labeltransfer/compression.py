@@ -19,6 +19,12 @@ import numpy as np
 from .cannon import CannonModel
 
 
+def products_size(model: CannonModel, dtype: np.typing.DTypeLike) -> int:
+    """Bytes of the table of all products of two coefficients."""
+    n_pixels, n_terms = model.coefficients.shape
+    return n_pixels * (n_terms * (n_terms - 1) // 2) * np.dtype(dtype).itemsize
+
+
 @dataclass(frozen=True)
 class Compressor:
     """What is the same for all stars: θ₀ (P,), s² (P,), θ (P, M-1) and all products of two of its columns."""

@@ -11,14 +11,18 @@ import numpy as np
 
 from .blocks import over_blocks
 from .cannon import CannonModel, term_tree
-from .compression import Compressor
+from .compression import Compressor, products_size
 from .files import read_arrays, write_arrays
 from .labels import LABELS, Labels, Rows, frozen, register_label
 from .minimization import minimize
+from .pixel_fit import minimize_pixels
 from .spectra import Spectra
 
-STARS = 256
-"""Stars of a block."""
+STARS, FEW_STARS = 256, 16
+"""Stars of a block; of a block in pixel space, where each needs the derivatives of its whole spectrum."""
+
+PRODUCTS_LIMIT = 500e6
+"""Bytes that the compression's table may take. Models of more labels (20 with 3,626 pixels) are fitted in pixel space."""
 
 _PER_STAR = ("chi2", "n_pixels", "converged", "start", "rival_rise", "rival_distance")
 
@@ -34,7 +38,7 @@ class LabelFit:
     n_pixels : (N,) pixels used
     converged : (N,) False for a star with too few pixels, without a minimum, or whose labels lie further outside the
         range of the reference labels than that range is wide
-    start : (N,) number of the starting point that led to the lowest minimum; -1 where none did
+    start : (N,) number of the first starting point that led to the lowest minimum; -1 where none did
     rival_rise : (N,) how much higher χ² is at the second lowest minimum; infinite where all starts found the same one
     rival_distance : (N,) how far away, in formal errors, that minimum lies
     n_free : labels that were fitted, not held fixed
@@ -155,16 +159,28 @@ def infer(
     free, held, mean, weight = _conditions(model, len(spectra), fixed or {}, priors or {})
     scaled_starts = model.scaled(starts)
     parents, factors = term_tree(len(model.label_names), model.order)
-    compressor = Compressor.of(model, spectra.flux.dtype if dtype is None else dtype)
+    dtype = np.dtype(spectra.flux.dtype if dtype is None else dtype)
 
-    def one_block(rows: slice) -> tuple:
+    def compressed(rows: slice) -> tuple:
         packed, b, c, n_pixels = compressor.compress(spectra.flux[rows], spectra.ivar[rows])
         x, covariance, chi2, start, rise, distance = minimize(
             packed, b, scaled_starts, parents, factors, free, held[rows], mean[rows], weight[rows]
         )
         return x, covariance, np.maximum(chi2 + c, 0.0), n_pixels, start, rise, distance
 
-    parts = over_blocks(one_block, len(spectra), STARS)
+    def in_pixels(rows: slice) -> tuple:
+        flux, ivar = spectra.flux[rows], spectra.ivar[rows]
+        x, covariance, chi2, start, rise, distance = minimize_pixels(
+            model, flux, ivar, scaled_starts, free, held[rows], mean[rows], weight[rows]
+        )
+        n_pixels = np.count_nonzero((ivar > 0) & model.determined, axis=1)
+        return x, covariance, chi2, n_pixels, start, rise, distance
+
+    if products_size(model, dtype) <= PRODUCTS_LIMIT:
+        compressor = Compressor.of(model, dtype)
+        parts = over_blocks(compressed, len(spectra), STARS)
+    else:
+        parts = over_blocks(in_pixels, len(spectra), FEW_STARS)
     x, covariance, chi2, n_pixels, start, rise, distance = map(np.concatenate, zip(*parts, strict=True))
     too_few = n_pixels <= np.count_nonzero(free)
     x[too_few], covariance[too_few], chi2[too_few], start[too_few] = np.nan, np.nan, np.nan, -1

@@ -11,6 +11,9 @@ MAX_STEPS = 100
 STEP_TOLERANCE = 1e-12
 """A minimum is reached when the squared length of the next step, in formal errors, is below this."""
 
+SAME_HEIGHT = 1e-6
+"""Ends of two descents that differ by less in χ² are the same minimum, and the first start that found it counts."""
+
 FAR = 1e3
 """A start that wanders further than this, in scaled labels, is given up."""
 
@@ -119,7 +122,7 @@ def minimize(
     x : (n, L) the best minimum, NaN if none was reached
     covariance : (n, L, L) inverse of Jᵀ A J + priors there
     chi2 : (n,) χ² there without its constant c and without the priors
-    start : (n,) the starting point that reached it, -1 if none did
+    start : (n,) the first starting point that reached it, -1 if none did
     rise, distance : (n,) of the second best distinct minimum: how much higher the objective is there, and how many
         formal errors it is away; infinite where every start ended in the same minimum
     """
@@ -173,9 +176,12 @@ def minimize(
                     break
                 _terms(x, parents, factors, v, jacobian, True)
                 _form(A, b[n], v, excess)
-        winner = np.argmin(heights)
-        if not np.isfinite(heights[winner]):
+        lowest = heights.min()
+        if not np.isfinite(lowest):
             continue
+        winner = 0
+        while heights[winner] > lowest + SAME_HEIGHT:
+            winner += 1
         best_start[n] = winner
         best_x[n] = minima[winner]
         _terms(best_x[n], parents, factors, v, jacobian, True)
