@@ -73,6 +73,47 @@ def test_a_star_without_good_pixels_fails_alone(survey, trained):
     np.testing.assert_allclose(fit.labels.values[others], expected.labels.values[others], rtol=1e-6)
 
 
+def one_pixel(array, value):
+    return np.where(np.arange(array.size) == 1800, value, array)
+
+
+ABSURD = {
+    "huge flux": lambda flux, ivar: (flux * 1e30, ivar),
+    "huge inverse variance": lambda flux, ivar: (flux, np.minimum(ivar * 1e36, 3e38)),
+    "everything huge": lambda flux, ivar: (np.full(flux.size, 3e38), np.full(flux.size, 3e38)),
+    "negative flux": lambda flux, ivar: (-flux, ivar),
+    "no flux": lambda flux, ivar: (0 * flux, ivar),
+    "tiny flux": lambda flux, ivar: (flux * 1e-40, ivar),
+    "one huge pixel": lambda flux, ivar: (one_pixel(flux, 1e38), ivar),
+    "one huge inverse variance": lambda flux, ivar: (flux, one_pixel(ivar, 3e38)),
+    "five pixels": lambda flux, ivar: (flux, np.where(np.arange(flux.size) < 5, ivar, 0)),
+    "one pixel": lambda flux, ivar: (flux, np.where(np.arange(flux.size) < 1, ivar, 0)),
+}
+
+
+@pytest.mark.parametrize("what", ABSURD)
+def test_an_absurd_spectrum_stops_nothing_and_changes_no_other_star(survey, trained, what):
+    model, starts = trained
+    block = next(survey.dr2_blocks(slice(0, 10)))
+    flux, ivar = block.flux.astype(float), block.ivar.astype(float)
+    flux[4], ivar[4] = ABSURD[what](flux[4], ivar[4])
+    spoilt = Spectra(block.ids, block.wavelength, flux.astype(np.float32), ivar.astype(np.float32))
+    spoilt.signal_to_noise()
+    fit = infer_survey(model, [spoilt], starts, progress=False)
+    expected = infer_survey(model, [block], starts, progress=False)
+    others = np.arange(10) != 4
+    np.testing.assert_array_equal(fit.labels.values[others], expected.labels.values[others])
+
+
+def test_spectra_in_physical_units_give_the_same_labels(survey, trained):
+    model, starts = trained
+    block = next(survey.dr2_blocks(slice(0, 10)))
+    scaled = Spectra(block.ids, block.wavelength, block.flux * np.float32(2.0**-56), block.ivar * np.float32(2.0**112))
+    fit = infer_survey(model, [scaled], starts, progress=False)
+    expected = infer_survey(model, [block], starts, progress=False)
+    np.testing.assert_array_equal(fit.labels.values, expected.labels.values)
+
+
 def test_no_block_at_all_is_refused(trained):
     with pytest.raises(ValueError, match="found no spectra, wanted at least one block"):
         infer_survey(trained[0], iter(()), trained[1], progress=False)

@@ -102,11 +102,12 @@ def _weighted_sums(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Numerator and denominator of eq. 1 for a block of stars."""
     ivar = spectra.ivar[rows].astype(spectra.flux.dtype, copy=False)
-    weighted = spectra.flux[rows] * ivar
-    numerator, denominator = np.empty_like(weighted), np.empty_like(weighted)
-    for near, columns, weights in band:
-        np.matmul(weighted[:, near], weights, out=numerator[:, columns])
-        np.matmul(ivar[:, near], weights, out=denominator[:, columns])
+    with np.errstate(over="ignore", invalid="ignore"):  # absurd fluxes: their pixels are masked afterwards
+        weighted = spectra.flux[rows] * ivar
+        numerator, denominator = np.empty_like(weighted), np.empty_like(weighted)
+        for near, columns, weights in band:
+            np.matmul(weighted[:, near], weights, out=numerator[:, columns])
+            np.matmul(ivar[:, near], weights, out=denominator[:, columns])
     return numerator, denominator
 
 
@@ -119,7 +120,7 @@ def _divide(
     new_flux: np.ndarray,
     new_ivar: np.ndarray,
 ) -> None:
-    """f / f̄ and σ⁻² f̄² in one pass; zeros at masked pixels and where f̄ is not positive."""
+    """f / f̄ and σ⁻² f̄² in one pass; zeros at masked pixels, where f̄ is not positive, and for results not finite."""
     for n in range(flux.shape[0]):
         for p in range(flux.shape[1]):
             new_flux[n, p] = 0.0
@@ -128,3 +129,6 @@ def _divide(
                 average = numerator[n, p] / denominator[n, p]
                 new_flux[n, p] = flux[n, p] / average
                 new_ivar[n, p] = ivar[n, p] * average**2
+                if not (np.isfinite(new_flux[n, p]) and np.isfinite(new_ivar[n, p])):
+                    new_flux[n, p] = 0.0
+                    new_ivar[n, p] = 0.0

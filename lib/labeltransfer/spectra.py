@@ -83,7 +83,7 @@ class Spectra:
         for n, (flux, ivar) in enumerate(zip(self.flux, self.ivar, strict=True)):
             good = ivar > 0
             if good.any():
-                ratio[n] = np.median(flux[good] * np.sqrt(ivar[good]))
+                ratio[n] = np.median(flux[good].astype(float) * np.sqrt(ivar[good].astype(float)))
         return ratio
 
     def write(self, path: str | Path) -> None:
