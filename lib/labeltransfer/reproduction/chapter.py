@@ -20,7 +20,7 @@ from .. import catalogue
 from ..archive import Survey, open_survey
 from ..files import read_arrays, write_arrays
 from . import quoted
-from .book import Book, ChapterText, runs_folder
+from .book import Book, ChapterText, runs_folder, science_hash
 from .ledger import Ledger, claim_table, paper_values
 from .parameters import PARAMETERS, check_all
 from .quoted import Number
@@ -158,7 +158,11 @@ class Chapter:
             key = self.book.key(chapter, self.values, self._data_hash)
             out = self.data_folder / f"{chapter.stem}-{key}.ipynb"
             command = [sys.executable, "-m", "labeltransfer.reproduction.execute", chapter.stem, out, json.dumps(given)]
-            environment = {**os.environ, "LABELTRANSFER_BOOK": str(self.book.root)}
+            environment = {
+                **os.environ,
+                "LABELTRANSFER_BOOK": str(self.book.root),
+                "LABELTRANSFER_SCIENCE": science_hash(),
+            }
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise RuntimeError(f"{chapter.stem}, which {self.stem} needs, failed:\n{done.stderr.strip()[-3000:]}")

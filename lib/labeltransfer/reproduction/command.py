@@ -18,9 +18,10 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="labeltransfer", description="Run, check and render the book; simulate surveys.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
+    described = [f"  {one.name:21} {one.description} ({one.default})" for one in PARAMETERS.values()]
     run = commands.add_parser(
         "run", help="execute the chapters into _runs/NAME", formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="parameters:\n" + "\n".join(f"  {p.name:21} {p.description} (default {p.default})" for p in PARAMETERS.values()),
+        epilog="\n".join(["parameters:", *described]),
     )  # fmt: skip
     run.add_argument("name", metavar="NAME", nargs="?", default="default", help="of the run; default: default")
     run.add_argument("-p", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), dest="parameters",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import papermill
-import psutil
+import psutil  # type: ignore[import-untyped]
 from papermill.exceptions import PapermillExecutionError
 
 from .book import Book, ChapterText
@@ -85,6 +85,7 @@ def execute_chapter(
         papermill.execute_notebook(
             notebook_of(chapter.path), str(unfinished), parameters=given, kernel_name="python3",
             cwd=str(chapter.path.parent), progress_bar=False, execution_timeout=timeout,
+            extra_arguments=["--IPKernelApp.log_level=40"],
         )  # fmt: skip
     except PapermillExecutionError as error:
         raise ChapterFailed(_failure(chapter, error, unfinished)) from error

@@ -21,7 +21,7 @@ from typing import Any
 
 from ..files import FORMAT_VERSION, written_whole
 from . import quoted
-from .book import Book, ChapterText, default_values, runs_folder
+from .book import Book, ChapterText, default_values, runs_folder, science_hash
 from .chapter import Chapter
 from .execute import ChapterFailed, execute_chapter
 from .parameters import check_all
@@ -126,6 +126,7 @@ def run(
     check_all({parameter: values[parameter] for parameter in declared})
     folder = runs_folder(book.root) / name
     record = _begin(book, name, values, folder)
+    os.environ["LABELTRANSFER_SCIENCE"] = science_hash()
     os.environ["LABELTRANSFER_CHAPTERS"] = ",".join(chapter.stem for chapter in chosen)
     say(f"run {name}: {record.data}\n  into {folder}")
     data_hash = record.data_hash if values.get("source") == "folder" else ""
