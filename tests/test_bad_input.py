@@ -257,7 +257,6 @@ def test_a_unit_that_cannot_be_converted_is_named(tmp_path):
         ("t.xml", b"<VOTABLE", "not a readable table"),
     ],
 )
-@pytest.mark.filterwarnings("ignore")
 def test_tables_that_are_none(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=f"{name}.*{message}"):

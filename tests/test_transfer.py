@@ -74,6 +74,33 @@ def test_blocks_change_nothing_and_every_file_is_accounted_for(transfer, folder,
     assert "2 unreadable files" in repr(whole)
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".fits"])
+def test_a_run_kept_in_parts_goes_on_where_it_stopped(transfer, folder, tmp_path, monkeypatch, suffix):
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    monkeypatch.setattr(catalogue, "best_format", lambda: suffix)
+    files = [*sorted(folder.rglob("spec-*.fits"))[:11], tmp_path / "absent.fits", tmp_path / "absent too.fits"]
+    options = {"parts": tmp_path / "parts", "block_size": 3, "progress": False}
+    plain = label_files(transfer, files, block_size=3, progress=False)
+    whole = label_files(transfer, files, **options)
+    parts = sorted((tmp_path / "parts").glob(f"part-*{suffix}"))
+    assert len(parts) == 4
+    written = parts[3].stat().st_mtime_ns
+    (tmp_path / "parts" / "part-00001.json").unlink()
+    parts[0].write_bytes(parts[0].read_bytes()[:900])
+    parts[2].unlink()
+    again = label_files(transfer, files, **options)
+    assert parts[3].stat().st_mtime_ns == written
+    for other in (whole, again):
+        assert other.unreadable == plain.unreadable
+        assert other.catalogue.colnames == plain.catalogue.colnames
+        for name in plain.catalogue.colnames:
+            np.testing.assert_array_equal(other.catalogue[name], plain.catalogue[name], err_msg=name)
+            assert str(other.catalogue[name].unit) == str(plain.catalogue[name].unit)
+    with pytest.raises(ValueError, match=r"holds parts of another run \(different: files\)"):
+        label_files(transfer, files[:10], **options)
+
+
 def test_the_catalogue_says_where_it_comes_from(transfer, folder, tmp_path):
     labelled = label_files(transfer, sorted(folder.rglob("spec-*.fits"))[:5], progress=False)
     catalogue.write(labelled.catalogue, tmp_path / "labels.fits")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,11 @@ def write(table: Table, path: str | Path) -> None:
             form = "ascii.ecsv" if suffix == ".ecsv" else "ascii.csv"
             with temporary.open("w", encoding="utf-8", newline="") as stream:
                 table.write(stream, format=form)
+
+
+def best_format() -> str:
+    """Suffix for parts of a catalogue: Parquet if PyArrow is installed, else FITS."""
+    return ".parquet" if find_spec("pyarrow") else ".fits"
 
 
 def _write_fits(table: Table, path: Path) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +12,9 @@ from tqdm import tqdm
 from .archive import BLOCK_SIZE, Survey
 from .cannon import CannonModel
 from .continuum import normalize
-from .files import written_whole
 from .inference import LabelFit, infer
 from .labels import Rows
+from .parts import Parts, digest_of_array
 from .spectra import Spectra
 
 
@@ -76,8 +74,7 @@ def infer_to_folder(
 ) -> LabelFit:
     """As `infer_survey`, but every block is kept in a file; a run that was killed goes on where it stopped.
 
-    The files appear whole or not at all. What they belong to (model, starting points, survey, rows, options) is written
-    beside them, and a folder that belongs to something else is refused. Two runs into one folder write the same bytes.
+    See `parts.Parts`.
 
     Parameters
     ----------
@@ -89,17 +86,16 @@ def infer_to_folder(
     ValueError
         If the folder holds parts of another run.
     """
-    folder = Path(folder)
     n_stars = len(survey.dr2_catalogue())
     chosen = np.arange(n_stars) if rows is None else np.arange(n_stars)[rows]
     if not chosen.size:
         raise ValueError("infer_to_folder: found no rows, wanted at least one star")
-    claim_folder(folder, _facts(model, survey, starts, chosen, block_size, width, convention))
+    parts = Parts(folder, _facts(model, survey, starts, chosen, block_size, width, convention))
     pieces = [chosen[start : start + block_size] for start in range(0, chosen.size, block_size)]
     fits = []
     with tqdm(total=chosen.size, desc="labelling", unit="star", disable=None if progress else True) as bar:
         for number, piece in enumerate(pieces):
-            part = folder / f"part-{number:05d}.npz"
+            part = parts.path(number, ".npz")
             fit = _finished(part, piece.size)
             if fit is None:
                 blocks = survey.dr2_blocks(piece, block_size)
@@ -128,46 +124,15 @@ def _facts(
     width: float,
     convention: str,
 ) -> dict[str, Any]:
-    def digest(array: np.ndarray) -> str:
-        return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
-
     return {
-        "model": digest(np.concatenate([model.coefficients.ravel(), model.scatter, model.pivots, model.scales])),
+        "model": digest_of_array(
+            np.concatenate([model.coefficients.ravel(), model.scatter, model.pivots, model.scales])
+        ),
         "label_names": list(model.label_names),
-        "starts": digest(np.asarray(starts, dtype=float)),
+        "starts": digest_of_array(np.asarray(starts, dtype=float)),
         "survey": survey.data_hash,
-        "rows": digest(rows.astype(np.int64)),
+        "rows": digest_of_array(rows.astype(np.int64)),
         "block_size": block_size,
         "width": width,
         "convention": convention,
     }
-
-
-def claim_folder(folder: Path, facts: dict[str, Any]) -> None:
-    """Say in ``run.json`` what the parts in a folder belong to, or make sure that they belong to the same.
-
-    Raises
-    ------
-    ValueError
-        If they belong to something else, naming what differs.
-    """
-    note = folder / "run.json"
-    if not note.exists():
-        with written_whole(note) as temporary:
-            temporary.write_text(json.dumps(facts, indent=1), encoding="utf-8")
-    try:
-        found = json.loads(note.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{note}: damaged ({error}); remove the folder or give another") from error
-    different = _differences(found, facts)
-    if different:
-        raise ValueError(
-            f"{folder}: holds parts of another run (different: {', '.join(different)}); "
-            "remove the folder or give another"
-        )
-
-
-def _differences(found: Any, wanted: dict[str, Any]) -> Sequence[str]:
-    if not isinstance(found, dict):
-        return ["everything"]
-    return [key for key in wanted if found.get(key) != wanted[key]]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import warnings
+import zlib
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -12,8 +14,12 @@ from typing import Any
 import numpy as np
 from astropy import units
 from astropy.table import Column, MaskedColumn, Table
+from astropy.utils.exceptions import AstropyWarning
 
 from .labels import LABELS
+
+DAMAGE = (OSError, ValueError, TypeError, EOFError, KeyError, IndexError, AttributeError, AstropyWarning, zlib.error)
+"""What readers of tables raise for a file that was cut short or is something else."""
 
 MISSING = -9999.0
 """What both surveys write where they know no value."""
@@ -45,7 +51,7 @@ def read_table(path: str | Path) -> Table:
             table = Table.read(path, format="ascii.ecsv")
         else:
             table = _read_text(path)
-    except (OSError, ValueError, TypeError, EOFError, KeyError, IndexError, AttributeError) as error:
+    except DAMAGE as error:
         if isinstance(error, PermissionError):
             raise
         raise ValueError(f"{path}: not a readable table ({error}); wanted FITS, ECSV, CSV or text") from error
@@ -61,8 +67,10 @@ def read_table(path: str | Path) -> Table:
 
 
 def _read_fits(path: Path) -> Table:
-    """Also with units that the FITS standard does not know, like dex."""
-    table = Table.read(path, format="fits", memmap=False, unit_parse_strict="silent", mask_invalid=False)
+    """Also with units that the FITS standard does not know, like dex; what astropy only warns of as cut short fails."""
+    with path.open("rb") as stream, warnings.catch_warnings():
+        warnings.filterwarnings("error", message="(?s).*(truncated|corrupted|not multiple of 2880)")
+        table = Table.read(stream, format="fits", memmap=False, unit_parse_strict="silent", mask_invalid=False)
     for number, name in enumerate(table.colnames, start=1):
         table[name].description = table.meta.pop(f"TCOMM{number}", None) or table[name].description
         table.meta.pop(f"TUCD{number}", None)

@@ -8,8 +8,9 @@ lt.catalogue.write(labelled.catalogue, "labels.fits")
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from . import catalogue, lamost
 from .archive import BLOCK_SIZE, Survey
 from .cannon import CannonModel
 from .continuum import normalize
-from .files import read_arrays, write_arrays
+from .files import read_arrays, write_arrays, written_whole
 from .folder import spectrum_files
 from .inference import infer, starting_points
 from .labels import LABELS, Labels, register_label
+from .parts import Parts, digest_of_array, digest_of_files
 from .reference import LABEL_SCALES, ReferenceSet, label_distance, outliers, quality_cuts
 from .training import train
 
@@ -148,6 +150,7 @@ def label_files(
     transfer: LabelTransfer,
     paths: Iterable[str | Path],
     *,
+    parts: str | Path | None = None,
     block_size: int = BLOCK_SIZE,
     progress: bool = True,
 ) -> LabelledFiles:
@@ -156,33 +159,39 @@ def label_files(
     The label distance in the catalogue is that of the *inferred* labels from the reference set (the paper takes the
     pipeline's labels, which a bare file does not hold): large where the model was never trained.
 
+    Parameters
+    ----------
+    parts : a folder to keep every finished block in; the same call after a kill goes on where that one stopped
+
     Raises
     ------
     ValueError
-        If there are no files, or none could be read; the message gives the first reason.
+        If there are no files, or none could be read (the message gives the first reason), or `parts` belongs to
+        another run.
     """
     files = list(_files(paths))
     if not files:
         raise ValueError("label_files: found no file, wanted LAMOST spectra (*.fits, *.fits.gz) or folders of them")
     first: dict[str, Path] = {}
     repeated = [path for path in files if first.setdefault(lamost.identifier(path), path) is not path]
+    distinct = list(first.values())
+    kept = None if parts is None else Parts(parts, _facts(transfer, distinct, block_size))
+    tables = []
     unreadable = [
         lamost.Unreadable(str(path), f"same file name as {first[lamost.identifier(path)]}; the first is used")
         for path in repeated
     ]
-    distinct = list(first.values())
-    parts = []
     with tqdm(total=len(distinct), desc="labelling", unit="file", disable=None if progress else True) as bar:
-        for start in range(0, len(distinct), block_size):
+        for number, start in enumerate(range(0, len(distinct), block_size)):
             block = distinct[start : start + block_size]
-            reading = lamost.read_spectra(block, grid=transfer.model.wavelength, mask=transfer.mask, progress=False)
-            unreadable += reading.unreadable
-            if len(reading.spectra):
-                parts.append(_label(transfer, reading))
+            table, failed = _kept_block(transfer, block, kept, number) if kept else _label_block(transfer, block)
+            unreadable += failed
+            if len(table):
+                tables.append(table)
             bar.update(len(block))
-    if not parts:
+    if not tables:
         raise ValueError(f"none of {len(files)} files could be read; {unreadable[0].path}: {unreadable[0].reason}")
-    return LabelledFiles(catalogue.stack(*parts), unreadable)
+    return LabelledFiles(catalogue.stack(*tables), unreadable)
 
 
 def _files(paths: Iterable[str | Path]) -> Iterator[Path]:
@@ -193,13 +202,42 @@ def _files(paths: Iterable[str | Path]) -> Iterator[Path]:
             yield path
 
 
-def _label(transfer: LabelTransfer, reading: lamost.Reading) -> Table:
+def _label_block(transfer: LabelTransfer, files: Sequence[Path]) -> tuple[Table, list[lamost.Unreadable]]:
+    reading = lamost.read_spectra(files, grid=transfer.model.wavelength, mask=transfer.mask, progress=False)
+    if not len(reading.spectra):
+        return Table(), reading.unreadable
     fit = infer(transfer.model, normalize(reading.spectra, transfer.width, transfer.convention), transfer.starts)
     distance = None
     if set(LABEL_SCALES) & set(transfer.model.label_names):
         n_nearest = min(10, len(transfer.reference_labels))
         distance = label_distance(fit.labels, transfer.reference_labels, n_nearest=n_nearest)
-    return catalogue.assemble(fit, reading.stars, distance=distance, provenance=provenance(transfer))
+    table = catalogue.assemble(fit, reading.stars, distance=distance, provenance=provenance(transfer))
+    return table, reading.unreadable
+
+
+def _kept_block(
+    transfer: LabelTransfer, files: Sequence[Path], parts: Parts, number: int
+) -> tuple[Table, list[lamost.Unreadable]]:
+    """A finished block from its part, or do it and keep it; the note on its failures comes last and finishes it."""
+    part, note = parts.path(number, catalogue.best_format()), parts.path(number, ".json")
+    try:
+        failed = [lamost.Unreadable(**failure) for failure in json.loads(note.read_text(encoding="utf-8"))]
+        table = catalogue.read(part) if part.exists() else Table()
+        if len(table) + len(failed) == len(files):
+            return table, failed
+    except (OSError, ValueError, TypeError):
+        pass
+    table, failed = _label_block(transfer, files)
+    if len(table):
+        catalogue.write(table, part)
+    with written_whole(note) as temporary:
+        temporary.write_text(json.dumps([asdict(failure) for failure in failed]), encoding="utf-8")
+    return table, failed
+
+
+def _facts(transfer: LabelTransfer, files: Sequence[Path], block_size: int) -> dict[str, Any]:
+    starts = digest_of_array(transfer.starts)
+    return {**provenance(transfer), "starts": starts, "files": digest_of_files(files), "block_size": block_size}
 
 
 def provenance(transfer: LabelTransfer) -> dict[str, Any]:

@@ -1,0 +1,87 @@
+"""A long run kept in parts: what is finished is never lost and never done twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+NOTE = "run.json"
+
+
+class Parts:
+    """A folder for the parts of one run.
+
+    ``run.json`` says what the parts belong to. A folder of the same run is taken up where it was left; one of another
+    run is refused. Parts are written whole or not at all, so that a run may be killed at any time, and two equal runs
+    in one folder write the same bytes.
+
+    Parameters
+    ----------
+    folder : made if it is not there
+    facts : all that decides the contents of the parts, as JSON can hold it
+
+    Raises
+    ------
+    ValueError
+        If the folder holds parts of another run, naming what differs, or its ``run.json`` is damaged.
+    """
+
+    def __init__(self, folder: str | Path, facts: Mapping[str, Any]) -> None:
+        self.folder = Path(folder)
+        wanted = json.loads(json.dumps(dict(facts)))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        note = self.folder / NOTE
+        if not note.exists():
+            _write_once(note, json.dumps(wanted, indent=1))
+        try:
+            found = json.loads(note.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{note}: damaged ({error}); remove the folder or give another") from error
+        found = found if isinstance(found, dict) else {}
+        different = [key for key in {**wanted, **found} if found.get(key) != wanted.get(key)]
+        if different:
+            raise ValueError(
+                f"{self.folder}: holds parts of another run (different: {', '.join(different)}); "
+                "remove the folder or give another"
+            )
+
+    def path(self, number: int, suffix: str) -> Path:
+        """Where a part is kept, for example ``part-00007.npz``."""
+        return self.folder / f"part-{number:05d}{suffix}"
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Write a file unless another process has just done so."""
+    own = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    own.write_text(text, encoding="utf-8")
+    try:
+        os.link(own, path)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without hard links
+        own.replace(path)
+    finally:
+        own.unlink(missing_ok=True)
+
+
+def digest_of_array(array: np.ndarray) -> str:
+    """Fingerprint of the values of an array."""
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def digest_of_files(paths: Iterable[Path]) -> str:
+    """Fingerprint of names, sizes and times of writing of files; of a file that is not there, of its name."""
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            facts = path.stat()
+            digest.update(f"{path}|{facts.st_size}|{facts.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+        except OSError:
+            digest.update(f"{path}|absent\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()

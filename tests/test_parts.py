@@ -1,0 +1,57 @@
+import json
+import threading
+
+import numpy as np
+import pytest
+
+from labeltransfer.parts import Parts, digest_of_array, digest_of_files
+
+
+def test_the_same_run_may_come_back_and_another_may_not(tmp_path):
+    facts = {"seed": 1, "names": ("a", "b")}
+    parts = Parts(tmp_path / "run", facts)
+    assert parts.path(7, ".npz").name == "part-00007.npz"
+    Parts(tmp_path / "run", facts)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.json"]
+    with pytest.raises(ValueError, match=r"holds parts of another run \(different: seed\); remove the folder"):
+        Parts(tmp_path / "run", {**facts, "seed": 2})
+    with pytest.raises(ValueError, match=r"different: names"):
+        Parts(tmp_path / "run", {"seed": 1})
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "null"])
+def test_a_damaged_note_is_refused(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(ValueError, match=r"damaged|another run"):
+        Parts(tmp_path, {"seed": 1})
+
+
+def test_of_two_runs_at_once_one_wins_and_the_other_is_told(tmp_path):
+    outcomes = []
+    barrier = threading.Barrier(8)
+
+    def claim(seed):
+        barrier.wait()
+        try:
+            Parts(tmp_path / "run", {"seed": seed})
+            outcomes.append(seed)
+        except ValueError:
+            outcomes.append(None)
+
+    threads = [threading.Thread(target=claim, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    winner = json.loads((tmp_path / "run" / "run.json").read_text())["seed"]
+    assert sorted(outcomes, key=str) == sorted([winner] + [None] * 7, key=str)
+
+
+def test_fingerprints_follow_what_they_are_of(tmp_path):
+    path = tmp_path / "a"
+    absent = digest_of_files([path])
+    path.write_text("1")
+    present = digest_of_files([path])
+    path.write_text("22")
+    assert len({absent, present, digest_of_files([path])}) == 3
+    assert digest_of_array(np.arange(3)) != digest_of_array(np.arange(3)[::-1])
