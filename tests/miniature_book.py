@@ -20,7 +20,7 @@ kernelspec:
 INDEX = """\
 # A small book
 
-A page without code; the first chapter found {glue:text}`01_stars.md::n_stars` stars.
+A page without code; the first chapter found {glue:text}`01_stars.md::n_stars:s` stars.
 See [the second](02_mean.md).
 """
 

@@ -168,7 +168,8 @@ def banner(record: Record) -> str:
 
 def _jupyter_book(source: Path, out: Path, strict: bool) -> None:
     """Call jupyter-book; nothing may be executed, and, if strict, no warning may remain."""
-    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(source), "--path-output", str(out), "--all"]
+    start = "from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", start, "build", str(source), "--path-output", str(out), "--all"]
     command += ["-W", "--keep-going", "-n"] if strict else []
     environment = {**os.environ, "PYTHONWARNINGS": "ignore", "NO_COLOR": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
