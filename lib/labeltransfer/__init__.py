@@ -12,6 +12,7 @@ from . import apogee, catalogue, diagnostics, figures, lamost, mock
 from .archive import open_survey
 from .cannon import CannonModel
 from .continuum import normalize, smooth
+from .fisher import cramer_rao, fisher_information
 from .inference import LabelFit, infer, starting_points
 from .labels import LABELS, PAPER_LABELS, Label, Labels, register_label
 from .overlap import Overlap, pipeline_labels, rows_of
@@ -45,10 +46,12 @@ __all__ = [
     "bootstrap",
     "bootstrap_scatter",
     "catalogue",
+    "cramer_rao",
     "cross_match",
     "cross_validate",
     "diagnostics",
     "figures",
+    "fisher_information",
     "infer",
     "infer_survey",
     "label_distance",
