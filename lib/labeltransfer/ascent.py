@@ -23,7 +23,10 @@ ROUNDS, STEPS = 10, 8
 """Rounds of one climb at most, and Newton steps with the same normal matrices."""
 
 N_STARTS = 10
-"""How many values of s² are tried where the climb from s² = 0 ends there: down to 1/500 of the scatter of the flux."""
+"""How many values of s² are tried where eq. 5 may have several maxima: down to 1/500 of the scatter of the flux."""
+
+FEW = 10
+"""Stars per term below which eq. 5 may have several maxima."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,9 @@ class PixelBlock:
     def __getitem__(self, rows: np.ndarray) -> PixelBlock:
         return PixelBlock(self.flux[rows], self.ivar[rows], self.allowed[rows])
 
-    def determined(self, counts: np.ndarray) -> np.ndarray:
-        """(B,) True where more stars than terms have weight."""
-        return ((self.ivar > 0) & (counts > 0)).sum(axis=1) > self.allowed.sum(axis=1)
+    def stars_per_term(self, counts: np.ndarray) -> np.ndarray:
+        """(B,) stars with weight per term that may act; the model is determined where it is above 1."""
+        return ((self.ivar > 0) & (counts > 0)).sum(axis=1) / self.allowed.sum(axis=1)
 
 
 @dataclass
@@ -78,10 +81,13 @@ class Maximum:
 
 
 def maximize(block: PixelBlock, design: Design, counts: np.ndarray) -> Maximum:
-    """The maximum of eq. 5, climbed from s² = 0; where that ends at s² = 0 or fails, also from the best of many s²."""
+    """The maximum of eq. 5, climbed from s² = 0.
+
+    Where that ends at s² = 0 or fails, and where there are few stars, it is climbed also from the best of many s².
+    """
     best = _climb(block, design, counts, np.zeros(len(block.flux)))
-    again = np.flatnonzero((best.variance == 0) | ~best.solved)
-    again = again[block.determined(counts)[again]]
+    richness = block.stars_per_term(counts)
+    again = np.flatnonzero((richness > 1) & ((best.variance == 0) | ~best.solved | (richness < FEW)))
     if again.size:
         block = block[again]
         other = _climb(block, design, counts, _best_start(block, design, counts))
@@ -96,9 +102,10 @@ def adjust(block: PixelBlock, design: Design, counts: np.ndarray, whole: Maximum
     """From the maximum for all stars to that for stars taken `counts` times; climbed anew where that fails."""
     others = np.flatnonzero(counts != 1)
     packed = whole.packed + _normal_matrices(block, design, counts - 1, whole.variance, others)
-    near = Maximum(whole.coefficients.copy(), whole.variance.copy(), packed, whole.solved & block.determined(counts))
+    richness = block.stars_per_term(counts)
+    near = Maximum(whole.coefficients.copy(), whole.variance.copy(), packed, whole.solved & (richness > FEW))
     near.solved &= _approach(block, design, counts, near)
-    again = np.flatnonzero(~near.solved & block.determined(counts))
+    again = np.flatnonzero(~near.solved & (richness > 1))
     if again.size:
         near.put(again, maximize(block[again], design, counts))
     return near
@@ -108,7 +115,7 @@ def _climb(
     block: PixelBlock, design: Design, counts: np.ndarray, variance: np.ndarray, rounds: int = ROUNDS
 ) -> Maximum:
     """From given s² up: twice θ and s² in turn, then Newton steps; another round for the pixels that do not rest."""
-    at = Maximum(np.zeros(block.allowed.shape), variance, np.empty(0), block.determined(counts))
+    at = Maximum(np.zeros(block.allowed.shape), variance, np.empty(0), block.stars_per_term(counts) > 1)
     for _ in range(2):
         at.packed = _normal_matrices(block, design, counts, at.variance)
         _approach(block, design, counts, at, steps=1, move_variance=False)

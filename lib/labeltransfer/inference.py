@@ -22,7 +22,7 @@ STARS, FEW_STARS = 256, 16
 """Stars of a block; of a block in pixel space, where each needs the derivatives of its whole spectrum."""
 
 PRODUCTS_LIMIT = 500e6
-"""Bytes that the compression's table may take. Models of more labels (20 with 3,626 pixels) are fitted in pixel space."""
+"""Bytes the compression's table may take. Models of more labels (20 with 3,626 pixels) are fitted in pixel space."""
 
 _PER_STAR = ("chi2", "n_pixels", "converged", "start", "rival_rise", "rival_distance")
 

@@ -52,7 +52,7 @@ def newton_step(
     gradient, coupling, sums = derivatives(flux, ivar, counts, vectors, coefficients, variance)
     gradient = (gradient - ridge * coefficients) * allowed
     weight, slope, curvature, information = sums.T
-    scale = (weight / total_weight)[:, None]
+    scale = np.where(weight > 0, weight / total_weight, 1.0)[:, None]
     change = solve(factors, gradient) / scale
     length2 = np.einsum("pm,pm->p", change, gradient)
     settled = length2 <= CONVERGED**2

@@ -1,0 +1,329 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import oracle
+from labeltransfer import ascent
+from labeltransfer.cannon import terms
+from labeltransfer.labels import Labels
+from labeltransfer.reference import ReferenceSet
+from labeltransfer.spectra import Spectra
+from labeltransfer.training import train, train_subsets
+
+
+def with_spectra(reference, flux=None, ivar=None):
+    spectra = reference.spectra
+    flux = spectra.flux if flux is None else flux
+    ivar = spectra.ivar if ivar is None else ivar
+    return ReferenceSet(Spectra(reference.ids, spectra.wavelength, flux, ivar, True), reference.labels)
+
+
+def slope_at(model, reference):
+    """(P,) derivative of eq. 5 by s², in units of its formal error."""
+    residual = reference.spectra.flux - model.predict(reference.labels.values)
+    weight = reference.spectra.ivar / (1 + reference.spectra.ivar * model.scatter**2)
+    return (weight**2 * residual**2 - weight).sum(axis=0) / np.sqrt((weight**2).sum(axis=0))
+
+
+def formal_errors(model, reference):
+    """(P, M) formal errors of the coefficients."""
+    vectors = model.label_vector(reference.labels.values)
+    weight = reference.spectra.ivar / (1 + reference.spectra.ivar * model.scatter**2)
+    matrices = np.einsum("np,nm,nk->pmk", weight, vectors, vectors, optimize=True)
+    return np.sqrt(np.einsum("pmm->pm", np.linalg.inv(matrices)))
+
+
+# --- the maximum of eq. 5
+
+
+@pytest.mark.parametrize(("n_stars", "n_labels", "order"), [(60, 2, 2), (150, 5, 2), (200, 3, 3), (50, 3, 1)])
+def test_every_pixel_is_at_the_maximum_a_slow_search_finds(n_stars, n_labels, order):
+    truth = oracle.known_model(6, n_labels, order)
+    reference = oracle.draw(truth, n_stars)
+    model = train(reference, order=order)
+    vectors = model.label_vector(reference.labels.values)
+    for p in range(6):
+        flux, ivar = reference.spectra.flux[:, p], reference.spectra.ivar[:, p]
+        theta, s2 = oracle.train_pixel(flux, ivar, vectors)
+        found = oracle.log_likelihood(model.coefficients[p], model.scatter[p] ** 2, flux, ivar, vectors)
+        assert found >= oracle.log_likelihood(theta, s2, flux, ivar, vectors) - 1e-9
+        assert model.scatter[p] ** 2 == pytest.approx(s2, rel=2e-4, abs=1e-9)
+        exact = oracle.coefficients_at(model.scatter[p] ** 2, flux, ivar, vectors)
+        np.testing.assert_allclose(model.coefficients[p], exact, rtol=1e-7, atol=1e-9)
+
+
+def test_the_slope_in_s2_vanishes_or_points_below_zero():
+    truth = oracle.known_model(80, scatter=(0.0, 0.01))
+    reference = oracle.draw(truth, 400)
+    model = train(reference)
+    slope, inside = slope_at(model, reference), model.scatter > 0
+    assert 20 < inside.sum() < 80
+    assert np.abs(slope[inside]).max() < 1e-6
+    assert (slope[~inside] <= 0).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_of_several_maxima_the_highest_is_taken(seed):
+    rng = np.random.default_rng(seed)
+    reference = oracle.draw(oracle.known_model(25, 3, seed=seed), 25, seed)
+    ivar = 10 ** rng.uniform(1, 6, reference.spectra.ivar.shape)
+    reference = with_spectra(reference, reference.spectra.flux + rng.normal(size=ivar.shape) / np.sqrt(ivar), ivar)
+    model = train(reference)
+    vectors = model.label_vector(reference.labels.values)
+    for p in range(25):
+        flux, weight = reference.spectra.flux[:, p], ivar[:, p]
+        theta, s2 = oracle.train_pixel(flux, weight, vectors, n_grid=60)
+        found = oracle.log_likelihood(model.coefficients[p], model.scatter[p] ** 2, flux, weight, vectors)
+        assert found >= oracle.log_likelihood(theta, s2, flux, weight, vectors) - 1e-8
+
+
+@pytest.mark.statistical
+def test_fitted_scatter_over_true_scatter_is_one():
+    truth = oracle.known_model(400, scatter=(0.006, 0.02))
+    reference = oracle.draw(truth, 4000, snr=(50, 200))
+    ratio = train(reference, dtype=np.float32).scatter / truth.scatter
+    assert np.median(ratio) == pytest.approx(1.0, abs=0.01)
+    assert np.abs(ratio - 1).max() < 0.2
+
+
+@pytest.mark.statistical
+def test_pulls_of_the_coefficients_have_width_one_and_the_check_fails_with_halved_errors():
+    truth = oracle.known_model(150, 3)
+    reference = oracle.draw(truth, 1500)
+    model = train(reference)
+    values = reference.labels.values
+    grid = truth.pivots + truth.scales * np.random.default_rng(0).uniform(-1, 1, (20, 3))
+    vectors = model.label_vector(values)
+    weight = reference.spectra.ivar / (1 + reference.spectra.ivar * model.scatter**2)
+    inverse = np.linalg.inv(np.einsum("np,nm,nk->pmk", weight, vectors, vectors, optimize=True))
+    errors = np.sqrt(np.einsum("nm,pmk,nk->np", model.label_vector(grid), inverse, model.label_vector(grid)))
+    pull = (model.predict(grid) - truth.predict(grid)) / errors
+    assert pull.std() == pytest.approx(1.0, abs=0.06)
+    assert (2 * pull).std() != pytest.approx(1.0, abs=0.06)
+
+
+# --- single precision, folds, resamplings
+
+
+def test_single_precision_matrices_give_the_same_maximum():
+    reference = oracle.draw(oracle.known_model(40), 500)
+    double, single = train(reference), train(reference, dtype=np.float32)
+    assert np.abs((single.coefficients - double.coefficients) / formal_errors(double, reference)).max() < 1e-5
+    np.testing.assert_allclose(single.scatter, double.scatter, rtol=1e-7)
+
+
+def test_big_tables_of_products_are_not_needed(monkeypatch):
+    reference = oracle.draw(oracle.known_model(10), 200)
+    expected = train(reference)
+    monkeypatch.setattr(ascent, "PRODUCTS_LIMIT", 0)
+    found = train(reference)
+    np.testing.assert_allclose(found.coefficients, expected.coefficients, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_folds_are_trained_as_if_alone(dtype):
+    reference = oracle.draw(oracle.known_model(30, scatter=(0.0, 0.015)), 400)
+    folds = np.arange(400) % 5
+    models = train_subsets(reference, folds != np.arange(5)[:, None], dtype=dtype)
+    for k, model in enumerate(models):
+        alone = train(reference[folds != k])
+        values = reference.labels.values[:40]
+        np.testing.assert_allclose(model.predict(values), alone.predict(values), atol=2e-8)
+        np.testing.assert_allclose(model.scatter, alone.scatter, rtol=1e-6, atol=1e-9)
+        assert model.n_reference == 320
+
+
+def test_resamplings_are_trained_as_if_stars_were_repeated():
+    reference = oracle.draw(oracle.known_model(20, 3), 150)
+    rng = np.random.default_rng(0)
+    rows = rng.integers(150, size=150)
+    model = train_subsets(reference, np.bincount(rows, minlength=150)[None])[0]
+    names = np.arange(150).astype(str)
+    spectra, labels = reference.spectra[rows[:0]], reference.labels
+    spectra = Spectra(
+        names, spectra.wavelength, reference.spectra.flux[rows], reference.spectra.ivar[rows], normalized=True
+    )
+    alone = train(ReferenceSet(spectra, Labels(names, labels.names, labels.values[rows])))
+    values = labels.values[:40]
+    np.testing.assert_allclose(model.predict(values), alone.predict(values), atol=2e-7)
+    np.testing.assert_allclose(model.scatter, alone.scatter, rtol=1e-5)
+
+
+def test_a_small_subset_far_from_the_whole_is_climbed_anew():
+    reference = oracle.draw(oracle.known_model(12, 2), 300)
+    counts = np.zeros((1, 300))
+    counts[0, :15] = 1
+    model, alone = train_subsets(reference, counts)[0], train(reference[:15])
+    values = reference.labels.values[:15]
+    np.testing.assert_allclose(model.predict(values), alone.predict(values), atol=1e-6)
+
+
+# --- masks, pixels nobody measured
+
+
+def test_masked_flux_does_not_matter_at_all():
+    reference = oracle.draw(oracle.known_model(10, 3), 100)
+    junk = np.where(reference.spectra.ivar > 0, reference.spectra.flux, 1e5)
+    one, two = train(reference), train(with_spectra(reference, flux=junk))
+    np.testing.assert_array_equal(one.coefficients, two.coefficients)
+    np.testing.assert_array_equal(one.scatter, two.scatter)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_pixels_that_do_not_determine_the_model_are_left_out(dtype):
+    reference = oracle.draw(oracle.known_model(8, 3), 100, masked=0)
+    ivar = reference.spectra.ivar.copy()
+    ivar[:, 0] = 0
+    ivar[1:, 1] = 0
+    ivar[10:, 2] = 0  # ten stars for ten terms
+    ivar[40:, 3] = 0
+    flux = np.where(ivar > 0, reference.spectra.flux, 0.0)
+    model = train(with_spectra(reference, flux, ivar), dtype=dtype)
+    assert model.determined.tolist() == [False] * 3 + [True] * 5
+    assert (model.coefficients[:3] == 0).all()
+    untouched = train(reference)
+    np.testing.assert_allclose(model.coefficients[4:], untouched.coefficients[4:], rtol=1e-6, atol=1e-9)
+
+
+def test_stars_that_repeat_each_other_do_not_determine_a_model():
+    reference = oracle.draw(oracle.known_model(4, 2), 90, masked=0)
+    values = reference.labels.values[np.arange(90) % 3]
+    same = ReferenceSet(reference.spectra, Labels(reference.ids, reference.labels.names, values))
+    assert not train(same).determined.any()
+
+
+def test_flux_that_the_model_explains_exactly_has_no_scatter():
+    truth = oracle.known_model(5, 2)
+    reference = oracle.draw(truth, 60, masked=0)
+    model = train(with_spectra(reference, flux=truth.predict(reference.labels.values)))
+    assert (model.scatter == 0).all()
+    np.testing.assert_allclose(model.predict(reference.labels.values), truth.predict(reference.labels.values))
+
+
+# --- options
+
+
+def test_censored_labels_do_not_act_and_the_rest_is_the_smaller_model():
+    reference = oracle.draw(oracle.known_model(6, 3), 200)
+    pixels = np.array([True, True, False, False, True, False])
+    model = train(reference, censoring={"fe_h": pixels})
+    with_it = np.array([2 in term for term in terms(3, 2)])
+    assert (model.coefficients[~pixels][:, with_it] == 0).all()
+    assert (model.coefficients[pixels] != 0).all()
+    smaller = train(ReferenceSet(reference.spectra, reference.labels.select(["teff", "logg"])))
+    np.testing.assert_allclose(model.coefficients[~pixels][:, ~with_it], smaller.coefficients[~pixels], atol=1e-8)
+    acts = np.ones((6, 3), dtype=bool)
+    acts[:, 2] = pixels
+    np.testing.assert_array_equal(train(reference, censoring=acts).coefficients, model.coefficients)
+
+
+def test_ridge_is_a_prior_on_all_but_the_constant():
+    reference = oracle.draw(oracle.known_model(3, 2), 80)
+    model = train(reference, ridge=3e4)
+    vectors = model.label_vector(reference.labels.values)
+    for p in range(3):
+        weight = reference.spectra.ivar[:, p] / (1 + reference.spectra.ivar[:, p] * model.scatter[p] ** 2)
+        matrix = (vectors.T * weight) @ vectors + 3e4 * np.diag(np.arange(6) > 0)
+        expected = np.linalg.solve(matrix, vectors.T @ (weight * reference.spectra.flux[:, p]))
+        np.testing.assert_allclose(model.coefficients[p], expected, atol=1e-9)
+    assert np.abs(slope_at(model, reference)).max() < 1e-6
+
+
+def test_label_errors_widen_the_noise_where_the_flux_depends_on_the_label():
+    truth = oracle.known_model(100, 3, scatter=(0.004, 0.01))
+    drawn = oracle.draw(truth, 2000, snr=(100, 300))
+    errors = truth.scales * 0.2
+    wrong = drawn.labels.values + errors * np.random.default_rng(0).normal(size=drawn.labels.values.shape)
+    covariance = np.tile(np.diag(errors**2), (2000, 1, 1))
+    noisy = ReferenceSet(drawn.spectra, Labels(drawn.ids, drawn.labels.names, wrong, covariance))
+    without, with_errors = train(noisy), train(noisy, label_errors=True)
+    assert np.median(without.scatter / truth.scatter) > 1.25
+    assert np.median(with_errors.scatter / truth.scatter) == pytest.approx(1.0, abs=0.12)
+    with pytest.raises(ValueError, match="no covariances"):
+        train(drawn, label_errors=True)
+
+
+def test_twelve_labels():
+    truth = oracle.known_model(5, 12)
+    model = train(oracle.draw(truth, 600, snr=(100, 200)))
+    assert model.coefficients.shape == (5, 91)
+    assert model.determined.all()
+    values = oracle.draw(truth, 50, seed=9).labels.values
+    assert np.abs(model.predict(values) - truth.predict(values)).max() < 0.05
+
+
+# --- properties
+
+
+@settings(max_examples=8, deadline=None)
+@given(factor=st.floats(1e-3, 1e3), shift=st.floats(-50, 50))
+def test_the_unit_of_a_label_does_not_matter(factor, shift):
+    reference = oracle.draw(oracle.known_model(6, 2), 100)
+    values = reference.labels.values * [factor, 1] + [shift * factor, 0]
+    other = train(ReferenceSet(reference.spectra, Labels(reference.ids, reference.labels.names, values)))
+    model = train(reference)
+    np.testing.assert_allclose(other.predict(values), model.predict(reference.labels.values), atol=1e-8)
+    np.testing.assert_allclose(other.scatter, model.scatter, rtol=1e-6)
+    np.testing.assert_allclose(other.scales, model.scales * [factor, 1], rtol=1e-9)
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 999))
+def test_order_of_stars_and_of_pixels_does_not_matter(seed):
+    reference = oracle.draw(oracle.known_model(6, 2), 100)
+    model = train(reference)
+    rows = np.random.default_rng(seed).permutation(100)
+    np.testing.assert_allclose(train(reference[rows]).coefficients, model.coefficients, atol=1e-9)
+    spectra = reference.spectra
+    mirrored = Spectra(spectra.ids, -spectra.wavelength[::-1], spectra.flux[:, ::-1], spectra.ivar[:, ::-1], True)
+    turned = train(ReferenceSet(mirrored, reference.labels))
+    np.testing.assert_allclose(turned.coefficients[::-1], model.coefficients, atol=1e-9)
+
+
+def test_inputs_are_untouched_and_the_result_is_the_same_every_time():
+    reference = oracle.draw(oracle.known_model(6, 2), 100)
+    before = [array.copy() for array in (reference.spectra.flux, reference.spectra.ivar, reference.labels.values)]
+    one, two = train(reference), train(reference)
+    np.testing.assert_array_equal(one.coefficients, two.coefficients)
+    for array, old in zip(
+        (reference.spectra.flux, reference.spectra.ivar, reference.labels.values), before, strict=True
+    ):
+        np.testing.assert_array_equal(array, old)
+
+
+def test_the_training_hash_tells_trainings_apart():
+    reference = oracle.draw(oracle.known_model(6, 2), 100)
+    flux = reference.spectra.flux.copy()
+    flux[3, 3] += 1e-9
+    hashes = [
+        train(reference).training_hash,
+        train(with_spectra(reference, flux=flux)).training_hash,
+        train(reference[:99]).training_hash,
+        train(reference, order=1).training_hash,
+        train(reference, ridge=1.0).training_hash,
+    ]
+    assert len(set(hashes)) == 5
+    assert train(reference).training_hash == hashes[0]
+
+
+# --- bad input
+
+
+def test_what_makes_no_sense_is_refused():
+    reference = oracle.draw(oracle.known_model(4, 2), 30)
+    raw = ReferenceSet(replace(reference.spectra, normalized=False), reference.labels)
+    with pytest.raises(ValueError, match="normalize the spectra first"):
+        train(raw)
+    with pytest.raises(ValueError, match="wanted 1, 2 or 3"):
+        train(reference, order=5)
+    with pytest.raises(ValueError, match="ridge"):
+        train(reference, ridge=-1)
+    with pytest.raises(ValueError, match="no label 'fe_h'"):
+        train(reference, censoring={"fe_h": np.ones(4, dtype=bool)})
+    with pytest.raises(ValueError, match=r"wanted \(P, L\) = \(4, 2\)"):
+        train(reference, censoring=np.ones((2, 4)))
+    with pytest.raises(ValueError, match=r"wanted \(K, 30\)"):
+        train_subsets(reference, np.ones((2, 29)))
