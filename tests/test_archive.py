@@ -92,6 +92,14 @@ def test_any_number_of_labels_under_any_usual_name(tmp_path):
     assert open_folder(tmp_path, ("logg", "teff")).overlap().labels.names == ("logg", "teff")
 
 
+def test_without_names_all_known_labels_of_the_table_are_taken(tmp_path):
+    write_folder(tmp_path, labels="ID,ra,dec,snrg,z,TEFF,logg,FeH\n")
+    assert open_folder(tmp_path, None).overlap().labels.names == THREE
+    (tmp_path / "labels.csv").write_text("filename,mass\na,1\n")
+    with pytest.raises(ValueError, match=r"no column for any of teff, logg, .*; the table has filename, mass"):
+        open_folder(tmp_path, None)
+
+
 def test_a_label_nobody_registered_takes_the_unit_of_its_column(tmp_path):
     write_folder(tmp_path)
     table = Table.read(tmp_path / "labels.csv")

@@ -7,6 +7,7 @@ import pytest
 from labeltransfer import catalogue
 from labeltransfer.archive import open_survey
 from labeltransfer.mock import SimulatedSurvey, write_survey
+from labeltransfer.reproduction.command import main
 from labeltransfer.transfer import LabelTransfer, label_files, learn
 from lamost_files import real_spectra
 
@@ -130,3 +131,40 @@ def test_real_giants_are_learnt_and_labelled():
     pipeline = open_survey("folder", folder, NAMES, progress=False).overlap().labels
     residual = labelled.catalogue["teff"] - pipeline.column("teff")
     assert np.nanmedian(np.abs(residual)) < 100
+
+
+# --- from the shell
+
+
+def test_train_and_infer_from_the_shell(folder, tmp_path, capsys):
+    model, labels = tmp_path / "model.npz", tmp_path / "labels.fits"
+    assert main(["train", str(folder), "-o", str(model), "--label-names", "teff,logg"]) == 0
+    assert "reference stars" in capsys.readouterr().out
+    files = [str(path) for path in sorted(folder.rglob("spec-*.fits"))[:6]]
+    broken = tmp_path / "spec-broken.fits"
+    broken.write_bytes(b"no FITS")
+    assert main(["infer", str(model), *files, str(broken), "-o", str(labels)]) == 0
+    captured = capsys.readouterr()
+    assert f"not read: {broken}: not a FITS file" in captured.err
+    assert "6 stars labelled" in captured.out
+    assert "1 files not read" in captured.out
+    table = catalogue.read(labels)
+    assert len(table) == 6
+    assert {"teff", "logg", "teff_err", "cov_teff_logg"} <= set(table.colnames)
+    assert "fe_h" not in table.colnames
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "nowhere", "-o", "m.npz"], "nowhere: no such folder"),
+        (["train", "nowhere", "-o", "m.pkl"], "found suffix '.pkl', wanted .npz"),
+        (["infer", "m.npz", "a.fits", "-o", "x.doc"], "found suffix '.doc', wanted one of .fits"),
+        (["infer", "m.npz", "a.fits", "-o", "x.fits"], "m.npz: no such file; wanted a LabelTransfer"),
+    ],
+)
+def test_the_shell_is_told_what_is_wrong(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

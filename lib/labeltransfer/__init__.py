@@ -20,6 +20,7 @@ from .reference import ReferenceSet, cross_match, label_distance, label_shift, o
 from .spectra import Spectra
 from .survey import infer_survey
 from .training import train
+from .transfer import LabelTransfer, label_files, learn
 from .validation import (
     assign_folds,
     bias_and_scatter,
@@ -35,6 +36,7 @@ __all__ = [
     "CannonModel",
     "Label",
     "LabelFit",
+    "LabelTransfer",
     "Labels",
     "Overlap",
     "ReferenceSet",
@@ -55,8 +57,10 @@ __all__ = [
     "infer",
     "infer_survey",
     "label_distance",
+    "label_files",
     "label_shift",
     "lamost",
+    "learn",
     "mock",
     "normalize",
     "open_survey",

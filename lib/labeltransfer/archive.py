@@ -19,7 +19,7 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from . import apogee, lamost, mock
-from .folder import Contents, look_through, one_row_per_star, read_label_table, unknown_stars
+from .folder import Contents, labels_in_table, look_through, one_row_per_star, read_label_table, unknown_stars
 from .labels import PAPER_LABELS, Labels, Rows, check_names
 from .overlap import Overlap, dr2_table, join_surveys, match_surveys, rows_of, star_table
 from .spectra import Spectra
@@ -59,7 +59,7 @@ class Survey(Protocol):
 def open_survey(
     source: str = "simulated",
     survey_dir: str | Path | None = None,
-    label_names: Sequence[str] = PAPER_LABELS,
+    label_names: Sequence[str] | None = PAPER_LABELS,
     *,
     n_overlap: int = 11057,
     n_dr2: int = 45000,
@@ -77,7 +77,7 @@ def open_survey(
     source : ``"simulated"``, or ``"folder"``: a folder of LAMOST files with a table of labels, or with a LAMOST
         catalogue and an allStar table (as `mock.write_survey` writes it)
     survey_dir : the folder, if `source` is one
-    label_names : labels to be transferred
+    label_names : labels to be transferred; None for all known labels that there are
     n_overlap, n_dr2, n_apogee, seed, assumptions : of the simulated survey
     mask : which of LAMOST's pixel masks is applied: ``"none"``, ``"and"``, ``"or"``
     label_table : of a folder, if it is not found by its name
@@ -90,13 +90,17 @@ def open_survey(
     if mask not in lamost.MASKS:
         raise ValueError(f"mask {mask!r} is unknown; wanted one of {', '.join(lamost.MASKS)}")
     if source == "simulated":
+        label_names = PAPER_LABELS if label_names is None else label_names
         check_names(tuple(label_names))
         sizes = {"n_overlap": n_overlap, "n_dr2": n_dr2, "n_apogee": n_apogee, "seed": seed, **assumptions}
         return SimulatedSource(tuple(label_names), mask, sizes)
     if source == "folder":
         if not survey_dir:
             raise ValueError("source 'folder' needs `survey_dir`, the folder that holds the LAMOST spectra")
-        return FolderSource(look_through(survey_dir, label_table), tuple(label_names), mask, progress)
+        contents = look_through(survey_dir, label_table)
+        if label_names is None:
+            label_names = labels_in_table(contents.labels) if contents.labels else PAPER_LABELS
+        return FolderSource(contents, tuple(label_names), mask, progress)
     raise ValueError(f"source {source!r} is unknown; wanted one of {', '.join(SOURCES)}")
 
 

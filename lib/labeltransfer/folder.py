@@ -166,6 +166,24 @@ def read_label_table(path: str | Path, label_names: Sequence[str]) -> tuple[Tabl
     return stars[best], Labels(ids[best], tuple(label_names), values[best], _covariance(source, columns, path, best))
 
 
+def labels_in_table(path: str | Path) -> tuple[str, ...]:
+    """The known labels that a label table has columns for.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such table, or it has none of them.
+    """
+    source = tables.read_table(path)
+    found = tuple(name for name in LABELS if tables.find_column(source, _usual_names(name)))
+    if not found:
+        raise ValueError(
+            f"{path}: no column for any of {', '.join(LABELS)}; the table has {', '.join(source.colnames)}; "
+            "name the labels (label_names), or rename the columns"
+        )
+    return found
+
+
 def _usual_names(label: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((label, *apogee.LABEL_COLUMNS.get(label, ()), *CATALOGUE_COLUMNS.get(label, ()))))
 

@@ -10,12 +10,15 @@ from typing import Any
 
 from .. import mock
 from .book import Book, runs_folder
+from .labelling import add_commands
 from .parameters import PARAMETERS, from_text
 
 
 def parser() -> argparse.ArgumentParser:
     """What the command understands."""
-    top = argparse.ArgumentParser(prog="labeltransfer", description="Run, check and render the book; simulate surveys.")
+    top = argparse.ArgumentParser(
+        prog="labeltransfer", description="Run, check and render the book; simulate surveys; label spectra."
+    )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     described = [f"  {one.name:21} {one.description} ({one.default})" for one in PARAMETERS.values()]
@@ -48,6 +51,8 @@ def parser() -> argparse.ArgumentParser:
     simulate.add_argument("--seed", type=int, default=2017, metavar="S", help="default 2017")
     simulate.set_defaults(call=_simulate)
 
+    add_commands(commands)
+
     runs = commands.add_parser("runs", help="list the runs")
     runs.set_defaults(call=_runs)
 
@@ -62,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     try:
         return int(given.call(given) or 0)
-    except (ValueError, TypeError, OSError, RuntimeError) as error:
+    except (ValueError, TypeError, OSError, RuntimeError, ImportError) as error:
         print(f"labeltransfer {given.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
