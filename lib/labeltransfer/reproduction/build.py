@@ -125,13 +125,20 @@ def stage(book: Book, record: Record, folder: Path) -> tuple[Path, bool]:
         else:
             absent.append(chapter.stem)
             page.write_text(f"# {chapter.title}\n\nThis run did not execute this chapter.\n", encoding="utf-8")
-    for page in target.rglob("*.md"):
+    _redirect(target, [chapter.stem for chapter in book.chapters if chapter.stem not in absent], absent)
+    _write_staged_configuration(book, record, target)
+    return target, not absent
+
+
+def _redirect(target: Path, executed: list[str], absent: list[str]) -> None:
+    """Make links to executed chapters name the notebooks, and numbers of absent ones read n/a."""
+    for page in [*target.rglob("*.md"), *target.rglob("*.ipynb")]:
         text = page.read_text(encoding="utf-8")
+        for stem in executed:
+            text = re.sub(rf"(\]\((?:\./)?{stem})\.md(?=[)#])", r"\1.ipynb", text)
         for stem in absent:
             text = re.sub(rf"\{{glue:text\}}`{stem}\.md::[^`]*`", "n/a", text)
         page.write_text(text, encoding="utf-8")
-    _write_staged_configuration(book, record, target)
-    return target, not absent
 
 
 def _shown(chapter: ChapterText, folder: Path) -> NotebookNode:

@@ -1,0 +1,69 @@
+# Two commands: `make book` renders the book, `make test` checks everything. Both set up .venv if it is missing or stale.
+
+PYTHON ?= python3
+BIN := .venv/bin
+RUN ?= default
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+export TQDM_DISABLE := 1
+export PYDEVD_DISABLE_FILE_VALIDATION := 1
+
+.PHONY: help book test setup lint unit numbers browser sync bench clean
+
+help:
+	@echo "make book    run all chapters on the simulated survey and render them into _build/html"
+	@echo "make test    lint, types, tests, numbers of the chapters (nbval), pages in a browser"
+	@echo "make lint | unit | numbers | browser   one part of 'make test'"
+	@echo "make sync    write the notebook twins of the chapters from their text"
+	@echo "make bench   measure speed and memory"
+	@echo "make clean   remove rendered pages and caches (not the runs, not .venv)"
+
+setup:
+	@PYTHON="$(PYTHON)" sh .ci/environment
+
+book: setup
+	@echo "== chapters: run $(RUN)"
+	@$(BIN)/labeltransfer run $(RUN) --resume
+	@echo "== pages"
+	@$(BIN)/labeltransfer build $(RUN)
+
+lint: setup
+	@echo "== lint, format, types, twins"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/labeltransfer sync --check
+
+unit: setup
+	@echo "== unit, property, oracle and statistical tests"
+	@$(BIN)/pytest tests --ignore=tests/browser --durations=5
+
+# The chapters run twice: by nbval in a folder of its own, which compares their numbers with the accepted ones,
+# and by `labeltransfer run`, whose outputs the pages show. On two cores both at once.
+numbers: setup
+	@echo "== numbers of the chapters (nbval), and the run that the pages show"
+	@mkdir -p _build; rm -f _build/run.status; \
+	 ( $(BIN)/labeltransfer run default --resume > _build/run.log 2>&1; echo $$? > _build/run.status ) & \
+	 runs=$$(mktemp -d); \
+	 LABELTRANSFER_RUNS=$$runs $(BIN)/pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=1800 \
+	   --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider -o filterwarnings=default book; status=$$?; \
+	 wait; rm -rf $$runs; cat _build/run.log; \
+	 [ $$status -eq 0 ] && [ "$$(cat _build/run.status)" = 0 ]
+
+browser: setup
+	@echo "== pages, in a browser"
+	@$(BIN)/labeltransfer build default
+	@$(BIN)/pytest tests/browser -rs
+
+test: lint unit numbers browser
+	@echo "== all tests passed"
+
+sync: setup
+	@$(BIN)/labeltransfer sync
+
+bench: setup
+	@$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis
