@@ -119,7 +119,7 @@ def _climb(
     for _ in range(2):
         at.packed = _normal_matrices(block, design, counts, at.variance)
         _approach(block, design, counts, at, steps=1, move_variance=False)
-        at.variance = best_variance(block.flux - at.coefficients @ design.vectors, block.ivar, counts)
+        at.variance = best_variance(block.flux - at.coefficients @ design.vectors, block.ivar, counts, at.variance)
     settled = _approach(block, design, counts, at)
     left = np.flatnonzero(at.solved & ~settled)
     at.solved &= settled

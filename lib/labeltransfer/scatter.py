@@ -91,11 +91,12 @@ def _root(residual: np.ndarray, ivar: np.ndarray, counts: np.ndarray, low: float
 
 
 @numba.njit(cache=True, nogil=True)
-def best_variance(residual: np.ndarray, ivar: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def best_variance(residual: np.ndarray, ivar: np.ndarray, counts: np.ndarray, present: np.ndarray) -> np.ndarray:
     """(B,) the s² >= 0 that maximizes eq. 5 at fixed residuals: the highest of all its maxima.
 
     Beyond the largest r² the slope is negative; below a hundredth of the smallest σ² it is constant. Between them a
-    geometric grid of slopes brackets every maximum. Only where there are several are their likelihoods compared.
+    geometric grid of slopes through the `present` s² (B,) brackets every maximum. Only where there are several are their
+    likelihoods compared.
     """
     best = np.zeros(ivar.shape[0])
     for p in range(ivar.shape[0]):
@@ -110,6 +111,8 @@ def best_variance(residual: np.ndarray, ivar: np.ndarray, counts: np.ndarray) ->
         highest = -math.inf
         n_maxima = 0
         high = largest_r2
+        if 0 < present[p] < largest_r2:
+            high = present[p] * GRID_FACTOR ** math.ceil(math.log(largest_r2 / present[p]) / math.log(GRID_FACTOR))
         at_high = -1.0
         while True:
             low = high / GRID_FACTOR

@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import oracle
+from labeltransfer.inference import infer, starting_points
+from labeltransfer.training import train
+from labeltransfer.validation import (
+    assign_folds,
+    bias_and_scatter,
+    bootstrap,
+    bootstrap_errors,
+    bootstrap_scatter,
+    cross_validate,
+    scatter_by_snr,
+)
+
+TRUTH = oracle.known_model(60, 3)
+REFERENCE = oracle.draw(TRUTH, 300)
+STARTS = starting_points(REFERENCE.labels, 3, rng=np.random.default_rng(0))
+
+
+@settings(max_examples=30, deadline=None)
+@given(n=st.integers(2, 200), data=st.data())
+def test_folds_are_even_and_reproducible(n, data):
+    n_folds = data.draw(st.integers(2, n))
+    folds = assign_folds(n, n_folds, np.random.default_rng(3))
+    sizes = np.bincount(folds, minlength=n_folds)
+    assert sizes.size == n_folds
+    assert sizes.max() - sizes.min() <= 1
+    np.testing.assert_array_equal(folds, assign_folds(n, n_folds, np.random.default_rng(3)))
+
+
+def test_folds_that_make_no_sense_are_refused():
+    with pytest.raises(ValueError, match="wanted 2 to 10"):
+        assign_folds(10, 1, np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"wanted \(300,\)"):
+        cross_validate(REFERENCE, np.zeros(4), STARTS)
+    with pytest.raises(ValueError, match="wanted at least two"):
+        cross_validate(REFERENCE, np.zeros(300), STARTS)
+
+
+def test_each_star_is_labelled_by_the_model_that_never_saw_it():
+    folds = assign_folds(300, 4, np.random.default_rng(1))
+    fit = cross_validate(REFERENCE, folds, STARTS)
+    np.testing.assert_array_equal(fit.labels.ids, REFERENCE.ids)
+    for k in range(4):
+        alone = infer(train(REFERENCE[folds != k]), REFERENCE.spectra[folds == k], STARTS)
+        difference = (alone.labels.values - fit.labels.values[folds == k]) / alone.labels.errors
+        assert np.abs(difference).max() < 1e-4
+        np.testing.assert_allclose(alone.chi2, fit.chi2[folds == k], rtol=1e-5)
+
+
+def test_whole_plates_may_be_left_out():
+    plates = np.array(["plate A", "plate B", "plate C"])[np.arange(300) // 100]
+    fit = cross_validate(REFERENCE, plates, STARTS, order=1)
+    alone = infer(train(REFERENCE[100:], order=1), REFERENCE.spectra[:100], STARTS)
+    np.testing.assert_allclose(fit.labels.values[:100], alone.labels.values, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.statistical
+def test_cross_validation_tells_the_true_scatter():
+    reference = oracle.draw(TRUTH, 3000)
+    fit = cross_validate(reference, assign_folds(3000, 8, np.random.default_rng(0)), STARTS, dtype=np.float32)
+    pull = (fit.labels.values - reference.labels.values) / fit.labels.errors
+    np.testing.assert_allclose(pull.mean(axis=0), 0, atol=0.06)
+    np.testing.assert_allclose(pull.std(axis=0), 1, atol=0.06)
+
+
+def test_bias_and_scatter_are_mean_and_deviation():
+    residuals = np.random.default_rng(0).normal([1.0, -2.0], [3.0, 0.5], (5000, 2))
+    bias, scatter = bias_and_scatter(residuals)
+    np.testing.assert_allclose(bias, residuals.mean(axis=0))
+    np.testing.assert_allclose(scatter, residuals.std(axis=0))
+    robust_bias, robust_scatter = bias_and_scatter(residuals, robust=True)
+    np.testing.assert_allclose(robust_bias, bias, atol=0.1)
+    np.testing.assert_allclose(robust_scatter, scatter, rtol=0.05)
+
+
+def test_missing_labels_and_outliers_are_handled():
+    residuals = np.random.default_rng(0).normal(size=(1000, 2))
+    residuals[:100, 0] = np.nan
+    residuals[100:120, 1] = 1e4
+    bias, scatter = bias_and_scatter(residuals, robust=True)
+    np.testing.assert_allclose(bias, 0, atol=0.15)
+    np.testing.assert_allclose(scatter, 1, atol=0.15)
+    assert bias_and_scatter(residuals[:, 0])[0] == pytest.approx(np.nanmean(residuals[:, 0]))
+    assert np.isnan(bias_and_scatter(np.full((3, 1), np.nan))[0]).all()
+
+
+def test_scatter_in_bins_of_snr():
+    snr = np.array([10.0, 20.0, 29.9, 30.0, 70.0])
+    residuals = np.array([[1.0], [2.0], [4.0], [7.0], [9.0]])
+    bias, scatter, count = scatter_by_snr(residuals, snr, np.array([10, 30, 50, 60]))
+    assert count.tolist() == [3, 1, 0]
+    assert bias[:2, 0] == pytest.approx([7 / 3, 7.0])
+    assert scatter[0, 0] == pytest.approx(np.std([1, 2, 4]))
+    assert np.isnan(bias[2, 0])
+    with pytest.raises(ValueError, match="increasing"):
+        scatter_by_snr(residuals, snr, np.array([30, 10]))
+
+
+def test_bootstrap_is_reproducible_and_different_each_time():
+    one = bootstrap(REFERENCE, 3, np.random.default_rng(5))
+    two = bootstrap(REFERENCE, 3, np.random.default_rng(5))
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_array_equal(a.coefficients, b.coefficients)
+    assert not np.allclose(one[0].coefficients, one[1].coefficients)
+    assert {model.n_reference for model in one} == {300}
+
+
+@pytest.mark.statistical
+def test_bootstrap_scatter_is_the_spread_between_independent_reference_sets():
+    truth = oracle.known_model(60, 2)
+    stars = oracle.draw(truth, 200, seed=99)
+    models = bootstrap(oracle.draw(truth, 400), 20, np.random.default_rng(0))
+    others = [train(oracle.draw(truth, 400, seed=seed)) for seed in range(100, 120)]
+    from_one = bootstrap_scatter(models, stars.spectra, STARTS[:, :2])
+    from_many = bootstrap_scatter(others, stars.spectra, STARTS[:, :2])
+    assert from_one.shape == (2,)
+    np.testing.assert_allclose(from_one, from_many, rtol=0.35)
+    assert bootstrap_errors(models, stars.spectra, STARTS[:, :2]).shape == (200, 2)
