@@ -155,6 +155,36 @@ def test_values_beyond_single_precision_stop_nothing(tmp_path):
     assert reading.spectra.ids.tolist() == ["a", "c"]
 
 
+PILOT = {"EXTEN0": "Flux Inverse Subcontinuum Andmask Ormask", "COEFF0": 3.5682, "COEFF1": 1e-4, "Z": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("header", "key", "value", "readable"),
+    [
+        (PILOT, "COEFF0", "1E300", False),
+        (PILOT, "COEFF1", "1E308", False),
+        (PILOT, "COEFF1", "NaN", False),
+        (PILOT, "COEFF1", "'step'", False),
+        ({"Z": 0.0, "OBSID": 1}, "OBSID", "99999999999999999999", True),
+        ({"Z": 0.0, "OBSID": 1}, "OBSID", "T", True),
+    ],
+)
+def test_headers_that_fuzzing_found(tmp_path, header, key, value, readable):
+    path = write_image_format(tmp_path / "spec-1.fits", header=header)
+    reading = lamost.read_spectra([with_card(path, key, value)], progress=False)
+    assert len(reading.spectra) == readable
+    assert len(reading.unreadable) == (not readable)
+
+
+def test_scalings_that_overflow_are_masked(tmp_path):
+    path = write_table_format(tmp_path / "spec-1.fits")
+    content = path.read_bytes()
+    card = content.index(b"EXTNAME =")
+    path.write_bytes(content[:card] + b"TSCAL1  = 1E308".ljust(80) + content[card + 80 :])
+    reading = lamost.read_spectra([path], progress=False)
+    assert "no good pixel" in reading.unreadable[0].reason
+
+
 def test_no_file_a_folder_and_a_dangling_link(tmp_path):
     (tmp_path / "spec-folder.fits").mkdir()
     (tmp_path / "spec-link.fits").symlink_to(tmp_path / "nowhere")

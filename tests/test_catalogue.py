@@ -104,6 +104,15 @@ def test_without_stars_distances_or_flags():
     assert "reference" not in table.colnames
 
 
+def test_labels_beyond_the_reference_set_are_marked():
+    fit = some_fit()
+    values = fit.labels.values
+    label_range = np.array([np.nanmin(values, axis=0), np.nanmax(values, axis=0)])
+    assert catalogue.assemble(fit, label_range=label_range)["edge"].tolist() == [False] * 4
+    label_range[1, 2] = np.sort(values[:, 2])[1]
+    assert catalogue.assemble(fit, label_range=label_range)["edge"].sum() == 1
+
+
 def test_stars_must_be_the_same():
     fit = some_fit()
     with pytest.raises(ValueError, match="4 fits and 4 rows of stars do not name the same stars"):

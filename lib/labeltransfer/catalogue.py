@@ -65,6 +65,7 @@ def assemble(
     *,
     distance: np.ndarray | None = None,
     reference: bool | np.ndarray | None = None,
+    label_range: np.ndarray | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> Table:
     """One row per star from what the test step found and what is known of the stars.
@@ -75,13 +76,14 @@ def assemble(
     stars : the same stars in the same order; its columns of `STAR_COLUMNS` are taken over
     distance : (N,) label distance from the reference set
     reference : whether the stars belong to the reference set, for all or (N,)
+    label_range : (2, L) lowest and highest reference label (`CannonModel.label_range`)
     provenance : anything that JSON can hold (model hash, parameters …), kept in the header
 
     Returns
     -------
     Table with the columns of `STAR_COLUMNS`; for every label its value, ``_err`` and, for every pair, ``cov_a_b``;
-    reduced_chi2, n_pixels, label_distance, and the flags converged, cool (Teff below 4250 K), reference. Every column
-    has a description and, if it has one, a unit.
+    reduced_chi2, n_pixels, label_distance, and the flags converged, cool (Teff below 4250 K), edge (a label outside the
+    range of the reference labels), reference. Every column has a description and, if it has one, a unit.
 
     Raises
     ------
@@ -109,6 +111,10 @@ def assemble(
     _add(catalogue, "converged", np.asarray(fit.converged, dtype=bool), "", "whether the fit converged")
     if "teff" in fit.labels.names:
         _add(catalogue, "cool", fit.labels.column("teff") < COOL, "", "Teff below 4250 K, where labels turn off")
+    if label_range is not None:
+        low, high = np.asarray(label_range, dtype=float)
+        edge = ((fit.labels.values < low) | (fit.labels.values > high)).any(axis=1)
+        _add(catalogue, "edge", edge, "", "whether a label lies outside the range of the reference labels")
     if reference is not None:
         belongs = np.broadcast_to(np.asarray(reference, dtype=bool), n_stars)
         _add(catalogue, "reference", belongs, "", "whether the star belongs to the reference set")

@@ -120,9 +120,10 @@ def read_spectrum(path: str | Path) -> RawSpectrum:
     try:
         parts = hdus(content)
         primary = next(parts)
-        arrays = _from_image(primary) if primary.header.integer("NAXIS") else _from_table(parts)
-        check_arrays(arrays)
-        own = {name: frozen(array.astype(float)) for name, array in arrays.items()}
+        with np.errstate(all="ignore"):  # what absurd numbers lead to is masked, or refused by check_arrays
+            arrays = _from_image(primary) if primary.header.integer("NAXIS") else _from_table(parts)
+            own = {name: frozen(array.astype(float)) for name, array in arrays.items()}
+        check_arrays(own)
         return RawSpectrum(**own, header=_facts(primary.header))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
@@ -176,7 +177,8 @@ def check_arrays(arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def _facts(header: Header) -> dict[str, Any]:
-    facts: dict[str, Any] = {"obsid": header.get("OBSID") if isinstance(header.get("OBSID"), int) else 0}
+    obsid = header.get("OBSID")
+    facts: dict[str, Any] = {"obsid": obsid if isinstance(obsid, int) and 0 < obsid < 1 << 62 else 0}
     for name in ("ra", "dec", "z"):
         facts[name] = _number(header.get(name.upper()))
     for band in BANDS:

@@ -211,7 +211,8 @@ def _label_block(transfer: LabelTransfer, files: Sequence[Path]) -> tuple[Table,
     if set(LABEL_SCALES) & set(transfer.model.label_names):
         n_nearest = min(10, len(transfer.reference_labels))
         distance = label_distance(fit.labels, transfer.reference_labels, n_nearest=n_nearest)
-    table = catalogue.assemble(fit, reading.stars, distance=distance, provenance=provenance(transfer))
+    label_range, facts = transfer.model.label_range, provenance(transfer)
+    table = catalogue.assemble(fit, reading.stars, distance=distance, label_range=label_range, provenance=facts)
     return table, reading.unreadable
 
 
