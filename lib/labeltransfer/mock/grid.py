@@ -8,12 +8,14 @@ The Cannon's model is an approximation here as it is for real stars.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numba
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from ..files import read_arrays
 
@@ -28,6 +30,14 @@ LENGTHS = np.array([8.0, 16.0, 22.0, 45.0])
 """Correlation lengths of the kernel in those units: chosen by leave-one-out error, which is flat around them."""
 
 NUGGET = 1e-8
+
+CORRECTIONS_FILE = Path(__file__).parent / "line_corrections.json"
+"""Contrast of lines and extra width [pixels²], by wavelength, measured on real giants (``synthesis/``). LTE spectra are
+too contrasty below 4300 Å; LAMOST's resolution falls below the grid's R = 1800 towards the blue end of each arm;
+Balmer cores form above the photosphere and are deeper than LTE makes them."""
+
+LOCAL_MEAN = 40.0
+"""Contrast is about the mean over this many pixels (standard deviation of a Gaussian)."""
 
 TEFF_KNOTS = np.array([4000.0, 4250.0, 4500.0, 4750.0, 5000.0, 5250.0, 5500.0, 6000.0, 6500.0, 7000.0, 7500.0])
 LOGG_LOW = np.array([0.5, 0.5, 1.0, 1.5, 1.5, 2.0, 2.5, 3.5, 3.5, 4.0, 4.0])
@@ -60,9 +70,9 @@ class SyntheticGrid:
     scores: np.ndarray
 
     @classmethod
-    def load(cls, path: Path = GRID_FILE) -> SyntheticGrid:
-        """The grid that ships with the package."""
-        return _load(path)
+    def load(cls, corrected: bool = True) -> SyntheticGrid:
+        """The grid that ships with the package, with the line contrast and width of real giants or as computed."""
+        return _load(corrected)
 
     def __repr__(self) -> str:
         return f"SyntheticGrid({len(self.labels)} nodes, {len(self.components)} components)"
@@ -134,10 +144,43 @@ class SyntheticGrid:
         return solution[: len(self.labels)].copy(), solution[len(self.labels) :].copy()
 
 
-@lru_cache(maxsize=1)
-def _load(path: Path) -> SyntheticGrid:
-    arrays, _ = read_arrays(path, "SyntheticGrid")
+@lru_cache(maxsize=2)
+def _load(corrected: bool) -> SyntheticGrid:
+    arrays, _ = read_arrays(GRID_FILE, "SyntheticGrid")
+    mean, components = arrays["mean"].astype(float), arrays["components"].astype(float)
+    if corrected:
+        mean, components = (_like_real_giants(part, arrays["wavelength"]) for part in (mean, components))
+        components, arrays["scores"] = _with_balmer_cores(components, arrays)
+    arrays |= {"mean": mean, "components": components.astype(np.float32)}
     return SyntheticGrid(**arrays)
+
+
+def corrections() -> dict[str, list[list[float]]]:
+    """Measured differences between the computed spectra and real giants."""
+    return json.loads(CORRECTIONS_FILE.read_text(encoding="utf-8"))
+
+
+def _like_real_giants(log_flux: np.ndarray, wavelength: np.ndarray) -> np.ndarray:
+    """Log flux with the depth and width of lines that real giants show (`CORRECTIONS_FILE`); linear in log flux."""
+    knots = corrections()
+    contrast, broadening = (np.interp(wavelength, *np.array(knots[name]).T) for name in ("contrast", "broadening"))
+    around = gaussian_filter1d(log_flux, LOCAL_MEAN, axis=-1, mode="nearest")
+    deeper = around + contrast * (log_flux - around)
+    padded = np.concatenate([deeper[..., :1], deeper, deeper[..., -1:]], axis=-1)
+    curvature = padded[..., 2:] + padded[..., :-2] - 2.0 * deeper
+    return deeper + 0.5 * broadening * curvature
+
+
+def _with_balmer_cores(components: np.ndarray, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Two more components, the cores at 4800 K and their change per 300 K, with scores 1 and (Teff - 4800 K) / 300 K.
+
+    The cores are as wide as the line spread function; below 4200 K and above 5400 K they change no more.
+    """
+    lines = np.array(corrections()["balmer"])
+    profiles = np.exp(-0.5 * ((arrays["wavelength"] / lines[:, :1] - 1.0) * 2.3548 * 1800.0) ** 2)
+    warmth = np.clip((arrays["labels"][:, 0] - 4800.0) / 300.0, -2.0, 2.0)
+    scores = np.column_stack([arrays["scores"], np.ones_like(warmth), warmth])
+    return np.concatenate([components, lines[:, 1:].T @ profiles]), scores
 
 
 def _scaled(labels: np.ndarray) -> np.ndarray:

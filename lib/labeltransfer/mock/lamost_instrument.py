@@ -15,7 +15,7 @@ import numpy as np
 
 from ..files import read_arrays
 from ..spectra import SPEED_OF_LIGHT
-from .grid import SyntheticGrid
+from .grid import SyntheticGrid, corrections
 
 INSTRUMENT_FILE = Path(__file__).parent / "lamost_instrument.npz"
 
@@ -72,6 +72,7 @@ class Instrument:
     extinction : (Q,) A(λ) / A_K
     bands : (Q,) optical depth of the diffuse bands at E(B-V) = 1
     sodium : (Q,) depth of saturated Na D
+    air : (Q,) log of telluric transmission about its broad mean, which LAMOST's pipeline leaves in
     sky : (Q,) profile of the sky lines
     red_arm : (Q,) 0 in the blue arm, 1 in the red
     modes : (2, `N_MODES`, Q) large-scale calibration patterns of the two arms
@@ -84,6 +85,7 @@ class Instrument:
     extinction: np.ndarray
     bands: np.ndarray
     sodium: np.ndarray
+    air: np.ndarray
     sky: np.ndarray
     red_arm: np.ndarray
     modes: np.ndarray
@@ -115,6 +117,7 @@ def _load() -> Instrument:
         extinction=extinction_curve(wavelength),
         bands=np.sum(bands, axis=0),
         sodium=np.sum(sodium, axis=0),
+        air=_telluric(wavelength),
         sky=np.sum(profiles, axis=0) * (resolution > 0),
         red_arm=red_arm,
         modes=_calibration_modes(wavelength),
@@ -134,6 +137,12 @@ def extinction_curve(wavelength: np.ndarray) -> np.ndarray:
     a = [1.0, 0.17699, -0.50447, -0.02427, 0.72085, 0.01979, -0.77530, 0.32999]
     b = [0.0, 1.41338, 2.28305, 1.07233, -5.38434, -0.62251, 5.30260, -2.09002]
     return (np.polynomial.polynomial.polyval(y, a) + np.polynomial.polynomial.polyval(y, b) / 3.1) / 0.114
+
+
+def _telluric(wavelength: np.ndarray) -> np.ndarray:
+    place, absorption = np.array(corrections()["air"]).T
+    nearest = np.abs(wavelength[:, None] - place).min(axis=1)
+    return np.where(nearest < 3.0, np.interp(wavelength, place, absorption), 0.0)
 
 
 def _gaussian(wavelength: np.ndarray, centre: float, fwhm: float) -> np.ndarray:
@@ -181,12 +190,14 @@ def through_dust_and_telescope(
     broadening: float,
     a_k: float,
     band_strength: float,
+    airmass: float,
     calibration: np.ndarray,
     arm_offset: float,
     start: int,
     extinction: np.ndarray,
     bands: np.ndarray,
     sodium: np.ndarray,
+    air: np.ndarray,
     red_arm: np.ndarray,
     modes: np.ndarray,
     flux: np.ndarray,
@@ -216,7 +227,7 @@ def through_dust_and_telescope(
             response += red_arm[i] * calibration[1, k] * modes[1, k, i]
         response += red_arm[i] * arm_offset
         dust = 0.4 * np.log(10.0) * extinction[i] * a_k + band_strength * reddening * bands[i]
-        flux[j] = value * np.exp(response - dust) * (1.0 - saturation * sodium[i])
+        flux[j] = value * np.exp(response - dust + airmass * air[i]) * (1.0 - saturation * sodium[i])
 
 
 @numba.njit(cache=True, nogil=True)

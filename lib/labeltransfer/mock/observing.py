@@ -22,11 +22,14 @@ CALIBRATION_NOISE = 0.05
 ARM_OFFSET = 0.05
 """Relative size of large-scale calibration errors, and of the step between the arms (natural log)."""
 
-BROADENING = 0.6
-"""Mean extra variance of the line width from fibre to fibre [pixels²]; R = 1800 is about 5.4 pixels²."""
+BROADENING = 0.25
+"""Scatter of the variance of the line width from fibre to fibre [pixels²]; R = 1800 is about 1.0 pixels²."""
 
 BAND_SCATTER = 0.15
 """Scatter (natural log) of the diffuse bands' strength at one reddening."""
+
+AIR_SCATTER = 0.2
+"""Scatter (natural log) of telluric absorption from night to night."""
 
 FIBRES, SPECTROGRAPHS = 250, 16
 FIRST_NIGHT = 55859
@@ -98,9 +101,10 @@ def observe(
         calibration = CALIBRATION_NOISE * details[: 2 * N_MODES].reshape(2, N_MODES)
         extra = details[2 * N_MODES :]
         through_dust_and_telescope(
-            rest[n], np.log10(grid.wavelength[0]), velocity[n], BROADENING * np.exp(0.4 * extra[0]), truth[n, 4],
-            np.exp(BAND_SCATTER * extra[1]), calibration, ARM_OFFSET * extra[2], start, instrument.extinction,
-            instrument.bands, instrument.sodium, instrument.red_arm, instrument.modes, signal[:q], seen[:q],
+            rest[n], np.log10(grid.wavelength[0]), velocity[n], BROADENING * np.clip(extra[0], -2.0, 2.0), truth[n, 4],
+            np.exp(BAND_SCATTER * extra[1]), np.exp(AIR_SCATTER * extra[5]), calibration, ARM_OFFSET * extra[2], start,
+            instrument.extinction, instrument.bands, instrument.sodium, instrument.air, instrument.red_arm,
+            instrument.modes, signal[:q], seen[:q],
         )  # fmt: skip
         scale = 20.0 * snr[n] ** 1.3 * np.exp(0.3 * extra[3]) / np.median(signal[COMMON[0] : COMMON[1] : 32])
         signal[:q] *= scale
