@@ -1,9 +1,6 @@
-"""LAMOST low-resolution spectra: the only room that knows their files.
+"""LAMOST low-resolution spectra and catalogues, many files at once; nothing else knows their formats.
 
-Two formats of spectra exist, gzipped or not. **DR1–DR7**: the primary HDU is an image of five rows, flux, inverse
-variance, wavelength [Å, vacuum], AND mask, OR mask. (In files of the pilot survey the third row is the spectrum minus
-its continuum instead; their header says so, and the wavelengths are in COEFF0 and COEFF1.) **DR8 and later**: HDU 1 is
-a table of one row with columns FLUX, IVAR, WAVELENGTH, ANDMASK, ORMASK, NORMALIZATION. Grids differ by a few pixels.
+`lamost_spectrum` reads a single file, `lamost_catalogue` the tables; their functions are offered here, too.
 """
 
 from __future__ import annotations
@@ -19,11 +16,17 @@ from astropy.table import Table
 from tqdm import tqdm
 
 from .blocks import available_cores
-from .fits_blocks import Hdu, Header, hdus, read_content
-from .labels import frozen
 from .lamost_catalogue import identifier, read_catalogue, star_names
-from .spectra import Spectra, resample, rest_frame
-from .tables import MISSING
+from .lamost_spectrum import (
+    COMMON_GRID,
+    MASKS,
+    MAX_REDSHIFT,
+    RawSpectrum,
+    read_header,
+    read_spectrum,
+    to_rest_frame,
+)
+from .spectra import Spectra
 
 __all__ = [
     "COMMON_GRID",
@@ -35,47 +38,13 @@ __all__ = [
     "available_cores",
     "identifier",
     "read_catalogue",
+    "read_header",
+    "read_places",
     "read_spectra",
     "read_spectrum",
     "star_names",
     "to_rest_frame",
 ]
-
-COMMON_GRID = frozen(10.0 ** (3.5682 + 1e-4 * np.arange(235, 3861)))
-"""(3626,) Å, vacuum, rest frame: LAMOST's own steps from 3905 to 9000 Å (section 4.1)."""
-
-MASKS = ("none", "and", "or")
-
-MAX_REDSHIFT = 0.01
-"""3000 km/s: no star of the Galaxy is faster; a larger |z| belongs to a galaxy or is a failed measurement."""
-
-ROWS = ("flux", "ivar", "wavelength", "and_mask", "or_mask")
-COLUMNS = {"FLUX": "flux", "IVAR": "ivar", "WAVELENGTH": "wavelength", "ANDMASK": "and_mask", "ORMASK": "or_mask"}
-BANDS = "ugriz"
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class RawSpectrum:
-    """One spectrum as LAMOST delivers it.
-
-    Attributes
-    ----------
-    wavelength : (Q,) Å, observed (heliocentric) frame, vacuum, increasing
-    flux, ivar : (Q,) as in the file: may hold NaN or negative inverse variances
-    and_mask, or_mask : (Q,) bits set in all, or in any, of the exposures
-    header : obsid (int, 0 where unknown), ra, dec [deg], z, snru, snrg, snrr, snri, snrz (NaN where unknown),
-        class, subclass (None where unknown)
-    """
-
-    wavelength: np.ndarray
-    flux: np.ndarray
-    ivar: np.ndarray
-    and_mask: np.ndarray
-    or_mask: np.ndarray
-    header: Mapping[str, Any]
-
-    def __repr__(self) -> str:
-        return f"RawSpectrum({self.wavelength.size} pixels, z = {self.header.get('z')})"
 
 
 @dataclass(frozen=True)
@@ -103,133 +72,6 @@ class Reading:
 
     def __repr__(self) -> str:
         return f"Reading({len(self.spectra)} spectra, {len(self.unreadable)} unreadable files)"
-
-
-def read_spectrum(path: str | Path) -> RawSpectrum:
-    """Read one LAMOST low-resolution spectrum of either format, gzipped or not.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be opened.
-    ValueError
-        If it is damaged or not such a file; the message names the file, what was found and what was wanted.
-    """
-    path = Path(path)
-    content = read_content(path)
-    try:
-        parts = hdus(content)
-        primary = next(parts)
-        with np.errstate(all="ignore"):  # what absurd numbers lead to is masked, or refused by check_arrays
-            arrays = _from_image(primary) if primary.header.integer("NAXIS") else _from_table(parts)
-            own = {name: frozen(array.astype(float)) for name, array in arrays.items()}
-        check_arrays(own)
-        return RawSpectrum(**own, header=_facts(primary.header))
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-
-
-def _from_image(primary: Hdu) -> dict[str, np.ndarray]:
-    """DR1–DR7."""
-    image = primary.image()
-    if image.ndim != 2 or image.shape[0] < len(ROWS):
-        raise ValueError(
-            f"primary image has shape {image.shape}, wanted (5, Q): flux, inverse variance, wavelength, AND, OR mask"
-        )
-    arrays = dict(zip(ROWS, image, strict=False))
-    start, step = primary.header.get("COEFF0"), primary.header.get("COEFF1")
-    if "subcontinuum" in str(primary.header.get("EXTEN0", "")).lower():
-        if not (isinstance(start, float) and isinstance(step, float)):
-            raise ValueError("third row is no wavelength and header cards COEFF0, COEFF1 are missing")
-        arrays["wavelength"] = 10.0 ** (start + step * np.arange(image.shape[1]))
-    return arrays
-
-
-def _from_table(parts: Iterable[Hdu]) -> dict[str, np.ndarray]:
-    """DR8 and later."""
-    for hdu in parts:
-        if hdu.is_table:
-            columns = {name: column for name, column in hdu.columns().items() if name in COLUMNS}
-            missing = [name for name in COLUMNS if name not in columns]
-            if missing:
-                raise ValueError(
-                    f"table HDU has no column of numbers {', '.join(missing)}; wanted {', '.join(COLUMNS)}"
-                )
-            return {COLUMNS[name]: column.ravel() for name, column in columns.items()}
-    raise ValueError("empty primary HDU and no table HDU; wanted a table with columns " + ", ".join(COLUMNS))
-
-
-def check_arrays(arrays: Mapping[str, np.ndarray]) -> None:
-    """Refuse arrays of different lengths, or wavelengths that do not increase."""
-    sizes = {name: array.size for name, array in arrays.items()}
-    if len(set(sizes.values())) > 1 or sizes["flux"] < 2:
-        raise ValueError(
-            "found " + ", ".join(f"{size} {name}" for name, size in sizes.items()) + "; wanted the same number (>= 2)"
-        )
-    wavelength = arrays["wavelength"]
-    rising = wavelength[1:] > wavelength[:-1]
-    if not (rising.all() and wavelength[0] > 0 and np.isfinite(wavelength[-1])):
-        wrong = int(np.argmin(rising)) + 1
-        raise ValueError(
-            f"wavelength: pixel {wrong} has {wavelength[wrong]:g} after {wavelength[wrong - 1]:g} Å; "
-            "wanted positive numbers that increase from pixel to pixel"
-        )
-
-
-def _facts(header: Header) -> dict[str, Any]:
-    obsid = header.get("OBSID")
-    facts: dict[str, Any] = {"obsid": obsid if isinstance(obsid, int) and 0 < obsid < 1 << 62 else 0}
-    for name in ("ra", "dec", "z"):
-        facts[name] = _number(header.get(name.upper()))
-    for band in BANDS:
-        facts[f"snr{band}"] = _number(header.get(f"SNR{band.upper()}", header.get(f"SN_{band.upper()}")))
-    for name in ("class", "subclass"):
-        facts[name] = header.get(name.upper())
-    return facts
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value == MISSING:
-        return float("nan")
-    return float(value)
-
-
-def to_rest_frame(
-    raw: RawSpectrum, grid: np.ndarray = COMMON_GRID, mask: str = "none", redshift: float | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Shift one spectrum to rest and interpolate it onto `grid` (section 2.1).
-
-    Parameters
-    ----------
-    grid : (P,) Å, rest frame
-    mask : drop the pixels that are set in LAMOST's ``"and"`` or ``"or"`` mask too, or ``"none"`` of them
-    redshift : instead of the header's
-
-    Returns
-    -------
-    flux, ivar : (P,) float32; 0 where masked
-
-    Raises
-    ------
-    ValueError
-        If the redshift is unknown or absurd, or no pixel is left.
-    """
-    z = raw.header["z"] if redshift is None or not np.isfinite(redshift) else float(redshift)
-    if not abs(z) <= MAX_REDSHIFT:
-        raise ValueError(f"redshift Z: found {z:g}, wanted a star's, at most {MAX_REDSHIFT}; give it as `redshift`")
-    ivar = raw.ivar
-    if mask not in MASKS:
-        raise ValueError(f"mask {mask!r} is unknown; wanted one of {', '.join(MASKS)}")
-    if mask != "none":
-        ivar = np.where((raw.and_mask if mask == "and" else raw.or_mask) == 0, ivar, 0.0)
-    flux, ivar = resample(rest_frame(raw.wavelength, z), raw.flux, ivar, grid)
-    if not ivar.any():
-        low, high = raw.wavelength[0], raw.wavelength[-1]
-        raise ValueError(
-            f"no good pixel: spectrum of {low:.0f}-{high:.0f} Å with {np.count_nonzero(raw.ivar > 0)} unmasked pixels; "
-            f"wanted some between {grid[0]:.0f} and {grid[-1]:.0f} Å"
-        )
-    return flux, ivar
 
 
 def read_spectra(
@@ -302,3 +144,28 @@ def _stars(spectra: Spectra, facts: Sequence[Mapping[str, Any]], files: Sequence
     stars["n_good"] = spectra.good_pixels
     stars["file"] = np.array(files, dtype=str)
     return stars
+
+
+def read_places(paths: Iterable[str | Path], *, progress: bool = True) -> Table:
+    """Where the stars of many files stand, from their headers alone.
+
+    Returns
+    -------
+    Table with columns id, ra, dec [deg], snr_g, in the order of `paths`; NaN where a header does not say, or the file
+    cannot be read.
+    """
+    paths = [Path(path) for path in paths]
+
+    def read(path: Path) -> tuple[float, float, float]:
+        try:
+            header = read_header(path)
+        except (OSError, ValueError):
+            return np.nan, np.nan, np.nan
+        return header["ra"], header["dec"], header["snrg"]
+
+    with ThreadPoolExecutor(available_cores()) as pool:
+        found = pool.map(read, paths)
+        shown = tqdm(found, total=len(paths), desc="reading headers", unit="file", disable=None if progress else True)
+        places = np.array(list(shown), dtype=float).reshape(-1, 3)
+    names = np.array([identifier(path) for path in paths], dtype=str)
+    return Table([names, *places.T], names=("id", "ra", "dec", "snr_g"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,10 +10,13 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
 from . import apogee
-from .labels import Labels
+from .labels import Labels, Rows
 from .lamost import Unreadable
 from .reference import cross_match
 from .spectra import Spectra
+
+BLOCK_SIZE = 2000
+"""Stars whose spectra are in memory at once while a survey is labelled (60 MB)."""
 
 PIPELINE_LABELS = ("teff", "logg", "fe_h")
 """What LAMOST's own pipeline measures."""
@@ -167,3 +170,24 @@ def pipeline_labels(catalogue: Table) -> Labels:
     """Labels of LAMOST's own pipeline from rows of its catalogue."""
     values = np.column_stack([np.asarray(catalogue[name], dtype=float) for name in PIPELINE_LABELS])
     return Labels(np.asarray(catalogue["id"]), PIPELINE_LABELS, values)
+
+
+def blocks_of_rows(rows: Rows | None, n_stars: int, block_size: int) -> Iterator[np.ndarray]:
+    """Row numbers of a table of `n_stars` (None: all), block by block."""
+    if block_size < 1:
+        raise ValueError(f"block_size: found {block_size}, wanted at least 1")
+    wanted = np.arange(n_stars) if rows is None else np.arange(n_stars)[rows]
+    for start in range(0, wanted.size, block_size):
+        yield wanted[start : start + block_size]
+
+
+def with_masked_stars(spectra: Spectra, ids: np.ndarray) -> Spectra:
+    """Spectra of the stars `ids`, in that order; one that is not in `spectra` has every pixel masked."""
+    if np.array_equal(spectra.ids, ids):
+        return spectra
+    present = np.isin(ids, spectra.ids)
+    rows = rows_of(spectra.ids, ids[present])
+    flux = np.zeros((len(ids), spectra.wavelength.size), spectra.flux.dtype)
+    ivar = np.zeros_like(flux)
+    flux[present], ivar[present] = spectra.flux[rows], spectra.ivar[rows]
+    return Spectra(ids, spectra.wavelength, flux, ivar, spectra.normalized)
