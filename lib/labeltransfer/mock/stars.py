@@ -17,6 +17,9 @@ POPULATION_FILE = Path(__file__).parent / "population.json"
 LOG_SNR = (1.688, 0.331)
 """Mean and standard deviation of log10 of the reported S/N of the real overlap."""
 
+LARGEST_LOGG = 3.8
+"""The stars in common are giants (section 1); one in a hundred of the mixture, in its Gaussian tails, is not."""
+
 MEDIAN_A_K = np.array([0.27, 0.16, 0.087, 0.08, 0.08, 0.08])
 A_K_WIDTH = np.array([0.30, 0.45, 0.45, 0.42, 0.42, 0.42])
 LARGEST_A_K = 0.45
@@ -68,14 +71,15 @@ def population() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def draw_giants(rng: np.random.Generator, number: int) -> np.ndarray:
-    """(N, 4) labels from the mixture, within the cuts the mixture was fitted under."""
+    """(N, 4) labels from the mixture, within the cuts the mixture was fitted under and among giants."""
     weights, means, covariances = population()
     roots = np.linalg.cholesky(covariances)
     labels = np.empty((0, 4))
     while len(labels) < number:
         part = rng.choice(len(weights), number - len(labels) + 16, p=weights)
         new = means[part] + np.einsum("nij,nj->ni", roots[part], rng.standard_normal((len(part), 4)))
-        good = (np.abs(new[:, 0] - 4750.0) < 1250.0) & (new[:, 1] > 0.0) & (new[:, 3] > -0.1)
+        good = (np.abs(new[:, 0] - 4750.0) < 1250.0) & (np.abs(new[:, 1] - 0.5 * LARGEST_LOGG) < 0.5 * LARGEST_LOGG)
+        good &= new[:, 3] > -0.1
         labels = np.concatenate([labels, new[good]])
     return labels[:number]
 
