@@ -92,6 +92,27 @@ def test_any_number_of_labels_under_any_usual_name(tmp_path):
     assert open_folder(tmp_path, ("logg", "teff")).overlap().labels.names == ("logg", "teff")
 
 
+def test_a_table_without_file_names_is_matched_on_the_sky(tmp_path):
+    write_folder(tmp_path, 4)
+    for n, snr in enumerate((20.0, 60.0, 40.0)):
+        header = {"RA": 150.0 + n * 1e-4, "DEC": 30.0, "Z": 1e-4, "SNRG": snr}
+        write_table_format(tmp_path / f"spec-repeat-{n}.fits", arrays(n), header)
+    (tmp_path / "labels.csv").write_text("name,RA,DEC,teff\nnobody,10,-50,5100\nJ1,150.0001,30,5000\n")
+    survey = open_folder(tmp_path, ("teff",))
+    overlap = survey.overlap()
+    assert overlap.labels.ids.tolist() == ["spec-repeat-1"]
+    assert overlap.labels.values.tolist() == [[5000.0]]
+    assert list(overlap.counts.values())[:4] == [2, 7, 0, 1]
+    (tmp_path / "labels.csv").write_text("id,RA,DEC,teff\n2M1000,150.0001,30,5000\n")
+    assert open_folder(tmp_path, ("teff",)).overlap().labels.ids.tolist() == ["spec-repeat-1"]
+    (tmp_path / "labels.csv").write_text("name,RA,DEC,teff\nnobody,10,-50,5100\n")
+    with pytest.raises(ValueError, match="nor lies within 3 arcsec of one"):
+        open_folder(tmp_path, ("teff",)).overlap()
+    (tmp_path / "labels.csv").write_text("filename,teff\n")
+    with pytest.raises(ValueError, match="none of its 0 stars"):
+        open_folder(tmp_path, ("teff",)).overlap()
+
+
 def test_without_names_all_known_labels_of_the_table_are_taken(tmp_path):
     write_folder(tmp_path, labels="ID,ra,dec,snrg,z,TEFF,logg,FeH\n")
     assert open_folder(tmp_path, None).overlap().labels.names == THREE
@@ -295,7 +316,7 @@ def test_label_tables_that_do_not_fit(tmp_path):
     with pytest.raises(ValueError, match=r"none of its 1 stars \(the first: 'spec-other'\) has a file"):
         open_folder(tmp_path, ("teff",)).overlap()
     (tmp_path / "labels.csv").write_text("star,teff\nspec-other.fits,5000\n")
-    with pytest.raises(ValueError, match="no column id or filename or file"):
+    with pytest.raises(ValueError, match=r"no ra and dec to find the stars by.*: no column id or filename"):
         open_folder(tmp_path, ("teff",)).overlap()
     (tmp_path / "second.csv").write_text("a,b\n")
     (tmp_path / "labels.csv").rename(tmp_path / "first.csv")

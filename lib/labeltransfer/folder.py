@@ -14,7 +14,8 @@ from astropy.table import Table
 from . import apogee, tables
 from .labels import LABELS, Labels, check_names, register_label
 from .lamost import identifier, star_names
-from .lamost_catalogue import CATALOGUE_COLUMNS
+from .lamost_catalogue import CATALOGUE_COLUMNS, KEYS, names_its_spectra
+from .reference import cross_match
 
 SPECTRUM_SUFFIXES = (".fits", ".fits.gz", ".fit", ".fit.gz")
 TABLE_SUFFIXES = (".csv", ".ecsv", ".txt", ".dat", ".parquet", ".xml", ".vot", ".fits", ".fits.gz")
@@ -130,9 +131,10 @@ def spectrum_files(folder: str | Path) -> list[Path]:
 def read_label_table(path: str | Path, label_names: Sequence[str]) -> tuple[Table, Labels]:
     """Read any table that names spectra and gives their labels.
 
-    The stars are named in a column ``filename``, ``file`` or ``id`` (with or without ``.fits``), the labels in columns
-    of their own names (``fe_h`` also as ``feh`` …; errors as ``teff_err`` …). Missing: NaN, −9999, or nothing. A label
-    that is not known yet becomes known in the unit of its column.
+    The stars are named in a column ``filename``, ``file``, ``lamost_id`` or ``id`` (with or without ``.fits``), the
+    labels in columns of their own names (``fe_h`` also as ``feh`` …; errors as ``teff_err`` …). Missing: NaN, −9999, or
+    nothing. A label that is not known yet becomes known in the unit of its column. A table without file names must give
+    ``ra`` and ``dec``; its stars are called ``row 1`` … until `on_the_sky` finds them.
 
     Returns
     -------
@@ -145,7 +147,7 @@ def read_label_table(path: str | Path, label_names: Sequence[str]) -> tuple[Tabl
         Naming the file, the column, what was found and what was wanted.
     """
     source = tables.read_table(path)
-    ids = star_names(source, path)
+    ids = star_names(source, path) if names_its_spectra(source) else _row_names(source, path)
     if (ids == "").any():
         raise ValueError(f"{path}: row {int(np.argmax(ids == '')) + 1} does not name a star; wanted a file name")
     columns = {name: tables.wanted_column(source, _usual_names(name), path) for name in label_names}
@@ -164,6 +166,32 @@ def read_label_table(path: str | Path, label_names: Sequence[str]) -> tuple[Tabl
         stars["obsid"] = np.nan_to_num(tables.numbers(source, obsid, path)).astype(np.int64)
     best = _best_rows(ids, np.asarray(stars["snrg"]))
     return stars[best], Labels(ids[best], tuple(label_names), values[best], _covariance(source, columns, path, best))
+
+
+def _row_names(source: Table, path: str | Path) -> np.ndarray:
+    """Names of stars that have none: places on the sky will tell which spectra are theirs."""
+    for name in ("ra", "dec"):
+        if tables.find_column(source, CATALOGUE_COLUMNS[name]) is None:
+            tables.wanted_column(source, KEYS, f"{path} (and no ra and dec to find the stars by)")
+    return np.array([f"row {number}" for number in range(1, len(source) + 1)], dtype=str)
+
+
+def on_the_sky(stars: Table, labels: Labels, places: Table, radius: float = 3.0) -> tuple[Table, Labels]:
+    """Name the stars of a label table after the spectra that lie where they are; of several, that of highest S/N.
+
+    Parameters
+    ----------
+    stars, labels : as `read_label_table` gives them for a table without file names
+    places : of the spectra, as `lamost.read_places` gives them
+    radius : arcsec
+    """
+    spectra, rows = cross_match(places["ra"], places["dec"], stars["ra"], stars["dec"], radius, snr1=places["snr_g"])
+    length = max(stars["id"].dtype.itemsize, places["id"].dtype.itemsize) // 4
+    ids = np.asarray(stars["id"]).astype(f"U{length}")
+    ids[rows] = np.asarray(places["id"])[spectra]
+    stars = stars.copy()
+    stars["id"] = ids
+    return stars, Labels(ids, labels.names, labels.values, labels.covariance)
 
 
 def labels_in_table(path: str | Path) -> tuple[str, ...]:

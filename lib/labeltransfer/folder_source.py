@@ -11,7 +11,7 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from . import apogee, lamost
-from .folder import Contents, one_row_per_star, read_label_table, unknown_stars
+from .folder import Contents, on_the_sky, one_row_per_star, read_label_table, unknown_stars
 from .labels import Labels, Rows
 from .overlap import (
     BLOCK_SIZE,
@@ -48,7 +48,13 @@ class FolderSource:
 
     @cached_property
     def _labelled(self) -> tuple[Table, Labels] | None:
-        return read_label_table(self.contents.labels, self.label_names) if self.contents.labels else None
+        if self.contents.labels is None:
+            return None
+        stars, labels = read_label_table(self.contents.labels, self.label_names)
+        if np.isin(labels.ids, list(self.contents.spectra)).any() or not np.isfinite(stars["ra"]).any():
+            return stars, labels
+        places = lamost.read_places(self.contents.spectra.values(), progress=self.progress)
+        return on_the_sky(stars, labels, places)
 
     @cached_property
     def _allstar(self) -> Table | None:
@@ -61,7 +67,7 @@ class FolderSource:
         """LAMOST's catalogue; without one, what the label table tells, and a row for every further file."""
         if self._labelled is None and self.contents.catalogue is not None:
             return one_row_per_star(lamost.read_catalogue(self.contents.catalogue))
-        known = self._labelled[0] if self._labelled else Table()
+        known = self._labelled[0] if self._labelled else unknown_stars(np.array([], dtype=str))
         others = np.setdiff1d(list(self.contents.spectra), known["id"])
         return vstack([known, unknown_stars(others)]) if others.size else known
 
@@ -85,10 +91,12 @@ class FolderSource:
     def _labelled_overlap(self, catalogue: Table, labels: Labels) -> Overlap:
         present = np.isin(labels.ids, list(self.contents.spectra))
         if not present.any():
+            first = str(labels.ids[0]) if len(labels) else ""
             raise ValueError(
-                f"{self.contents.labels}: none of its {len(labels)} stars (the first: {str(labels.ids[0])!r}) has a "
+                f"{self.contents.labels}: none of its {len(labels)} stars (the first: {first!r}) has a "
                 f"file of that name among the {len(self.contents.spectra)} spectra (the first: "
-                f"{next(iter(self.contents.spectra))!r}); wanted a column filename or id that names the files"
+                f"{next(iter(self.contents.spectra))!r}), nor lies within 3 arcsec of one; wanted a column filename "
+                "or id that names the files, or ra and dec in degrees"
             )
         reading = self._read(labels.ids[present])
         rows = rows_of(labels.ids, reading.spectra.ids)

@@ -23,7 +23,7 @@ CATALOGUE_COLUMNS: dict[str, tuple[str, ...]] = {
     "fe_h_err": ("fe_h_err", "feh_err", "e_feh", "e_[fe/h]"),
 }
 CATALOGUE_UNITS = {"ra": "deg", "dec": "deg", "teff": "K", "teff_err": "K"}
-KEYS = ("id", "filename", "file", "fits_name")
+KEYS = ("id", "filename", "file", "fits_name", "lamost_id")
 
 
 def identifier(path: str | Path) -> str:
@@ -71,6 +71,12 @@ def read_catalogue(path: str | Path) -> Table:
     if tables.find_column(source, CATALOGUE_COLUMNS["z"]) is None and velocity:
         catalogue["z"] = tables.numbers(source, velocity, path, "km / s") / SPEED_OF_LIGHT
     return catalogue
+
+
+def names_its_spectra(source: Table) -> bool:
+    """Whether a table says which files its stars have, by name or by LAMOST's numbers."""
+    numbers = all(tables.find_column(source, (name,)) for name in ("planid", "spid", "fiberid"))
+    return numbers or tables.find_column(source, KEYS) is not None
 
 
 def star_names(source: Table, where: object) -> np.ndarray:
