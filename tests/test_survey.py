@@ -138,7 +138,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_the_same(survey, trained, tmp_p
 def _run_until_killed(folder, model, starts):
     survey = open_survey("simulated", label_names=NAMES, **SIZES)
 
-    def kill_after_two(rows, block_size):
+    def kill_after_two(rows, block_size=None):
         if len(list(folder.glob("part-*.npz"))) == 2:
             os.kill(os.getpid(), signal.SIGKILL)
         return type(survey).dr2_blocks(survey, rows, block_size)
@@ -156,6 +156,21 @@ def test_kill_9_loses_nothing(survey, trained, tmp_path):
     assert len(list(tmp_path.glob("part-*.npz"))) == 2
     resumed = infer_to_folder(model, survey, starts, tmp_path, block_size=50, progress=False)
     same(resumed, infer_to_folder(model, survey, starts, tmp_path / "other", block_size=50, progress=False))
+
+
+@pytest.mark.slow
+def test_workers_of_a_dask_client_make_the_same_parts(survey, trained, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    model, starts = trained
+    alone = infer_to_folder(model, survey, starts, tmp_path / "alone", block_size=50, progress=False)
+    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None, "processes": True}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+        shared = infer_to_folder(
+            model, survey, starts, tmp_path / "shared", block_size=50, client=client, progress=False
+        )
+    same(alone, shared)
+    for part in (tmp_path / "alone").glob("part-*.npz"):
+        assert part.read_bytes() == (tmp_path / "shared" / part.name).read_bytes()
 
 
 def test_a_folder_of_another_run_is_refused(survey, trained, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,7 @@ def infer_to_folder(
     block_size: int = BLOCK_SIZE,
     width: float = 50.0,
     convention: str = "paper",
+    client: Any = None,
     progress: bool = True,
 ) -> LabelFit:
     """As `infer_survey`, but every block is kept in a file; a run that was killed goes on where it stopped.
@@ -80,6 +81,8 @@ def infer_to_folder(
     ----------
     folder : for the parts, ``part-00000.npz`` …, and ``run.json``
     rows : of `survey.dr2_catalogue()`; None for all
+    client : a `dask.distributed.Client` whose workers make the parts, a block on each; the folder, and that of the
+        survey, must be at the same place for all of them. None: here, one block after the other on all cores
 
     Raises
     ------
@@ -92,18 +95,37 @@ def infer_to_folder(
         raise ValueError("infer_to_folder: found no rows, wanted at least one star")
     parts = Parts(folder, _facts(model, survey, starts, chosen, block_size, width, convention))
     pieces = [chosen[start : start + block_size] for start in range(0, chosen.size, block_size)]
-    fits = []
-    with tqdm(total=chosen.size, desc="labelling", unit="star", disable=None if progress else True) as bar:
-        for number, piece in enumerate(pieces):
-            part = parts.path(number, ".npz")
-            fit = _finished(part, piece.size)
-            if fit is None:
-                blocks = survey.dr2_blocks(piece, block_size)
-                fit = infer_survey(model, blocks, starts, width=width, convention=convention, progress=False)
-                fit.write(part)
-            fits.append(fit)
-            bar.update(piece.size)
-    return LabelFit.concatenate(fits)
+    paths = [parts.path(number, ".npz") for number in range(len(pieces))]
+    missing = [n for n, piece in enumerate(pieces) if _finished(paths[n], piece.size) is None]
+    finished = chosen.size - sum(pieces[n].size for n in missing)
+    jobs = [(pieces[n], paths[n]) for n in missing]
+    bar = tqdm(total=chosen.size, initial=finished, desc="labelling", unit="star", disable=None if progress else True)
+    with bar:
+        for done in _carry_out(jobs, (model, survey, starts, width, convention), client):
+            bar.update(done)
+    return LabelFit.concatenate([LabelFit.read(path) for path in paths])
+
+
+def _carry_out(jobs: Sequence[tuple[np.ndarray, Path]], shared: tuple, client: Any) -> Iterator[int]:
+    """Make the missing parts, here or on the workers of a Dask client; yields the number of stars of each."""
+    if client is None or not jobs:
+        for rows, part in jobs:
+            yield _make_part(shared, rows, part)
+        return
+    from distributed import as_completed
+
+    shipped = client.scatter(shared, broadcast=True, hash=False)
+    futures = [client.submit(_make_part, shipped, rows, part, pure=False, retries=2) for rows, part in jobs]
+    for future in as_completed(futures):
+        yield future.result()
+        future.release()
+
+
+def _make_part(shared: tuple, rows: np.ndarray, part: Path) -> int:
+    model, survey, starts, width, convention = shared
+    blocks = survey.dr2_blocks(rows, rows.size)
+    infer_survey(model, blocks, starts, width=width, convention=convention, progress=False).write(part)
+    return int(rows.size)
 
 
 def _finished(part: Path, n_stars: int) -> LabelFit | None:
