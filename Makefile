@@ -63,7 +63,7 @@ sync: setup
 	@$(BIN)/labeltransfer sync
 
 bench: setup
-	@$(BIN)/python benchmarks/run.py
+	@for one in benchmarks/*.py; do echo "== $$one"; $(BIN)/python $$one || exit 1; done
 
 clean:
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import json
 import os
+import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -229,8 +230,10 @@ class Book:
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
     def page_key(self, chapter: ChapterText, values: Mapping[str, Any], data_hash: str = "") -> str:
-        """As `key`, and of the prose, the figures and this machinery: an executed notebook is as new as this."""
-        facts = [self.key(chapter, values, data_hash), chapter.text, package_hash()]
+        """As `key`, and of versions, prose, figures and this machinery: an executed notebook is as new as this."""
+        lock = self.root / "requirements.lock"
+        facts = [self.key(chapter, values, data_hash), chapter.text, package_hash(), platform.python_version()]
+        facts.append(lock.read_text(encoding="utf-8") if lock.exists() else "")
         if "chapter.ledger" in chapter.code:
             facts += [self.key(one, values, data_hash) for one in self.chapters if one.stem != chapter.stem]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..labels import LABELS
 
@@ -143,7 +143,8 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("label-vector", SECOND, "eq. 6", "Terms of the quadratic label vector of five labels", "method",
           (Check(f"{SECOND}:n_terms", 21, "d", key="paper_label_vector"),), EXACT, labels=FIVE),
     Claim("aspcap-errors", SECOND, "§4.1", "Typical errors of APOGEE DR12, which scale Fig. 5", "sky",
-          _per_label("", "paper_aspcap", ASPCAP, ASPCAP), "Taken from APOGEE; nothing in this book measures them."),
+          tuple(replace(check, number="") for check in _per_label("", "paper_aspcap", ASPCAP, ASPCAP)),
+          "Taken from APOGEE; nothing in this book measures them."),
     Claim("features", SECOND, "Fig. 5", "The gradients peak at Mg I, Na I D and Ca II", "method",
           (Check(f"{SECOND}:n_features", 8, "d", "at least", 1, than=f"{SECOND}:n_features_sought", what="lines",
                  key="paper_features"),),

@@ -9,7 +9,8 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,21 @@ from .sync import notebook_of
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 """Linear algebra with one thread gives the same last digits everywhere."""
 QUIET = {"TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "JUPYTER_PLATFORM_DIRS": "1"}
+
+
+@contextmanager
+def environment(**values: str) -> Iterator[None]:
+    """Set environment variables, which kernels inherit, and put them back afterwards."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 class ChapterFailed(RuntimeError):
@@ -77,16 +93,16 @@ def execute_chapter(
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_suffix(".failed.ipynb")
     given = {name: value for name, value in parameters.items() if name in chapter.parameters}
-    os.environ.update({**ONE_THREAD, **QUIET, "LABELTRANSFER_BOOK": str(book.root)})
     logging.getLogger("papermill").setLevel(logging.ERROR)
     watch, began = _Watch(), time.perf_counter()
     watch.start()
     try:
-        papermill.execute_notebook(
-            notebook_of(chapter.path), str(unfinished), parameters=given, kernel_name="python3",
-            cwd=str(chapter.path.parent), progress_bar=False, execution_timeout=timeout,
-            extra_arguments=["--IPKernelApp.log_level=40"],
-        )  # fmt: skip
+        with environment(**ONE_THREAD, **QUIET, LABELTRANSFER_BOOK=str(book.root)):
+            papermill.execute_notebook(
+                notebook_of(chapter.path), str(unfinished), parameters=given, kernel_name="python3",
+                cwd=str(chapter.path.parent), progress_bar=False, execution_timeout=timeout,
+                extra_arguments=["--IPKernelApp.log_level=50"],
+            )  # fmt: skip
     except PapermillExecutionError as error:
         raise ChapterFailed(_failure(chapter, error, unfinished)) from error
     except Exception as error:  # a kernel that died, a cell that took too long: papermill has no common class for it

@@ -92,6 +92,8 @@ def judge(claim: Claim, numbers: Mapping[str, Number], data: str, label_names: S
         verdict, reason = NOT_TESTABLE, "a claim about LAMOST and APOGEE, and the labels are not from APOGEE's table"
     elif lacking:
         verdict, reason = NOT_TESTABLE, f"needs {', '.join(lacking)}, not among the labels of this run"
+    elif not any(check.number for check in claim.checks):
+        verdict, reason = NOT_TESTABLE, "an input of the paper, which nothing in this book measures"
     elif missing:
         verdict, reason = NOT_TESTABLE, f"this run has no number for {', '.join(missing)}"
     elif all(one.agrees for one in compared):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-from IPython import get_ipython
-from IPython.display import display
 
 from ..files import FORMAT_VERSION, written_whole
 
@@ -47,6 +45,11 @@ def glue(key: str, text: str) -> None:
 
     What MyST-NB's ``glue(key, text, display=False)`` writes into the notebook, without needing MyST-NB.
     """
+    if "IPython" not in sys.modules:
+        return
+    from IPython import get_ipython
+    from IPython.display import display
+
     if get_ipython() is None:
         return
     content = {"application/papermill.record/text/plain": repr(text)}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import re
 import subprocess
@@ -23,7 +22,7 @@ from ..files import FORMAT_VERSION, written_whole
 from . import quoted
 from .book import Book, ChapterText, default_values, runs_folder, science_hash
 from .chapter import Chapter
-from .execute import ChapterFailed, execute_chapter
+from .execute import ChapterFailed, environment, execute_chapter
 from .parameters import check_all
 
 VERSIONS_OF = ("labeltransfer", "numpy", "scipy", "astropy", "matplotlib", "numba", "papermill", "jupyter-book")
@@ -124,11 +123,30 @@ def run(
     values = {**default_values(), **{k: v for one in chosen for k, v in one.parameters.items()}}
     values |= {**check_all(given or {}, declared), "run": check_name(name)}
     check_all({parameter: values[parameter] for parameter in declared})
+    if values["survey_dir"] and values["source"] != "folder":
+        raise ValueError("parameter survey_dir: given, but the source is simulated; add -p source folder")
     folder = runs_folder(book.root) / name
     record = _begin(book, name, values, folder)
-    os.environ["LABELTRANSFER_SCIENCE"] = science_hash()
-    os.environ["LABELTRANSFER_CHAPTERS"] = ",".join(chapter.stem for chapter in chosen)
     say(f"run {name}: {record.data}\n  into {folder}")
+    names = ",".join(chapter.stem for chapter in chosen)
+    with environment(LABELTRANSFER_SCIENCE=science_hash(), LABELTRANSFER_CHAPTERS=names):
+        _execute(book, chosen, values, record, folder, resume, say)
+    record.status = "finished"
+    record.write(folder)
+    collect_numbers(book, values, chosen, folder)
+    say(f"  {'in all':24} {record.seconds:7.1f} s")
+    return record
+
+
+def _execute(
+    book: Book,
+    chosen: list[ChapterText],
+    values: Mapping[str, Any],
+    record: Record,
+    folder: Path,
+    resume: bool,
+    say: Callable[[str], None],
+) -> None:
     data_hash = record.data_hash if values.get("source") == "folder" else ""
     for chapter in chosen:
         key = book.page_key(chapter, values, data_hash)
@@ -150,11 +168,6 @@ def run(
         }
         record.write(folder)
         say(f"  {chapter.stem:24} {cost.seconds:7.1f} s {cost.peak_memory:7,.0f} MB")
-    record.status = "finished"
-    record.write(folder)
-    collect_numbers(book, values, chosen, folder)
-    say(f"  {'in all':24} {record.seconds:7.1f} s")
-    return record
 
 
 def _begin(book: Book, name: str, values: Mapping[str, Any], folder: Path) -> Record:

@@ -1,0 +1,91 @@
+"""Pages: exactly one run, executed once, with its provenance at the foot."""
+
+import json
+
+import nbformat
+import pytest
+
+from labeltransfer.reproduction.book import Book
+from labeltransfer.reproduction.build import banner, build, provenance
+from labeltransfer.reproduction.runs import read_record, run
+
+
+def article(page):
+    text = page.read_text(encoding="utf-8")
+    return text[text.index("<article") : text.rindex("</article>")]
+
+
+def test_pages_show_the_run(small_copy):
+    # Outputs that no execution would give: if they are on the page, the page shows the run.
+    path = small_copy / "_runs" / "default" / "02_mean.ipynb"
+    text = path.read_text()
+    number = json.loads((small_copy / "_runs" / "default" / "numbers.json").read_text())["numbers"]["02_mean:mean"]
+    path.write_text(text.replace(number["text"], "98.765"))
+    pages = build(Book(small_copy)).parent
+    shown = article(pages / "book" / "02_mean.html")
+    assert "The mean is" in shown
+    assert shown.count("98.765") >= 2
+    assert 'alt="Histogram of the values."' in shown
+    assert 'class="ledger"' in article(pages / "book" / "03_ledger.html")
+    assert "the first chapter found" in article(pages / "book" / "index.html")
+    foot = article(pages / "book" / "01_stars.html").split('<footer class="provenance">')[1]
+    assert "default" in foot
+    assert "this chapter:" in foot
+    assert "simulated" in foot
+
+
+def test_any_run_becomes_a_book_with_a_banner(small_copy):
+    book = Book(small_copy)
+    run(book, "part", {"n_overlap": 60}, "1-2", say=lambda line: None)
+    pages = build(book, "part").parent
+    whole = (pages / "book" / "01_stars.html").read_text(encoding="utf-8")
+    assert "n_overlap = 60" in whole
+    assert "simulated data" in whole
+    assert "This run did not execute this chapter" in article(pages / "book" / "03_ledger.html")
+    assert not (small_copy / "_build" / "html").exists()
+
+
+def test_code_that_changed_since_the_run_is_not_shown_as_if_it_had_run(small_copy):
+    page = small_copy / "book" / "02_mean.md"
+    page.write_text(page.read_text().replace("plt.hist(values);", "plt.plot(values);"))
+    with pytest.raises(ValueError, match=r"02_mean\.ipynb: the chapter's code has changed"):
+        build(Book(small_copy))
+
+
+def test_a_warning_stops_the_build_and_is_told(small_copy):
+    page = small_copy / "book" / "02_mean.md"
+    page.write_text(page.read_text().replace("{numref}`fig-values`", "{numref}`fig-valuse`"))
+    with pytest.raises(RuntimeError, match="fig-valuse"):
+        build(Book(small_copy))
+
+
+def test_a_warning_printed_by_a_cell_stops_the_build(small_copy):
+    path = small_copy / "_runs" / "default" / "02_mean.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    cell = next(cell for cell in notebook.cells if cell.source == "plt.hist(values);")
+    cell.outputs.append(nbformat.v4.new_output("stream", name="stderr", text="RuntimeWarning: mean of empty slice"))
+    nbformat.write(notebook, path)
+    with pytest.raises(RuntimeError, match="stderr"):
+        build(Book(small_copy))
+
+
+def test_runs_that_cannot_be_shown(small_copy):
+    book = Book(small_copy)
+    with pytest.raises(FileNotFoundError, match="no run 'defualt'"):
+        build(book, "defualt")
+    (small_copy / "_runs" / "default" / "03_ledger.ipynb").unlink()
+    with pytest.raises(FileNotFoundError, match="has no 03_ledger"):
+        build(book)
+    record = read_record("default", small_copy)
+    record.status, record.failure = "failed", "02_mean: cell 3 failed"
+    record.write(small_copy / "_runs" / "default")
+    with pytest.raises(ValueError, match="cell 3 failed"):
+        build(book)
+
+
+def test_banner_and_provenance_are_plain_html(small_run):
+    record = read_record("default", small_run)
+    record.parameters["survey_dir"] = "<b>"
+    assert "&lt;b&gt;" in banner(record)
+    record.data = "<script>"
+    assert "&lt;script&gt;" in provenance(record, "02_mean")

@@ -1,0 +1,155 @@
+"""What a chapter sees: parameters, results of earlier chapters, numbers."""
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from labeltransfer import Labels
+from labeltransfer.reproduction import open_chapter
+from labeltransfer.reproduction.book import Book, code_cells, declared
+from labeltransfer.reproduction.quoted import Number, read_numbers, table
+
+DEFAULT = {"run": "default", "n_overlap": 100, "clip_sigma": 4.0, "seed": 2017}
+
+
+def test_code_cells_with_both_ways_to_write_options():
+    text = (
+        "# T\n\n```{code-cell} ipython3\n:tags: [a, b]\n\nx = 1\n```\n\n"
+        "```{code-cell} ipython3\n---\ntags: [c]\nmystnb:\n  image: {alt: A}\n---\ny = 2\n```\n\n"
+        "```{code-cell} ipython3\nz = 3\n```\n\n```python\nno = 4\n```\n"
+    )
+    first, second, third = code_cells(text)
+    assert (first.tags, first.source) == (("a", "b"), "x = 1")
+    assert (second.tags, second.source) == (("c",), "y = 2")
+    assert second.options["mystnb"]["image"]["alt"] == "A"
+    assert (third.tags, third.source) == ((), "z = 3")
+
+
+def test_a_parameters_cell_holds_nothing_else():
+    cells = code_cells("```{code-cell} ipython3\n:tags: [parameters]\n\nx: int = 1\ny = 2\n```\n")
+    with pytest.raises(ValueError, match="y = 2"):
+        declared(cells)
+
+
+def test_the_book_knows_who_makes_and_who_needs(small_run):
+    book = Book(small_run)
+    assert book.writer("values").stem == "01_stars"
+    assert [one.stem for one in book.upstream(book.chapter("02_mean"))] == ["01_stars"]
+    assert [one.stem for one in book.select("1-2")] == ["01_stars", "02_mean"]
+    assert [one.stem for one in book.select("3,1")] == ["01_stars", "03_ledger"]
+    assert book.chapter("1").title == "1 · Stars"
+    with pytest.raises(ValueError, match="no chapter saves 'valuse'"):
+        book.writer("valuse")
+    with pytest.raises(ValueError, match="no chapter '9'"):
+        book.select("1-9")
+
+
+def test_parameters_are_checked_when_a_chapter_opens(small_run):
+    book = Book(small_run)
+    assert open_chapter("02_mean", {**DEFAULT, "clip_sigma": 3}, book).parameters.clip_sigma == 3.0
+    with pytest.raises(ValueError, match="range"):
+        open_chapter("02_mean", {**DEFAULT, "clip_sigma": -3.0}, book)
+    with pytest.raises(ValueError, match="seed have no value"):
+        open_chapter("02_mean", {"run": "default", "n_overlap": 100, "clip_sigma": 4.0}, book)
+
+
+def test_results_of_other_parameters_are_never_misread(small_run):
+    book = Book(small_run)
+    chapter, text = book.chapter("02_mean"), book.chapter("01_stars")
+    keys = {
+        book.key(chapter, DEFAULT),
+        book.key(chapter, {**DEFAULT, "clip_sigma": 3.0}),
+        book.key(chapter, {**DEFAULT, "seed": 1}),
+        book.key(chapter, DEFAULT, data_hash="other data"),
+        book.key(text, DEFAULT),
+    }
+    assert len(keys) == 5
+    assert book.key(text, DEFAULT) == book.key(text, {**DEFAULT, "clip_sigma": 3.0, "run": "other"})
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        Table({"id": ["a", "b"], "x": [1.0, np.nan]}),
+        {"x": np.arange(3)},
+        Labels(["a", "b"], ("teff", "logg"), [[4500.0, 2.0], [4600.0, np.nan]]),
+    ],
+    ids=["table", "arrays", "labels"],
+)
+def test_what_is_saved_is_loaded(small_copy, thing):
+    book = Book(small_copy)
+    chapter = open_chapter("01_stars", DEFAULT, book)
+    chapter.save("values", thing)
+    kind = dict if isinstance(thing, dict) else type(thing)
+    loaded = open_chapter("02_mean", DEFAULT, book).load("values", kind)
+    if isinstance(thing, Labels):
+        np.testing.assert_array_equal(loaded.values, thing.values)
+    else:
+        assert loaded["x"][0] == thing["x"][0]
+        assert loaded["x"].dtype == thing["x"].dtype
+
+
+def test_what_cannot_be_kept_is_refused(small_copy):
+    with pytest.raises(TypeError, match="found list"):
+        open_chapter("01_stars", DEFAULT, Book(small_copy)).save("values", [1])
+
+
+def test_a_chapter_alone_runs_the_earlier_ones_first(small_copy, capfd):
+    chapter = open_chapter("02_mean", {**DEFAULT, "seed": 5}, Book(small_copy))
+    values = chapter.load("values")["values"]
+    assert "01_stars has not run with these parameters yet" in capfd.readouterr().out
+    assert values.shape == (100,)
+    again = chapter.load("values")["values"]
+    assert capfd.readouterr().out == ""
+    np.testing.assert_array_equal(values, again)
+    assert chapter.numbers_of("01_stars")["n_stars"] == (100, "", "100")
+
+
+def test_when_the_earlier_chapter_fails_its_error_is_told(small_copy):
+    page = small_copy / "book" / "01_stars.md"
+    page.write_text(page.read_text().replace("values = chapter", "raise OSError('no sky today')\nvalues = chapter"))
+    chapter = open_chapter("02_mean", DEFAULT, Book(small_copy))
+    with pytest.raises(RuntimeError, match="no sky today"):
+        chapter.load("values")
+
+
+def test_random_numbers_depend_on_seed_and_purpose_alone(small_run):
+    book = Book(small_run)
+    draw = {
+        (seed, purpose): open_chapter("02_mean", {**DEFAULT, "seed": seed}, book).rng(purpose).integers(2**60)
+        for seed in (1, 2)
+        for purpose in ("folds", "starts")
+    }
+    assert len(set(draw.values())) == 4
+    assert draw[1, "folds"] == open_chapter("01_stars", {**DEFAULT, "seed": 1}, book).rng("folds").integers(2**60)
+
+
+def test_numbers_are_quoted_as_formatted(small_run, capsys, tmp_path):
+    chapter = open_chapter("02_mean", DEFAULT, Book(small_run))
+    assert chapter.number("mean", np.float64(1234.567), "K", ",.1f") == 1234.567
+    chapter.number("count", np.int64(11057), "", ",d")
+    chapter.number("none", np.nan, "K")
+    chapter.number("tiny", -0.0001, "dex", ".2f")
+    chapter.key_numbers("mean", "count", "none", "tiny")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["mean     1,234.6 K", "count     11,057", "none         n/a K", "tiny        0.00 dex"]
+    with pytest.raises(ValueError, match="no number typo"):
+        chapter.key_numbers("typo")
+    with pytest.raises(ValueError, match="longer than"):
+        table({"k" * 70: Number.of(1.0)}, ["k" * 70])
+
+
+def test_numbers_survive_the_file_and_a_damaged_file_is_named(small_copy, tmp_path):
+    files = list((small_copy / "_runs" / "default" / "data").glob("numbers_01_stars-*.json"))
+    numbers, facts = read_numbers(files[0])
+    assert numbers["n_stars"] == Number(100, "", "100")
+    assert numbers["nothing"].value is None
+    assert facts["simulated"] is True
+    files[0].write_text(files[0].read_text()[:50])
+    with pytest.raises(ValueError, match=files[0].name):
+        read_numbers(files[0])
+
+
+def test_outside_a_source_tree_the_message_says_what_to_do(tmp_path):
+    with pytest.raises(FileNotFoundError, match="LABELTRANSFER_BOOK"):
+        Book(tmp_path)

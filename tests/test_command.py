@@ -1,0 +1,104 @@
+"""The command: what it says, and how it fails."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from labeltransfer.reproduction.command import main, read_parameters
+
+
+def call(*arguments, cwd=None, **environment):
+    command = [sys.executable, "-m", "labeltransfer.reproduction.command", *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+
+
+def test_help_lists_commands_and_parameters(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["run", "--help"])
+    assert stop.value.code == 0
+    shown = capsys.readouterr().out
+    assert "smoothing_width" in shown
+    assert "--resume" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "x", "-p", "clip_sgima", "2"], "did you mean 'clip_sigma'"),
+        (["run", "x", "-p", "clip_sigma", "0.1"], "range 1 to 100"),
+        (["run", "x", "-p", "clip_sigma", "[2"], "cannot read"),
+        (["run", "x", "--chapters", "7"], "no chapter '7'"),
+        (["run", "x/y"], "run name"),
+        (["build", "nothing"], "no run 'nothing'"),
+        (["sync", "--accept", "nothing"], "no run 'nothing'"),
+        (["compare", "nothing"], "no run 'nothing'"),
+    ],
+)
+def test_mistakes_end_with_a_message_and_one(small_run, monkeypatch, capsys, arguments, message):
+    monkeypatch.setenv("LABELTRANSFER_BOOK", str(small_run))
+    assert main(arguments) == 1
+    shown = capsys.readouterr()
+    assert message in shown.err
+    assert "Traceback" not in shown.err
+
+
+def test_survey_that_is_not_there(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("LABELTRANSFER_RUNS", str(tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "x", "-p", "source", "folder", "-p", "survey_dir", "nowhere"]) == 1
+    assert str(tmp_path / "nowhere") in capsys.readouterr().err
+    assert main(["run", "x", "-p", "source", "folder"]) == 1
+    assert "-p survey_dir PATH" in capsys.readouterr().err
+    assert main(["run", "x", "-p", "survey_dir", "."]) == 1
+    assert "-p source folder" in capsys.readouterr().err
+    assert not (tmp_path / "runs" / "x").exists()
+
+
+def test_a_relative_folder_is_meant_from_here(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert read_parameters([["survey_dir", "data"]]) == {"survey_dir": str(tmp_path / "data")}
+
+
+def test_sync_check_says_what_is_wrong(small_copy, monkeypatch, capsys):
+    monkeypatch.setenv("LABELTRANSFER_BOOK", str(small_copy))
+    assert main(["sync", "--check"]) == 0
+    assert "every twin" in capsys.readouterr().out
+    (small_copy / "book" / "02_mean.ipynb").unlink()
+    assert main(["sync", "--check"]) == 1
+    assert "02_mean.ipynb: does not exist" in capsys.readouterr().err
+    assert main(["sync", "--accept", "default"]) == 0
+    assert "written: book/02_mean.ipynb" in capsys.readouterr().out
+
+
+def test_runs_are_listed(small_run, monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("LABELTRANSFER_BOOK", str(small_run))
+    assert main(["runs"]) == 0
+    assert capsys.readouterr().out.startswith("default")
+    monkeypatch.setenv("LABELTRANSFER_RUNS", str(tmp_path))
+    assert main(["runs"]) == 0
+    assert "no runs in" in capsys.readouterr().out
+
+
+def test_a_crash_in_a_process_of_its_own(small_copy):
+    page = small_copy / "book" / "01_stars.md"
+    page.write_text(page.read_text().replace("values = chapter", "1 / 0\nvalues = chapter"))
+    done = call("run", "crash", cwd=small_copy, LABELTRANSFER_BOOK=str(small_copy))
+    assert done.returncode == 1
+    assert "01_stars: cell" in done.stderr
+    assert "ZeroDivisionError" in done.stderr
+    assert (small_copy / "_runs" / "crash" / "01_stars.failed.ipynb").exists()
+
+
+def test_simulate_writes_a_survey_and_never_into_a_full_folder(tmp_path, capsys):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").touch()
+    assert main(["simulate", str(tmp_path / "full")]) == 1
+    assert "not an empty folder" in capsys.readouterr().err
+    arguments = ["--overlap", "8", "--dr2", "5", "--apogee", "20", "--seed", "3"]
+    assert main(["simulate", str(tmp_path / "new"), *arguments]) == 0
+    assert "labeltransfer run" in capsys.readouterr().out
+    assert list((tmp_path / "new").rglob("*.fits*"))

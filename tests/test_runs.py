@@ -1,0 +1,135 @@
+"""Runs: chapters in order, with a record; a run that fails leaves what was there."""
+
+import json
+
+import nbformat
+import pytest
+
+from labeltransfer.reproduction.book import Book
+from labeltransfer.reproduction.execute import ChapterFailed, environment
+from labeltransfer.reproduction.runs import check_name, commit, compare_runs, list_runs, read_record, run
+
+
+def edit(folder, stem, old, new):
+    page = folder / "book" / f"{stem}.md"
+    text = page.read_text(encoding="utf-8")
+    assert old in text
+    page.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_a_run_leaves_notebooks_numbers_claims_and_its_record(small_run):
+    folder = small_run / "_runs" / "default"
+    record = json.loads((folder / "run.json").read_text())
+    assert record["status"] == "finished"
+    assert record["simulated"] is True
+    assert record["data_hash"]
+    assert record["versions"]["numpy"]
+    assert record["parameters"]["n_overlap"] == 100
+    for stem in ("01_stars", "02_mean", "03_ledger"):
+        assert nbformat.read(folder / f"{stem}.ipynb", as_version=4).cells
+        assert record["chapters"][stem]["seconds"] > 0
+        assert record["chapters"][stem]["peak_memory"] > 10
+    content = json.loads((folder / "numbers.json").read_text())
+    assert content["numbers"]["01_stars:n_stars"] == {"value": 100, "unit": "", "text": "100"}
+    assert content["numbers"]["01_stars:nothing"]["value"] is None
+    assert content["timings"]["02_mean:train_seconds"]["value"] == 1.0
+    assert json.loads((folder / "claims.json").read_text())["claims"]
+
+
+def test_a_changed_parameter_changes_what_it_should(small_copy):
+    lines = []
+    book = Book(small_copy)
+    run(book, "clipped", {"clip_sigma": 1.0}, say=lines.append)
+    numbers = {
+        name: json.loads((small_copy / "_runs" / name / "numbers.json").read_text())["numbers"]
+        for name in ("default", "clipped")
+    }
+    assert numbers["default"]["01_stars:n_stars"] == numbers["clipped"]["01_stars:n_stars"]
+    assert numbers["default"]["02_mean:mean"] != numbers["clipped"]["02_mean:mean"]
+    assert any("02_mean" in line and " s " in line and "MB" in line for line in lines)
+    shown = compare_runs(book, ["default", "clipped"])
+    assert any(line.startswith("02_mean:mean") and "*" in line for line in shown)
+    listed = list_runs(book)
+    assert any(line.startswith("clipped") and "clip_sigma=1.0" in line for line in listed)
+    with pytest.raises(FileNotFoundError, match="there are: clipped, default"):
+        compare_runs(book, ["default", "clpped"])
+
+
+def test_resume_runs_only_what_has_changed(small_copy):
+    book, lines = Book(small_copy), []
+    run(book, "default", resume=True, say=lines.append)
+    assert sum("as before" in line for line in lines) == 3
+    edit(small_copy, "02_mean", "# 2 · Mean", "# 2 · The mean")
+    lines.clear()
+    run(Book(small_copy), "default", resume=True, say=lines.append)
+    assert [line.split()[0] for line in lines if "as before" in line] == ["01_stars", "03_ledger"]
+
+
+def test_a_crash_names_cell_and_error_and_keeps_both_notebooks(small_copy):
+    folder = small_copy / "_runs" / "default"
+    before = (folder / "02_mean.ipynb").read_bytes()
+    edit(small_copy, "02_mean", "plt.hist(values);", "raise ZeroDivisionError('no star left')")
+    with pytest.raises(ChapterFailed, match=r"02_mean: cell \d+ .*ZeroDivisionError: no star left") as failure:
+        run(Book(small_copy), "default", say=lambda line: None)
+    assert "02_mean.failed.ipynb" in str(failure.value)
+    assert (folder / "02_mean.ipynb").read_bytes() == before
+    assert "no star left" in (folder / "02_mean.failed.ipynb").read_text()
+    record = read_record("default", small_copy)
+    assert record.status == "failed"
+    assert "no star left" in record.failure
+    assert list(record.chapters) == ["03_ledger", "01_stars"]
+
+
+def test_a_kernel_that_dies_is_told(small_copy):
+    edit(small_copy, "01_stars", "import numpy as np", "import os\nos._exit(1)")
+    with pytest.raises(ChapterFailed, match="01_stars: stopped"):
+        run(Book(small_copy), "dead", say=lambda line: None)
+
+
+@pytest.mark.parametrize(
+    ("given", "chapters", "message"),
+    [
+        ({"clip_sgima": 2.0}, None, "did you mean 'clip_sigma'"),
+        ({"clip_sigma": 0.0}, None, "range 1 to 100"),
+        ({"n_folds": 4}, None, "no chapter of this run declares it"),
+        ({"clip_sigma": 2.0}, "1", "no chapter of this run declares it"),
+        ({}, "7", "no chapter '7'"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_touched(small_run, given, chapters, message):
+    with pytest.raises(ValueError, match=message):
+        run(Book(small_run), "wrong", given, chapters)
+    assert not (small_run / "_runs" / "wrong").exists()
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a b", ".hidden", "a/b"])
+def test_names_of_runs_are_plain(name):
+    with pytest.raises(ValueError, match="run name"):
+        check_name(name)
+
+
+def test_damaged_and_older_records_are_named(small_copy):
+    path = small_copy / "_runs" / "default" / "run.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "format_version": 0}))
+    with pytest.raises(ValueError, match="format version 0"):
+        read_record("default", small_copy)
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(ValueError, match=r"run\.json: not a readable record"):
+        read_record("default", small_copy)
+    assert any("not a readable record" in line for line in list_runs(Book(small_copy)))
+
+
+def test_environment_is_put_back(monkeypatch):
+    monkeypatch.setenv("LABELTRANSFER_TEST", "before")
+    monkeypatch.delenv("LABELTRANSFER_TEST_2", raising=False)
+    import os
+
+    with environment(LABELTRANSFER_TEST="during", LABELTRANSFER_TEST_2="during"):
+        assert os.environ["LABELTRANSFER_TEST"] == "during"
+    assert os.environ["LABELTRANSFER_TEST"] == "before"
+    assert "LABELTRANSFER_TEST_2" not in os.environ
+
+
+def test_commit_outside_git_is_empty(tmp_path):
+    assert commit(tmp_path) == ""

@@ -1,0 +1,84 @@
+"""Text and twins: one way, byte for byte, with the outputs of checked cells alone."""
+
+import json
+
+import nbformat
+import pytest
+
+from labeltransfer.reproduction.book import Book
+from labeltransfer.reproduction.sync import CHECKED, checked_outputs, printed, sync
+
+
+def test_twins_hold_the_numbers_and_nothing_else(small_run):
+    for chapter in Book(small_run).chapters:
+        notebook = nbformat.read(chapter.path.with_suffix(".ipynb"), as_version=4)
+        nbformat.validate(notebook)
+        for cell in notebook.cells:
+            if cell.cell_type != "code":
+                continue
+            checked = CHECKED in cell.metadata.get("tags", [])
+            assert bool(cell.outputs) == checked
+            assert (cell.execution_count is not None) == checked
+        assert [cell.id for cell in notebook.cells] == [f"{chapter.stem}-{i:02d}" for i in range(len(notebook.cells))]
+
+
+def test_sync_twice_changes_nothing(small_copy):
+    assert sync(Book(small_copy), check=True).complaints == []
+    assert sync(Book(small_copy)).written == []
+
+
+def test_a_text_that_was_edited_is_noticed_and_written_with_its_numbers(small_copy):
+    page = small_copy / "book" / "01_stars.md"
+    page.write_text(page.read_text().replace("There are", "We count"))
+    twin = page.with_suffix(".ipynb")
+    before = twin.read_text()
+    found = sync(Book(small_copy), check=True)
+    assert "01_stars.ipynb: is not what its text gives" in found.complaints[0]
+    assert twin.read_text() == before
+    assert [path.name for path in sync(Book(small_copy)).written] == ["01_stars.ipynb"]
+    assert "n_stars" in printed(next(iter(checked_outputs(twin).values())))
+
+
+def test_a_twin_changed_by_hand_is_put_back(small_copy):
+    twin = small_copy / "book" / "02_mean.ipynb"
+    before = twin.read_text()
+    content = json.loads(before)
+    content["cells"][0]["source"] = ["# Something else"]
+    twin.write_text(json.dumps(content))
+    assert sync(Book(small_copy), check=True).complaints
+    sync(Book(small_copy))
+    assert twin.read_text() == before
+
+
+def test_a_checked_cell_without_numbers_is_a_complaint(small_copy):
+    page = small_copy / "book" / "02_mean.md"
+    page.write_text(page.read_text().replace('chapter.key_numbers("mean")', 'chapter.key_numbers("mean", "mean")'))
+    found = sync(Book(small_copy))
+    assert "checked cell 3 has no numbers yet" in found.complaints[0]
+
+
+def test_accepting_a_run_shows_what_changes(small_copy):
+    run = small_copy / "_runs" / "default" / "02_mean.ipynb"
+    notebook = nbformat.read(run, as_version=4)
+    for cell in notebook.cells:
+        if CHECKED in cell.metadata.get("tags", []):
+            cell.outputs[-1].text = cell.outputs[-1].text.replace("0.", "9.")
+    nbformat.write(notebook, run)
+    found = sync(Book(small_copy), accept=small_copy / "_runs" / "default")
+    changed = [line for line in found.differences if line.startswith(("-mean", "+mean"))]
+    assert len(changed) == 2
+    assert "9." in changed[1]
+    assert [path.name for path in found.written] == ["02_mean.ipynb"]
+
+
+def test_a_chapter_missing_from_the_accepted_run_keeps_its_numbers(small_copy):
+    (small_copy / "_runs" / "default" / "02_mean.ipynb").unlink()
+    found = sync(Book(small_copy), accept=small_copy / "_runs" / "default")
+    assert "stay as they were" in found.complaints[0]
+    assert not found.written
+
+
+def test_a_damaged_twin_is_named(small_copy):
+    (small_copy / "book" / "02_mean.ipynb").write_text("{")
+    with pytest.raises(ValueError, match=r"02_mean\.ipynb: not a notebook"):
+        sync(Book(small_copy))
