@@ -21,6 +21,7 @@ from ..archive import Survey, open_survey
 from ..files import read_arrays, write_arrays
 from . import quoted
 from .book import Book, ChapterText, runs_folder, science_hash
+from .claims import checks
 from .ledger import Ledger, claim_table, paper_values
 from .parameters import PARAMETERS, check_all
 from .quoted import Number
@@ -219,7 +220,8 @@ class Chapter:
     def ledger(self) -> Ledger:
         """Every claim of the paper with the numbers of this run and a verdict."""
         chosen = os.environ.get("LABELTRANSFER_CHAPTERS")
-        taken = [one for one in self.book.chapters if one.stem != self.stem and "chapter.number" in one.code]
+        asked = {check.number.split(":")[0] for _, check in checks()}
+        taken = [one for one in self.book.chapters if one.stem in asked]
         if chosen is not None:
             taken = [one for one in taken if one.stem in chosen.split(",") or self._has_run(one)]
         found: dict[str, Number] = {}
