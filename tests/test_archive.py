@@ -106,11 +106,21 @@ def test_a_table_without_file_names_is_matched_on_the_sky(tmp_path):
     (tmp_path / "labels.csv").write_text("id,RA,DEC,teff\n2M1000,150.0001,30,5000\n")
     assert open_folder(tmp_path, ("teff",)).overlap().labels.ids.tolist() == ["spec-repeat-1"]
     (tmp_path / "labels.csv").write_text("name,RA,DEC,teff\nnobody,10,-50,5100\n")
-    with pytest.raises(ValueError, match="nor lies within 3 arcsec of one"):
+    with pytest.raises(ValueError, match="nor has the obsid of one, nor lies within 3 arcsec"):
         open_folder(tmp_path, ("teff",)).overlap()
     (tmp_path / "labels.csv").write_text("filename,teff\n")
     with pytest.raises(ValueError, match="none of its 0 stars"):
         open_folder(tmp_path, ("teff",)).overlap()
+
+
+def test_a_table_with_lamosts_numbers(tmp_path):
+    for n in range(4):
+        header = {"RA": 150.0, "DEC": 30.0, "Z": 1e-4, **({"OBSID": 700 + n} if n else {})}
+        write_table_format(tmp_path / f"spec-{n}.fits", arrays(n), header)
+    (tmp_path / "labels.csv").write_text("obsid,teff\n703,5300\n0,4000\n701,5100\n999,5000\n")
+    overlap = open_folder(tmp_path, ("teff",)).overlap()
+    assert overlap.labels.ids.tolist() == ["spec-3", "spec-1"]
+    assert overlap.labels.column("teff").tolist() == [5300.0, 5100.0]
 
 
 def test_without_names_all_known_labels_of_the_table_are_taken(tmp_path):
@@ -264,6 +274,15 @@ def test_label_transfer_from_files(tmp_path):
     assert len(survey.dr2_catalogue()) == 5
 
 
+@pytest.mark.parametrize("make", [two_surveys, lambda folder: write_folder(folder, 5)])
+def test_a_folder_of_which_nothing_can_be_read(tmp_path, make):
+    make(tmp_path)
+    for path in tmp_path.rglob("spec-*"):
+        path.write_bytes(b"no FITS")
+    with pytest.raises(ValueError, match=r"none of \d spectra could be read; .*-000.fits.gz: not a FITS file"):
+        open_folder(tmp_path, ("teff",)).overlap()
+
+
 def test_a_folder_of_the_simulator_is_called_simulated(tmp_path):
     two_surveys(tmp_path)
     (tmp_path / "simulated.json").write_text(json.dumps({"seed": 1}))
@@ -316,7 +335,7 @@ def test_label_tables_that_do_not_fit(tmp_path):
     with pytest.raises(ValueError, match=r"none of its 1 stars \(the first: 'spec-other'\) has a file"):
         open_folder(tmp_path, ("teff",)).overlap()
     (tmp_path / "labels.csv").write_text("star,teff\nspec-other.fits,5000\n")
-    with pytest.raises(ValueError, match=r"no ra and dec to find the stars by.*: no column id or filename"):
+    with pytest.raises(ValueError, match=r"no obsid, nor ra and dec, to find the stars by.*: no column id or filename"):
         open_folder(tmp_path, ("teff",)).overlap()
     (tmp_path / "second.csv").write_text("a,b\n")
     (tmp_path / "labels.csv").rename(tmp_path / "first.csv")

@@ -134,7 +134,7 @@ def read_label_table(path: str | Path, label_names: Sequence[str]) -> tuple[Tabl
     The stars are named in a column ``filename``, ``file``, ``lamost_id`` or ``id`` (with or without ``.fits``), the
     labels in columns of their own names (``fe_h`` also as ``feh`` …; errors as ``teff_err`` …). Missing: NaN, −9999, or
     nothing. A label that is not known yet becomes known in the unit of its column. A table without file names must give
-    ``ra`` and ``dec``; its stars are called ``row 1`` … until `on_the_sky` finds them.
+    ``obsid``, or ``ra`` and ``dec``; its stars are called ``row 1`` … until `named_by_headers` finds them.
 
     Returns
     -------
@@ -169,15 +169,19 @@ def read_label_table(path: str | Path, label_names: Sequence[str]) -> tuple[Tabl
 
 
 def _row_names(source: Table, path: str | Path) -> np.ndarray:
-    """Names of stars that have none: places on the sky will tell which spectra are theirs."""
-    for name in ("ra", "dec"):
-        if tables.find_column(source, CATALOGUE_COLUMNS[name]) is None:
-            tables.wanted_column(source, KEYS, f"{path} (and no ra and dec to find the stars by)")
+    """Names of stars that have none: LAMOST's number or places on the sky will tell which spectra are theirs."""
+    given = [
+        tables.find_column(source, names) for names in (("obsid",), CATALOGUE_COLUMNS["ra"], CATALOGUE_COLUMNS["dec"])
+    ]
+    if given[0] is None and None in given[1:]:
+        tables.wanted_column(source, KEYS, f"{path} (and no obsid, nor ra and dec, to find the stars by)")
     return np.array([f"row {number}" for number in range(1, len(source) + 1)], dtype=str)
 
 
-def on_the_sky(stars: Table, labels: Labels, places: Table, radius: float = 3.0) -> tuple[Table, Labels]:
-    """Name the stars of a label table after the spectra that lie where they are; of several, that of highest S/N.
+def named_by_headers(stars: Table, labels: Labels, places: Table, radius: float = 3.0) -> tuple[Table, Labels]:
+    """Name the stars of a label table after the spectra that have their LAMOST number, or else lie where they are.
+
+    Of several spectra of a star on the sky, that of highest S/N is taken.
 
     Parameters
     ----------
@@ -185,13 +189,18 @@ def on_the_sky(stars: Table, labels: Labels, places: Table, radius: float = 3.0)
     places : of the spectra, as `lamost.read_places` gives them
     radius : arcsec
     """
-    spectra, rows = cross_match(places["ra"], places["dec"], stars["ra"], stars["dec"], radius, snr1=places["snr_g"])
-    length = max(stars["id"].dtype.itemsize, places["id"].dtype.itemsize) // 4
-    ids = np.asarray(stars["id"]).astype(f"U{length}")
+    numbers = np.asarray(places["obsid"])
+    _, rows, spectra = np.intersect1d(np.asarray(stars["obsid"]), numbers[numbers > 0], return_indices=True)
+    spectra = np.flatnonzero(numbers > 0)[spectra]
+    if not rows.size:
+        spectra, rows = cross_match(
+            places["ra"], places["dec"], stars["ra"], stars["dec"], radius, snr1=places["snr_g"]
+        )
+    ids = np.asarray(stars["id"]).astype(object)
     ids[rows] = np.asarray(places["id"])[spectra]
     stars = stars.copy()
-    stars["id"] = ids
-    return stars, Labels(ids, labels.names, labels.values, labels.covariance)
+    stars["id"] = ids.astype(str)
+    return stars, Labels(stars["id"], labels.names, labels.values, labels.covariance)
 
 
 def labels_in_table(path: str | Path) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from . import apogee, lamost
-from .folder import Contents, on_the_sky, one_row_per_star, read_label_table, unknown_stars
+from .folder import Contents, named_by_headers, one_row_per_star, read_label_table, unknown_stars
 from .labels import Labels, Rows
 from .overlap import (
     BLOCK_SIZE,
@@ -51,10 +51,11 @@ class FolderSource:
         if self.contents.labels is None:
             return None
         stars, labels = read_label_table(self.contents.labels, self.label_names)
-        if np.isin(labels.ids, list(self.contents.spectra)).any() or not np.isfinite(stars["ra"]).any():
+        findable = (np.asarray(stars["obsid"]) > 0).any() or np.isfinite(stars["ra"]).any()
+        if np.isin(labels.ids, list(self.contents.spectra)).any() or not findable:
             return stars, labels
         places = lamost.read_places(self.contents.spectra.values(), progress=self.progress)
-        return on_the_sky(stars, labels, places)
+        return named_by_headers(stars, labels, places)
 
     @cached_property
     def _allstar(self) -> Table | None:
@@ -80,7 +81,7 @@ class FolderSource:
         if self._labelled is not None:
             return self._labelled_overlap(*self._labelled)
         match = match_surveys(self._catalogue, self._allstar)
-        reading = self._read(np.asarray(self._catalogue["id"])[match.rows])
+        reading = self._read_some(np.asarray(self._catalogue["id"])[match.rows])
         readable = np.isin(self._catalogue["id"][match.rows], reading.spectra.ids)
         match.counts["of them without a readable spectrum, dropped"] = int((~readable).sum())
         overlap = join_surveys(match[readable], self._catalogue, reading.spectra, self.label_names)
@@ -95,10 +96,10 @@ class FolderSource:
             raise ValueError(
                 f"{self.contents.labels}: none of its {len(labels)} stars (the first: {first!r}) has a "
                 f"file of that name among the {len(self.contents.spectra)} spectra (the first: "
-                f"{next(iter(self.contents.spectra))!r}), nor lies within 3 arcsec of one; wanted a column filename "
-                "or id that names the files, or ra and dec in degrees"
+                f"{next(iter(self.contents.spectra))!r}), nor has the obsid of one, nor lies within 3 arcsec; wanted "
+                "a column filename or id that names the files, or obsid, or ra and dec in degrees"
             )
-        reading = self._read(labels.ids[present])
+        reading = self._read_some(labels.ids[present])
         rows = rows_of(labels.ids, reading.spectra.ids)
         known = catalogue[rows]
         for name, header in (("ra", "ra"), ("dec", "dec"), ("z", "z"), ("snrg", "snr_g")):
@@ -117,6 +118,16 @@ class FolderSource:
     @cached_property
     def _redshifts(self) -> dict[str, float]:
         return dict(zip(self._catalogue["id"].tolist(), self._catalogue["z"].tolist(), strict=True))
+
+    def _read_some(self, ids: np.ndarray) -> lamost.Reading:
+        """As `_read`, but at least one of them must be readable."""
+        reading = self._read(ids)
+        if not len(reading.spectra):
+            failure = reading.unreadable[0]
+            raise ValueError(
+                f"{self.contents.folder}: none of {len(ids)} spectra could be read; {failure.path}: {failure.reason}"
+            )
+        return reading
 
     def _read(self, ids: np.ndarray, progress: bool | None = None) -> lamost.Reading:
         """Read the spectra of stars; those without a file are unreadable, too."""

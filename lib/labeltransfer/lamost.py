@@ -147,25 +147,28 @@ def _stars(spectra: Spectra, facts: Sequence[Mapping[str, Any]], files: Sequence
 
 
 def read_places(paths: Iterable[str | Path], *, progress: bool = True) -> Table:
-    """Where the stars of many files stand, from their headers alone.
+    """Which stars many files are of, and where they stand, from their headers alone.
 
     Returns
     -------
-    Table with columns id, ra, dec [deg], snr_g, in the order of `paths`; NaN where a header does not say, or the file
-    cannot be read.
+    Table with columns id, obsid, ra, dec [deg], snr_g, in the order of `paths`; 0 and NaN where a header does not say,
+    or the file cannot be read.
     """
     paths = [Path(path) for path in paths]
 
-    def read(path: Path) -> tuple[float, float, float]:
+    def read(path: Path) -> tuple[int, float, float, float]:
         try:
             header = read_header(path)
         except (OSError, ValueError):
-            return np.nan, np.nan, np.nan
-        return header["ra"], header["dec"], header["snrg"]
+            return 0, np.nan, np.nan, np.nan
+        return header["obsid"], header["ra"], header["dec"], header["snrg"]
 
     with ThreadPoolExecutor(available_cores()) as pool:
         found = pool.map(read, paths)
         shown = tqdm(found, total=len(paths), desc="reading headers", unit="file", disable=None if progress else True)
-        places = np.array(list(shown), dtype=float).reshape(-1, 3)
-    names = np.array([identifier(path) for path in paths], dtype=str)
-    return Table([names, *places.T], names=("id", "ra", "dec", "snr_g"))
+        facts = list(shown)
+    places = Table({"id": np.array([identifier(path) for path in paths], dtype=str)})
+    places["obsid"] = np.array([fact[0] for fact in facts], dtype=np.int64)
+    for column, name in enumerate(("ra", "dec", "snr_g"), start=1):
+        places[name] = np.array([fact[column] for fact in facts], dtype=float)
+    return places
