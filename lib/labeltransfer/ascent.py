@@ -22,6 +22,9 @@ PRODUCTS_LIMIT = 500e6
 ROUNDS, STEPS = 10, 8
 """Rounds of one climb at most, and Newton steps with the same normal matrices."""
 
+SEARCHES = 16.0, 4.0
+"""Steps in s² of the two searches of a climb: the first is rough; a factor of two in s resolves most maxima."""
+
 N_STARTS = 10
 """How many values of s² are tried where eq. 5 may have several maxima: down to 1/500 of the scatter of the flux."""
 
@@ -116,10 +119,12 @@ def _climb(
 ) -> Maximum:
     """From given s² up: twice θ and s² in turn, then Newton steps; another round for the pixels that do not rest."""
     at = Maximum(np.zeros(block.allowed.shape), variance, np.empty(0), block.stars_per_term(counts) > 1)
-    for _ in range(2):
+    for factor in SEARCHES:
         at.packed = _normal_matrices(block, design, counts, at.variance)
         _approach(block, design, counts, at, steps=1, move_variance=False)
-        at.variance = best_variance(block.flux - at.coefficients @ design.vectors, block.ivar, counts, at.variance)
+        at.variance = best_variance(
+            block.flux - at.coefficients @ design.vectors, block.ivar, counts, at.variance, factor
+        )
     settled = _approach(block, design, counts, at)
     left = np.flatnonzero(at.solved & ~settled)
     at.solved &= settled

@@ -14,9 +14,6 @@ import numpy as np
 FAST = {"reassoc", "contract", "nsz"}
 """Sums may be reordered; NaN and infinity keep their meaning."""
 
-GRID_FACTOR = 4.0
-"""Step in s² of the search for the scatter: a factor of two in s, finer than maxima of eq. 5 usually lie apart."""
-
 ACCURACY = 0.01
 """Relative accuracy of s² after the search; the Newton steps that follow it are exact."""
 
@@ -91,12 +88,14 @@ def _root(residual: np.ndarray, ivar: np.ndarray, counts: np.ndarray, low: float
 
 
 @numba.njit(cache=True, nogil=True)
-def best_variance(residual: np.ndarray, ivar: np.ndarray, counts: np.ndarray, present: np.ndarray) -> np.ndarray:
+def best_variance(
+    residual: np.ndarray, ivar: np.ndarray, counts: np.ndarray, present: np.ndarray, factor: float
+) -> np.ndarray:
     """(B,) the s² >= 0 that maximizes eq. 5 at fixed residuals: the highest of all its maxima.
 
     Beyond the largest r² the slope is negative; below a hundredth of the smallest σ² it is constant. Between them a
-    geometric grid of slopes through the `present` s² (B,) brackets every maximum. Only where there are several are their
-    likelihoods compared.
+    geometric grid of slopes in steps of `factor`, through the `present` s² (B,), brackets every maximum. Only where
+    there are several are their likelihoods compared.
     """
     best = np.zeros(ivar.shape[0])
     for p in range(ivar.shape[0]):
@@ -112,10 +111,10 @@ def best_variance(residual: np.ndarray, ivar: np.ndarray, counts: np.ndarray, pr
         n_maxima = 0
         high = largest_r2
         if 0 < present[p] < largest_r2:
-            high = present[p] * GRID_FACTOR ** math.ceil(math.log(largest_r2 / present[p]) / math.log(GRID_FACTOR))
+            high = present[p] * factor ** math.ceil(math.log(largest_r2 / present[p]) / math.log(factor))
         at_high = -1.0
         while True:
-            low = high / GRID_FACTOR
+            low = high / factor
             if low * largest_ivar < 0.01:
                 low = 0.0
             at_low = _slope(r, v, counts, low)
