@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -110,6 +111,14 @@ def test_the_catalogue_says_where_it_comes_from(transfer, folder, tmp_path):
     assert facts["training_hash"] == transfer.model.training_hash
     assert facts["simulated"] is True
     assert {"ra", "snr", "label_distance", "cov_teff_logg", "converged"} <= set(table.colnames)
+
+
+def test_the_mask_of_the_survey_is_applied_to_the_files(folder):
+    transfer = learn(open_survey("folder", folder, NAMES, mask="or", progress=False), rng=np.random.default_rng(1))
+    assert transfer.mask == "or"
+    files = sorted(folder.rglob("spec-*.fits"))[:5]
+    plain = label_files(replace(transfer, mask="none"), files, progress=False).catalogue
+    assert (label_files(transfer, files, progress=False).catalogue["n_pixels"] <= plain["n_pixels"]).all()
 
 
 def test_nothing_to_label(transfer, tmp_path):

@@ -32,6 +32,7 @@ class Survey(Protocol):
 
     simulated: bool
     description: str
+    mask: str
 
     @property
     def data_hash(self) -> str:

@@ -71,7 +71,8 @@ def look_through(folder: str | Path, label_table: str | Path | None = None) -> C
     """Find spectra (in all sub-folders) and tables of a survey folder.
 
     Tables are known by their names, at the top of the folder: ``labels.*`` (or the only text table there is);
-    ``*catalog*`` for LAMOST's and ``allStar*`` for APOGEE's.
+    ``*catalog*`` for LAMOST's and ``allStar*`` for APOGEE's. A label table goes
+    before these two.
 
     Raises
     ------

@@ -106,7 +106,6 @@ def learn(
     rng: np.random.Generator,
     width: float = 50.0,
     convention: str = "paper",
-    mask: str = "none",
     order: int = 2,
     clip_sigma: float = 4.0,
     alpha_m_min: float = -0.1,
@@ -116,9 +115,8 @@ def learn(
 
     Parameters
     ----------
-    survey : from `archive.open_survey`, which decides the labels
+    survey : from `archive.open_survey`, which decides the labels and LAMOST's pixel mask
     rng : draws the starting points among the reference stars
-    mask : that the survey was opened with, to be applied to the files that are labelled later
     order, width, convention, clip_sigma, alpha_m_min, n_starts : as in the book's parameters of these names
 
     Raises
@@ -143,7 +141,7 @@ def learn(
         "unreadable files": len(overlap.unreadable),
     }
     model = train(reference, order=order)
-    return LabelTransfer(model, reference.labels, starts, width, convention, mask, survey.simulated, counts)
+    return LabelTransfer(model, reference.labels, starts, width, convention, survey.mask, survey.simulated, counts)
 
 
 def label_files(

@@ -46,7 +46,7 @@ def _train(given: argparse.Namespace) -> None:
         raise ValueError(f"-o {given.output}: found suffix {given.output.suffix!r}, wanted .npz")
     names = given.label_names.split(",") if given.label_names else None
     survey = open_survey("folder", given.folder, names, mask=given.mask, label_table=given.labels)
-    transfer = learn(survey, rng=np.random.default_rng(given.seed), mask=given.mask)
+    transfer = learn(survey, rng=np.random.default_rng(given.seed))
     transfer.write(given.output)
     for what, count in (transfer.counts or {}).items():
         print(f"{count:9,}  {what}")
