@@ -18,7 +18,8 @@ FAR = 1e3
 """A start that wanders further than this, in scaled labels, is given up."""
 
 DISTINCT = 1e-4
-"""Two minima are distinct when their squared distance, in formal errors, is above this."""
+"""Two minima are distinct when their squared distance, in formal errors, is above this; a descent that comes closer to
+the end of an earlier one has joined it."""
 
 
 @numba.njit(cache=True, nogil=True)
@@ -170,12 +171,17 @@ def minimize(
                     if length2 <= STEP_TOLERANCE and damping < 1e-2:
                         minima[s], heights[s] = x, height
                         break
+                    joined = _joined(x, minima, heights, s, normal)
+                    if joined >= 0:
+                        minima[s], heights[s] = minima[joined], heights[joined]
+                        break
+                    _terms(x, parents, factors, v, jacobian, True)
                 else:
                     damping = max(10.0 * damping, 1e-3)
-                if not (np.isfinite(new) and damping < 1e12 and np.abs(x).max() < FAR):
+                    _terms(x, parents, factors, v, jacobian, False)
+                    _form(A, b[n], v, excess)
+                if not new < np.inf or damping > 1e12 or _largest(x) > FAR:
                     break
-                _terms(x, parents, factors, v, jacobian, True)
-                _form(A, b[n], v, excess)
         lowest = heights.min()
         if not np.isfinite(lowest):
             continue
@@ -189,10 +195,7 @@ def minimize(
         _downhill(A, excess, best_x[n], prior_mean[n], prior_weight[n], free, jacobian, half, normal, gradient)
         for other in range(len(starts)):
             if heights[other] < np.inf:
-                apart = 0.0
-                for k in range(n_labels):
-                    for q in range(n_labels):
-                        apart += (minima[other, k] - best_x[n, k]) * normal[k, q] * (minima[other, q] - best_x[n, q])
+                apart = _length2(minima[other], best_x[n], normal)
                 if apart > DISTINCT and heights[other] - heights[winner] < rise[n]:
                     rise[n], distance[n] = heights[other] - heights[winner], math.sqrt(apart)
         for k in range(n_labels):
@@ -204,6 +207,33 @@ def minimize(
             else:
                 covariance[n, k] = 0.0
     return best_x, covariance, chi2, best_start, rise, distance
+
+
+@numba.njit(cache=True, nogil=True)
+def _length2(x: np.ndarray, origin: np.ndarray, normal: np.ndarray) -> float:
+    """(x - origin)ᵀ normal (x - origin)."""
+    total = 0.0
+    for k in range(x.size):
+        for q in range(x.size):
+            total += (x[k] - origin[k]) * normal[k, q] * (x[q] - origin[q])
+    return total
+
+
+@numba.njit(cache=True, nogil=True)
+def _joined(x: np.ndarray, minima: np.ndarray, heights: np.ndarray, n_before: int, normal: np.ndarray) -> int:
+    """Which of the minima that earlier starts reached lies within `DISTINCT` of x; -1 if none does."""
+    for s in range(n_before):
+        if heights[s] < np.inf and _length2(x, minima[s], normal) < DISTINCT:
+            return s
+    return -1
+
+
+@numba.njit(cache=True, nogil=True)
+def _largest(x: np.ndarray) -> float:
+    largest = 0.0
+    for k in range(x.size):
+        largest = max(largest, abs(x[k]))
+    return largest
 
 
 @numba.njit(cache=True, nogil=True)
