@@ -6,6 +6,7 @@ Functions that need several panels return a `matplotlib.figure.Figure`; the othe
 
 from .budget_figures import formal_against_empirical, information_by_window, label_curves
 from .check_figures import chi2_histogram, pulls_histogram
+from .cover import cover
 from .excerpt import Excerpt, excerpt_table
 from .label_figures import label_histograms, label_offsets, one_to_one, residual_ranges, scatter_against_snr
 from .plane_figures import (
@@ -38,6 +39,7 @@ __all__ = [
     "abundance_plane",
     "chi2_histogram",
     "contour_levels",
+    "cover",
     "data_of",
     "distance_in_plane",
     "excerpt_table",
