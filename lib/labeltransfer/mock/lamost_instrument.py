@@ -75,7 +75,7 @@ class Instrument:
     air : (Q,) log of telluric transmission about its broad mean, which LAMOST's pipeline leaves in
     sky : (Q,) profile of the sky lines
     red_arm : (Q,) 0 in the blue arm, 1 in the red
-    modes : (2, `N_MODES`, Q) large-scale calibration patterns of the two arms
+    modes : (2, Q, `N_MODES`) large-scale calibration patterns of the two arms
     typical : (Q,) flux of the typical giant whose S/N has `sn_shape`
     """
 
@@ -155,11 +155,11 @@ def _unit_area(wavelength: np.ndarray, centre: float, fwhm: float) -> np.ndarray
 
 def _calibration_modes(wavelength: np.ndarray) -> np.ndarray:
     """Cosines with half-waves down to about 300 Å, separately in each arm."""
-    modes = np.empty((2, N_MODES, wavelength.size))
+    modes = np.empty((2, wavelength.size, N_MODES))
     for arm, (low, high) in enumerate(((3700.0, 6000.0), (5800.0, 9100.0))):
         place = np.clip((wavelength - low) / (high - low), 0.0, 1.0)
         for k in range(N_MODES):
-            modes[arm, k] = np.cos(np.pi * (k + 1) * place) / (k + 1)
+            modes[arm, :, k] = np.cos(np.pi * (k + 1) * place) / (k + 1)
     return modes
 
 
@@ -174,10 +174,15 @@ def starlight(scores: np.ndarray, mean: np.ndarray, components: np.ndarray, flux
             row = flux[n]
             for p in range(start, stop):
                 row[p] = mean[p]
-            for c in range(scores.shape[1]):
-                score = scores[n, c]
+            for c in range(0, scores.shape[1] - 3, 4):
+                s0, s1, s2, s3 = scores[n, c], scores[n, c + 1], scores[n, c + 2], scores[n, c + 3]
                 for p in range(start, stop):
-                    row[p] += score * components[c, p]
+                    row[p] += (s0 * components[c, p] + s1 * components[c + 1, p]) + (
+                        s2 * components[c + 2, p] + s3 * components[c + 3, p]
+                    )
+            for c in range(scores.shape[1] // 4 * 4, scores.shape[1]):
+                for p in range(start, stop):
+                    row[p] += scores[n, c] * components[c, p]
             for p in range(start, stop):
                 row[p] = np.exp(row[p])
 
@@ -222,9 +227,11 @@ def through_dust_and_telescope(
             value += weights[t] * rest_flux[at - 2 + t]
         i = j + start
         response = 0.0
-        for k in range(modes.shape[1]):
-            response += (1.0 - red_arm[i]) * calibration[0, k] * modes[0, k, i]
-            response += red_arm[i] * calibration[1, k] * modes[1, k, i]
+        for arm in range(2):
+            share = red_arm[i] if arm else 1.0 - red_arm[i]
+            if share > 1e-6:
+                for k in range(modes.shape[2]):
+                    response += share * calibration[arm, k] * modes[arm, i, k]
         response += red_arm[i] * arm_offset
         dust = 0.4 * np.log(10.0) * extinction[i] * a_k + band_strength * reddening * bands[i]
         flux[j] = value * np.exp(response - dust + airmass * air[i]) * (1.0 - saturation * sodium[i])

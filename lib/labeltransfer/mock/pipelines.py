@@ -29,15 +29,15 @@ class ApogeeAccuracy:
     noise : standard deviations of Teff [K], log g, [M/H], [α/M] [dex], A_K [mag]
     cool_teff, cool_noise, cool_slope : below this Teff [K] noise grows by `cool_noise` per 250 K, and the label lies
         above the truth by `cool_slope` K per K: ASPCAP is less reliable there (section 4.1)
-    wrong_share, wrong_noise : share of stars whose labels are simply wrong, and by how much
+    wrong_share, wrong_size : share of stars whose labels are simply wrong, and by how much at least, up or down
     """
 
-    noise: tuple[float, ...] = (38.0, 0.05, 0.055, 0.013, 0.015)
+    noise: tuple[float, ...] = (46.0, 0.075, 0.056, 0.018, 0.026)
     cool_teff: float = 4250.0
     cool_noise: float = 0.6
     cool_slope: float = 0.35
-    wrong_share: float = 0.025
-    wrong_noise: tuple[float, ...] = (300.0, 0.25, 0.3, 0.07, 0.06)
+    wrong_share: float = 0.027
+    wrong_size: tuple[float, ...] = (265.0, 0.65, 0.42, 0.17, 0.17)
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ class LamostAccuracy:
     wrong_share, wrong_noise : stars that the pipeline gets wrong
     """
 
-    offset: tuple[float, float, float] = (-12.0, 0.18, 0.07)
+    offset: tuple[float, float, float] = (-14.5, 0.15, 0.063)
     pivot: tuple[float, float, float] = (4600.0, 2.05, -0.3)
     slope: tuple[float, float, float] = (-0.08, -0.43, -0.10)
-    noise: tuple[float, float, float] = (40.0, 0.18, 0.08)
-    photon_noise: tuple[float, float, float] = (45.0, 0.12, 0.06)
+    noise: tuple[float, float, float] = (25.0, 0.16, 0.055)
+    photon_noise: tuple[float, float, float] = (30.0, 0.10, 0.05)
     wrong_share: float = 0.05
-    wrong_noise: tuple[float, float, float] = (300.0, 1.3, 0.5)
+    wrong_noise: tuple[float, float, float] = (100.0, 1.35, 0.4)
 
 
 def apogee_labels(
@@ -71,7 +71,8 @@ def apogee_labels(
     labels = truth + noise * rng.standard_normal(truth.shape)
     labels[:, 0] += accuracy.cool_slope * 250.0 * cool
     wrong = rng.random(len(truth)) < accuracy.wrong_share
-    labels[wrong] += np.array(accuracy.wrong_noise) * rng.standard_normal((np.count_nonzero(wrong), 5))
+    size = rng.standard_normal((np.count_nonzero(wrong), 5))
+    labels[wrong] += np.array(accuracy.wrong_size) * np.sign(size) * (1.0 + 0.3 * np.abs(size))
     # ASPCAP's grid ends at [α/M] = -0.1 and log g = 0, and there is no negative extinction: reflected there.
     for column, edge in ((1, 0.0), (3, -0.1), (4, 0.0)):
         labels[:, column] = edge + np.abs(labels[:, column] - edge)

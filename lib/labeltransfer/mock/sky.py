@@ -10,7 +10,7 @@ LATITUDE_EDGES = np.array([0.0, 5.0, 10.0, 20.0, 30.0, 45.0, 90.0])
 BIN_PREFERENCE = np.array(
     [[0.0, -0.018, 0.211, -1.653, -1.443, -0.840], [-5.024, -3.744, -2.348, -4.166, -2.585, -1.393]]
 )
-METALLICITY_PREFERENCE = np.array([0.0, 0.943, 1.293, -0.283, -0.381, -0.801])
+METALLICITY_PREFERENCE = np.array([0.0, 0.943, 1.293, -0.450, -0.620, -0.801])
 """Logits of the bins of |b| for a star of [α/M] below and above 0.15, and their slope with [M/H] + 0.2. Fitted so that
 the overlap's mixture of labels gives the counts, shares and medians measured in each bin of the real overlap."""
 
