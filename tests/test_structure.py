@@ -119,9 +119,11 @@ def numbers_in(text: str) -> set[str]:
 
 
 def checked_keys(chapter: ChapterText) -> set[str]:
-    """Keys that checked cells of a chapter print."""
+    """Keys that checked cells of a chapter print: named in their code, or printed in the twin."""
     calls = [re.findall(r"key_numbers\((.*?)\)", c.source, re.DOTALL) for c in chapter.cells if CHECKED in c.tags]
-    return {key for texts in calls for text in texts for key in re.findall(r'"(\w+)"', text)}
+    lines = [printed(outputs) for outputs in checked_outputs(chapter.path.with_suffix(".ipynb")).values()]
+    named = {key for texts in calls for text in texts for key in re.findall(r'"(\w+)"', text)}
+    return named | {line.split()[0] for text in lines for line in text.splitlines() if line.strip()}
 
 
 def test_the_rule_about_typed_numbers_finds_what_it_should():

@@ -181,7 +181,7 @@ CLAIMS: tuple[Claim, ...] = (
           "Two Gaussians are called separated from D = 2 on (Ashman et al. 1994)."),
     Claim("cool-turnoff", THIRD, "Figs. 6, 7", "Labels turn off below 4250 K", "sky",
           (Check(f"{THIRD}:cool_scatter_teff", 4250, compare="at least", than=f"{THIRD}:warm_scatter_teff",
-                 what="scatter below that temperature, at least that above it", unit="K", label="teff",
+                 what="Teff scatter of cooler stars, at least that of the others", unit="K", label="teff",
                  key="paper_cool_turnoff"),),
           "A turn-off widens the residuals of the cool stars. The simulated APOGEE labels contain one by assumption."),
     Claim("error-factor", THIRD, "§4.1", "LAMOST's flux errors are too large by a factor", "sky",

@@ -68,9 +68,9 @@ def written(check: Check, other: Number | None = None) -> str:
     if check.compare == "between":
         return f"{check.low:g} … {check.high:g}"
     sign = {"at most": "≤ ", "at least": "≥ ", "within": ""}[check.compare]
-    if check.than and check.paper is None:
-        return f"{sign}{other.text}" if other is not None else sign.strip() + " …"
-    return check.paper_text if check.than else sign + check.paper_text
+    if check.than and other is not None:
+        return sign + other.text
+    return f"{sign}…" if check.than and check.paper is None else sign + check.paper_text
 
 
 def judge(claim: Claim, numbers: Mapping[str, Number], data: str, label_names: Sequence[str]) -> Row:

@@ -1,0 +1,168 @@
+"""The rendered book in a real browser, at the width of a desk and of a phone, without a network."""
+
+import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ROOT / "_build" / "html"
+PICTURES = ROOT / "_build" / "screenshots"
+SIZES = {"desk": (1280, 900), "phone": (390, 844)}
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+KNOWN = "THEBE_JS_URL"
+"""sphinx-thebe loads its script twice, which is harmless."""
+
+STEMS = sorted(page.stem for page in (PAGES / "book").glob("*.html")) or ["index"]
+pytestmark = pytest.mark.browser
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format, *arguments):
+        pass
+
+
+@pytest.fixture(scope="session")
+def address():
+    if not (PAGES / "book" / "index.html").exists():
+        pytest.skip("the book is not rendered: `make book` does it")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(PAGES)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if path is None:
+        pytest.skip("no chromium: `apt-get install chromium fonts-dejavu-core fonts-liberation`")
+    with playwright.sync_playwright() as engine:
+        instance = engine.chromium.launch(executable_path=path, chromium_sandbox=False)
+        yield instance
+        instance.close()
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Open a page and return it with what it asked for from elsewhere and what went wrong."""
+    contexts = []
+
+    def open_page(stem, size="desk", scheme="light"):
+        width, height = SIZES[size]
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.elsewhere, page.wrong = [], []
+        page.on("request", lambda r: page.elsewhere.append(r.url) if not local(r.url, address) else None)
+        page.on("pageerror", lambda error: page.wrong.append(str(error)))
+        page.on("response", lambda r: page.wrong.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+        page.goto(f"{address}/book/{stem}.html", wait_until="load")
+        page.wait_for_function("!window.MathJax || !MathJax.startup || MathJax.startup.promise.then(() => true)")
+        page.wait_for_load_state("networkidle")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def local(url, address):
+    return url.startswith((address, "data:", "blob:", "about:"))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("stem", STEMS)
+def test_a_page_is_whole(visit, stem, size):
+    page = visit(stem, size)
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=PICTURES / f"{stem}-{size}.png", full_page=True)
+    assert page.elsewhere == []
+    assert [error for error in page.wrong if KNOWN not in error] == []
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, "scrolls sideways"
+    for image in page.query_selector_all("article img"):
+        alt = image.get_attribute("alt") or ""
+        assert alt, f"image without alt text: {image.get_attribute('src')}"
+        assert "/" not in alt.split()[0], "the alt text is a path"
+        assert image.evaluate("i => i.naturalWidth") > 0, f"broken image: {image.get_attribute('src')}"
+        assert image.evaluate("i => i.getBoundingClientRect().right <= window.innerWidth + 1"), "image is cut off"
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_mathematics_is_set(visit, stem):
+    source = ROOT / "book" / f"{stem}.md"
+    if not source.exists() or "$$" not in source.read_text(encoding="utf-8"):
+        return
+    page = visit(stem)
+    assert page.query_selector_all("mjx-container")
+    assert not page.query_selector_all("mjx-merror")
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_no_number_is_missing_and_no_reference_is_open(visit, stem):
+    text = visit(stem).inner_text("article")
+    for sign in ("{glue", "{numref}", "{eq}", "{cite", "??", "pasted-text"):
+        assert sign not in text
+    assert "Run default" in text, "the foot of the page names the run"
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_a_page_has_one_main_heading_links_with_names_and_a_language(visit, stem):
+    page = visit(stem)
+    assert len(page.query_selector_all("article h1")) == 1
+    assert page.get_attribute("html", "lang")
+    nameless = page.evaluate(
+        "[...document.querySelectorAll('a[href], button')].filter(e => e.offsetParent && "
+        "!(e.innerText.trim() || e.getAttribute('aria-label') || e.title || e.querySelector('img[alt], svg'))).length"
+    )
+    assert nameless == 0
+
+
+def test_search_works_without_a_network(visit, address):
+    page = visit("index")
+    page.goto(f"{address}/search.html?q=normalization")
+    page.wait_for_selector("#search-results li", timeout=20_000)
+    assert "normalization" in page.inner_text("#search-results").lower()
+    assert page.elsewhere == []
+
+
+def test_the_ledger_fits_a_phone_and_links_to_its_chapters(visit):
+    if "06_ledger" not in STEMS:
+        pytest.skip("this book has no ledger")
+    page = visit("06_ledger", "phone")
+    rows = page.query_selector_all("table.ledger tbody tr")
+    assert len(rows) > 20
+    widths = page.evaluate(
+        "[...document.querySelectorAll('table.ledger td')].map(e => e.getBoundingClientRect().right)"
+    )
+    assert max(widths) <= SIZES["phone"][0]
+    words = {word.inner_text() for word in page.query_selector_all(".verdict")}
+    assert words <= {"reproduced", "differs", "not testable with this data"}
+    links = {link.get_attribute("href") for link in page.query_selector_all("table.ledger a")}
+    assert all((PAGES / "book" / link).exists() for link in links)
+
+
+def test_dark_pages_can_be_read(visit):
+    page = visit("index", scheme="dark")
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    colour = page.evaluate("getComputedStyle(document.querySelector('article')).color")
+    channels = [int(float(part)) for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+    assert min(channels) > 128, "light text on dark ground"
+
+
+def test_a_page_opened_as_a_file_sets_its_mathematics(browser, address):
+    stem = "02_training" if "02_training" in STEMS else STEMS[0]
+    page = browser.new_page()
+    asked = []
+    page.on("request", lambda r: asked.append(r.url))
+    page.goto((PAGES / "book" / f"{stem}.html").as_uri(), wait_until="load")
+    page.wait_for_selector("mjx-container", timeout=20_000)
+    assert not [url for url in asked if url.startswith("http")]
+    page.close()
