@@ -13,8 +13,11 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from .newton import factorize, newton_step
+from .newton import derivatives, factorize, newton_step
 from .scatter import best_variance, log_likelihood, weights
+
+Slopes = tuple[np.ndarray, ...]
+"""What `newton.derivatives` gives."""
 
 PRODUCTS_LIMIT = 500e6
 """Bytes that the table of all products of two terms may take; beyond it normal matrices are made pixel by pixel."""
@@ -52,6 +55,10 @@ class Design:
             np.multiply(vectors[:, first], vectors[:, second], out=products, casting="same_kind")
         return cls(np.ascontiguousarray(vectors.T), products, ridge * (np.arange(n_terms) > 0), dtype)
 
+    def of_stars(self, rows: np.ndarray) -> Design:
+        products = None if self.products is None else self.products[rows]
+        return replace(self, vectors=self.vectors.take(rows, axis=1), products=products)
+
 
 @dataclass
 class PixelBlock:
@@ -63,6 +70,9 @@ class PixelBlock:
 
     def __getitem__(self, rows: np.ndarray) -> PixelBlock:
         return PixelBlock(self.flux[rows], self.ivar[rows], self.allowed[rows])
+
+    def of_stars(self, rows: np.ndarray) -> PixelBlock:
+        return PixelBlock(self.flux.take(rows, axis=1), self.ivar.take(rows, axis=1), self.allowed)
 
     def stars_per_term(self, counts: np.ndarray) -> np.ndarray:
         """(B,) stars with weight per term that may act; the model is determined where it is above 1."""
@@ -101,13 +111,24 @@ def maximize(block: PixelBlock, design: Design, counts: np.ndarray) -> Maximum:
     return best
 
 
-def adjust(block: PixelBlock, design: Design, counts: np.ndarray, whole: Maximum) -> Maximum:
-    """From the maximum for all stars to that for stars taken `counts` times; climbed anew where that fails."""
+def slopes_at(block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum) -> Slopes:
+    """The derivatives of eq. 5 there, see `newton.derivatives`."""
+    return derivatives(block.flux, block.ivar, counts, design.vectors, at.coefficients, at.variance)
+
+
+def adjust(block: PixelBlock, design: Design, counts: np.ndarray, whole: Maximum, slopes: Slopes) -> Maximum:
+    """From the maximum for all stars, and its derivatives, to that for stars taken `counts` times.
+
+    Stars taken once change nothing, the others correct matrices and derivatives. Where the way is too far, it is
+    climbed anew.
+    """
     others = np.flatnonzero(counts != 1)
-    packed = whole.packed + _normal_matrices(block, design, counts - 1, whole.variance, others)
+    correction = block.of_stars(others), design.of_stars(others), counts[others] - 1
+    packed = whole.packed + _normal_matrices(*correction, whole.variance)
+    first = tuple(a + b for a, b in zip(slopes, slopes_at(*correction, whole), strict=True))
     richness = block.stars_per_term(counts)
     near = Maximum(whole.coefficients.copy(), whole.variance.copy(), packed, whole.solved & (richness > FEW))
-    near.solved &= _approach(block, design, counts, near)
+    near.solved &= _approach(block, design, counts, near, first=first)
     again = np.flatnonzero(~near.solved & (richness > 1))
     if again.size:
         near.put(again, maximize(block[again], design, counts))
@@ -134,43 +155,39 @@ def _climb(
 
 
 def _approach(
-    block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum, steps: int = STEPS, move_variance: bool = True
+    block: PixelBlock,
+    design: Design,
+    counts: np.ndarray,
+    at: Maximum,
+    steps: int = STEPS,
+    move_variance: bool = True,
+    first: Slopes | None = None,
 ) -> np.ndarray:
-    """Newton steps with the same normal matrices, in place; (B,) True where θ and s² came to rest."""
+    """Newton steps with the same normal matrices, in place; (B,) True where θ and s² came to rest.
+
+    `first` are the derivatives for the first step where they are known already.
+    """
     factors, regular = _factorize(block, design, counts, at)
     total_weight = np.maximum(at.packed[:, 0].astype(float), 1e-300)
     for _ in range(steps):
+        slopes = first or slopes_at(block, design, counts, at)
+        first = None
         settled = newton_step(
-            block.flux,
-            block.ivar,
-            counts,
-            design.vectors,
-            block.allowed,
-            design.ridge,
-            factors,
-            total_weight,
-            at.coefficients,
-            at.variance,
-            move_variance,
+            slopes, block.allowed, design.ridge, factors, total_weight, at.coefficients, at.variance, move_variance
         )
         if (settled | ~regular).all():
             break
     return settled & regular
 
 
-def _normal_matrices(
-    block: PixelBlock, design: Design, counts: np.ndarray, variance: np.ndarray, stars: np.ndarray | None = None
-) -> np.ndarray:
-    """(B, M(M+1)/2) upper triangles of Σ w v vᵀ over all or some stars: weights times products of terms."""
-    ivar = block.ivar if stars is None else np.ascontiguousarray(block.ivar[:, stars])
-    counts = counts if stars is None else counts[stars]
-    weight = np.empty(ivar.shape, design.dtype)
-    weights(ivar, variance, counts, weight)
+def _normal_matrices(block: PixelBlock, design: Design, counts: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """(B, M(M+1)/2) upper triangles of Σ w v vᵀ: weights times products of terms."""
+    weight = np.empty(block.ivar.shape, design.dtype)
+    weights(block.ivar, variance, counts, weight)
     if design.products is not None:
-        return weight @ (design.products if stars is None else design.products[stars])
-    vectors = design.vectors if stars is None else design.vectors[:, stars]
-    upper = np.triu_indices(len(vectors))
-    return np.array([((vectors * w) @ vectors.T)[upper] for w in weight], design.dtype)
+        return weight @ design.products
+    upper = np.triu_indices(len(design.vectors))
+    return np.array([((design.vectors * w) @ design.vectors.T)[upper] for w in weight], design.dtype)
 
 
 def _factorize(block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum) -> tuple[np.ndarray, np.ndarray]:

@@ -20,10 +20,7 @@ CONVERGED = 1e-6
 
 
 def newton_step(
-    flux: np.ndarray,
-    ivar: np.ndarray,
-    counts: np.ndarray,
-    vectors: np.ndarray,
+    slopes: tuple[np.ndarray, ...],
     allowed: np.ndarray,
     ridge: np.ndarray,
     factors: np.ndarray,
@@ -36,9 +33,7 @@ def newton_step(
 
     Parameters
     ----------
-    flux, ivar : (B, N)
-    counts : (N,) how often each star is taken
-    vectors : (M, N) label vectors
+    slopes : what `derivatives` gives
     allowed : (B, M) terms that may act at the pixel
     ridge : (M,)
     factors, total_weight : (B, M, M), (B,) of the normal matrices and Σ w, both at some s² near the present one; the
@@ -49,7 +44,7 @@ def newton_step(
     -------
     (B,) True where the step was smaller than `CONVERGED`.
     """
-    gradient, coupling, sums = derivatives(flux, ivar, counts, vectors, coefficients, variance)
+    gradient, coupling, sums = slopes
     gradient = (gradient - ridge * coefficients) * allowed
     weight, slope, curvature, information = sums.T
     scale = np.where(weight > 0, weight / total_weight, 1.0)[:, None]
@@ -57,7 +52,7 @@ def newton_step(
     length2 = np.einsum("pm,pm->p", change, gradient)
     settled = length2 <= CONVERGED**2
     if move_variance:
-        coupling *= allowed
+        coupling = coupling * allowed
         response = solve(factors, coupling) / scale
         h = -curvature / 2 - np.einsum("pm,pm->p", coupling, response)
         h = np.where(h > information / 8, h, np.maximum(information / 2, 1e-300))
@@ -78,7 +73,14 @@ def derivatives(
     coefficients: np.ndarray,
     variance: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Everything a step needs but A.
+    """Everything a step needs but A; sums over stars, so that those of two sets of stars may be added.
+
+    Parameters
+    ----------
+    flux, ivar : (B, N)
+    counts : (N,) how often each star is taken
+    vectors : (M, N) label vectors
+    coefficients, variance : (B, M), (B,) θ and s²
 
     Returns
     -------

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .ascent import Design, PixelBlock, adjust, maximize
+from .ascent import Design, PixelBlock, adjust, maximize, slopes_at
 from .blocks import over_blocks
 from .cannon import CannonModel, label_vector, label_vector_derivatives, scaling, terms
 from .reference import ReferenceSet
@@ -100,6 +100,7 @@ def train_subsets(
     derivatives = label_vector_derivatives(scaled, order) if label_errors else None
     label_covariance = None if labels.covariance is None else labels.covariance / np.outer(scales, scales)
 
+    subsets = (counts != 1).any()
     coefficients = np.zeros((len(counts), *allowed.shape))
     scatter = np.full((len(counts), len(allowed)), np.inf)
 
@@ -114,8 +115,9 @@ def train_subsets(
         if derivatives is not None and label_covariance is not None:
             block.ivar = _with_label_errors(block.ivar, whole.coefficients, derivatives, label_covariance)
             whole = maximize(block, design, everyone)
+        slopes = slopes_at(block, design, everyone, whole) if subsets else ()
         for k, repeats in enumerate(counts):
-            solution = whole if (repeats == 1).all() else adjust(block, design, repeats, whole)
+            solution = adjust(block, design, repeats, whole, slopes) if subsets else whole
             coefficients[k, pixels] = solution.coefficients * solution.solved[:, None]
             scatter[k, pixels] = np.where(solution.solved, np.sqrt(solution.variance), np.inf)
 
