@@ -52,7 +52,7 @@ class LamostAccuracy:
     wrong_share, wrong_noise : stars that the pipeline gets wrong
     """
 
-    offset: tuple[float, float, float] = (-14.5, 0.15, 0.063)
+    offset: tuple[float, float, float] = (-13.0, 0.15, 0.063)
     pivot: tuple[float, float, float] = (4600.0, 2.05, -0.3)
     slope: tuple[float, float, float] = (-0.08, -0.43, -0.10)
     noise: tuple[float, float, float] = (25.0, 0.16, 0.055)
