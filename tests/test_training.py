@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
 
 import oracle
 from labeltransfer import ascent
@@ -53,6 +54,22 @@ def test_every_pixel_is_at_the_maximum_a_slow_search_finds(n_stars, n_labels, or
         assert model.scatter[p] ** 2 == pytest.approx(s2, rel=2e-4, abs=1e-9)
         exact = oracle.coefficients_at(model.scatter[p] ** 2, flux, ivar, vectors)
         np.testing.assert_allclose(model.coefficients[p], exact, rtol=1e-7, atol=1e-9)
+
+
+def test_a_general_minimizer_finds_nothing_higher():
+    reference = oracle.draw(oracle.known_model(3, 2), 150)
+    model = train(reference)
+    vectors = model.label_vector(reference.labels.values)
+    for p in range(3):
+        pixel = reference.spectra.flux[:, p], reference.spectra.ivar[:, p], vectors
+
+        def depth(parameters, pixel=pixel):
+            return -oracle.log_likelihood(parameters[:-1], np.exp(2 * parameters[-1]), *pixel)
+
+        found = np.append(model.coefficients[p], np.log(model.scatter[p]))
+        other = minimize(depth, found + 0.01, method="BFGS", options={"gtol": 1e-3})
+        assert depth(found) <= other.fun + 1e-9
+        assert other.fun - depth(found) < 1e-3
 
 
 def test_the_slope_in_s2_vanishes_or_points_below_zero():
