@@ -97,11 +97,11 @@ def peak_memory(work: Callable[[], Any]) -> float:
     return (peak[0] - before) / 1e9
 
 
-def product_rate(dtype: type, size: int = 2048) -> float:
+def product_rate(dtype: type, size: int = 1024) -> float:
     """Matrix products of all cores in the library's own blocks of work [GFLOP/s]."""
     a = np.random.default_rng(0).random((size, size)).astype(dtype)
     cores = available_cores()
-    seconds, _ = best_time(lambda: over_blocks(lambda _: a @ a, cores, 1), 4)
+    seconds, _ = best_time(lambda: over_blocks(lambda _: a @ a, cores, 1), 5)
     return cores * 2 * size**3 / seconds / 1e9
 
 
