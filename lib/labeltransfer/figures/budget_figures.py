@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from ..labels import LABELS
 from .check_figures import by_label
@@ -105,9 +106,12 @@ def label_curves(
         ax.set(xlabel=xlabel, ylabel=f"{ylabel} {LABELS[name].axis}")
         if log_x and (places > 0).any():
             ax.set_xscale("log")
-            ax.set_xticks(places, [f"{value:g}" for value in places])
-            ax.set_xticks([], minor=True)
-        ax.set_ylim(bottom=0)
+            span = places[places > 0].max() / places[places > 0].min()
+            steps = (1.0, 2.0, 5.0) if span < 20 else (1.0, 3.0)
+            ax.xaxis.set_major_locator(LogLocator(subs=steps))
+            ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_ylim(bottom=0, top=1.06 * ax.get_ylim()[1])
         ticks(ax, up=4)
         ax.spines[["top", "right"]].set_visible(False)
     shared_legend(figure, axes)
