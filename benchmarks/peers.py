@@ -25,8 +25,8 @@ def train_pixel(flux: np.ndarray, ivar: np.ndarray, vectors: np.ndarray) -> tupl
 def train_loop(reference: ReferenceSet, model: CannonModel, pixels: np.ndarray) -> np.ndarray:
     """(len(pixels),) s of some pixels, one after the other."""
     vectors = model.label_vector(reference.labels.values)
-    flux, ivar = reference.spectra.flux.astype(float, copy=False), reference.spectra.ivar.astype(float, copy=False)
-    return np.array([train_pixel(flux[:, p], ivar[:, p], vectors)[1] for p in pixels])
+    columns = ((reference.spectra.flux[:, p].astype(float), reference.spectra.ivar[:, p].astype(float)) for p in pixels)
+    return np.array([train_pixel(flux, ivar, vectors)[1] for flux, ivar in columns])
 
 
 def fit_stars(model: CannonModel, reference: ReferenceSet, starts: np.ndarray, stars: np.ndarray) -> np.ndarray:
