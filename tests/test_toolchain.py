@@ -72,10 +72,10 @@ def test_package_and_git_hold_the_library():
 
 def test_pages_bring_their_mathematics_along():
     static = ROOT / "book" / "_static" / "mathjax"
-    assert (static / "tex-chtml.js").stat().st_size > 1e6
+    assert (static / "tex-chtml-full.js").stat().st_size > 1e6
     assert len(list((static / "output" / "chtml" / "fonts" / "woff-v2").glob("*.woff"))) > 20
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
-    assert config["sphinx"]["config"]["mathjax_path"] == "mathjax/tex-chtml.js"
+    assert config["sphinx"]["config"]["mathjax_path"] == "mathjax/tex-chtml-full.js"
     assert config["launch_buttons"]["thebe"] is False
 
 
