@@ -64,9 +64,9 @@ def read_giants(folder: Path) -> tuple[Spectra, np.ndarray]:
     return spectra, np.array(labels)
 
 
-def simulated_reference(number: int = 3000) -> ReferenceSet:
+def simulated_reference(number: int = 3000, seed: int = 1) -> ReferenceSet:
     """Simulated stars inside the grid with their true labels."""
-    survey = SimulatedSurvey(n_overlap=number, n_dr2=0, n_apogee=number, seed=1)
+    survey = SimulatedSurvey(n_overlap=number, n_dr2=0, n_apogee=number, seed=seed)
     rows = np.flatnonzero(~survey.stars.outside)
     return ReferenceSet.join(normalize(survey.spectra(rows)), survey.truth(rows))
 

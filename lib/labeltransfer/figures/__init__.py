@@ -30,6 +30,7 @@ from .spectra_figures import (
     scaled_coefficients,
 )
 from .style import data_of, write_data
+from .survey_figures import against_wavelength
 
 __all__ = [
     "DIBS",
@@ -37,6 +38,7 @@ __all__ = [
     "LABEL_ERRORS",
     "Excerpt",
     "abundance_plane",
+    "against_wavelength",
     "chi2_histogram",
     "contour_levels",
     "cover",

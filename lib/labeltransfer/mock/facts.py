@@ -116,10 +116,10 @@ def _pipeline_rows(overlap: Table, pipeline: Table) -> list[tuple[str, float, fl
     for column, (name, (mean, deviation, about)) in enumerate(REAL_PIPELINE.items()):
         residual = np.asarray(pipeline[name])[luminous] - labels[:, column]
         line = residual - design @ np.linalg.lstsq(design, residual, rcond=None)[0]
-        rows.append((f"pipeline minus APOGEE, {name}, mean", mean, residual.mean()))
-        rows.append((f"pipeline minus APOGEE, {name}, standard deviation", deviation, residual.std()))
-        rows.append((f"pipeline minus APOGEE, {name}, scatter about a line", about, 1.4826 * np.median(np.abs(line))))
+        rows.append((f"pipeline - APOGEE, {name}, mean", mean, residual.mean()))
+        rows.append((f"pipeline - APOGEE, {name}, sd", deviation, residual.std()))
+        rows.append((f"pipeline - APOGEE, {name}, about a line", about, 1.4826 * np.median(np.abs(line))))
         if name == "logg":
             slope = np.polyfit(labels[:, column], residual, 1)[0]
-            rows.append(("pipeline minus APOGEE, logg, slope", REAL_LOGG_SLOPE, slope))
+            rows.append(("pipeline - APOGEE, logg, slope", REAL_LOGG_SLOPE, slope))
     return rows

@@ -16,8 +16,8 @@ TRUSTED = ((4500.0, 5560.0), (5600.0, 5870.0), (5920.0, 6270.0), (6320.0, 6850.0
 """Wavelengths [Å] where the grid can be compared with real giants: above the crowded blue, below the telluric bands,
 without the oxygen line of the sky, Na D (interstellar, and the join of the arms), and the band at 6280 Å."""
 
-MODEL_ERROR = 0.02
-"""Relative error to add to real spectra: about the rms by which the best grid spectrum misses a bright real one."""
+MODEL_ERROR = 0.01
+"""A relative error that may be added to real spectra: the rms by which a grid spectrum misses a bright real one."""
 
 GOALS = {"teff": 80.0, "logg": 0.22, "fe_h": 0.11}
 """Robust scatter that models trained on such real stars themselves reach in cross-validation [K, dex, dex]."""
