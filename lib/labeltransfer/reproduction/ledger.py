@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from html import escape
 from pathlib import Path
@@ -154,26 +154,38 @@ class Ledger:
         return f"Ledger({', '.join(f'{count} {verdict}' for verdict, count in self.totals().items())})"
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{name}</th>' for name in ("Claim", "Paper", "Here", "Verdict"))
-        body = "".join(map(_row, self.rows))
-        return f'<table class="ledger"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        return _table(("Claim", "Verdict", "Quantity", "Paper", "Here"), map(_row, self.rows))
+
+
+def _table(head: Sequence[str], rows: Iterable[str], kind: str = "") -> str:
+    names = "".join(f'<th scope="col">{name}</th>' for name in head)
+    return f'<table class="ledger{kind}"><thead><tr>{names}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+
+
+def _lines(first: str, identity: str, others: Sequence[str]) -> str:
+    """Table rows of one claim: its own cells span the rows of its numbers."""
+    start = f'<tr id="{identity}" class="first">' if identity else '<tr class="first">'
+    return start + first.replace("ROWS", str(len(others))) + "</tr><tr>".join(others) + "</tr>"
 
 
 def _row(row: Row) -> str:
     mark = {REPRODUCED: "reproduced", DIFFERS: "differs", NOT_TESTABLE: "not-testable"}[row.verdict]
-    paper, ours = [], []
-    for one in row.compared:
-        name = f"<small>{escape(one.what)}</small> " if one.what else ""
-        unit = f" {escape(one.unit)}" if one.unit else ""
-        beside = "" if one.in_tolerances is None else f" <small>({one.in_tolerances:+.1f} tol.)</small>"
-        paper.append(f"<div>{name}{escape(one.paper)}{unit}</div>")
-        ours.append(f"<div>{name}{escape(one.ours)}{unit if one.ours != NOT_AVAILABLE else ''}{beside}</div>")
-    return (
-        f'<tr id="claim-{row.id}"><td data-label="Claim"><a href="{row.chapter}.html">{escape(row.claim)}</a> '
+    first = (
+        f'<td rowspan="ROWS"><a href="{row.chapter}.html">{escape(row.claim)}</a> '
         f"<small>{escape(row.where)}</small></td>"
-        f'<td data-label="Paper">{"".join(paper)}</td><td data-label="Here">{"".join(ours)}</td>'
-        f'<td data-label="Verdict"><strong class="verdict {mark}">{row.verdict}</strong> '
-        f"<small>{escape(row.reason)}. <em>Tolerance:</em> {escape(row.why)}</small></td></tr>"
+        f'<td rowspan="ROWS"><strong class="verdict {mark}">{row.verdict}</strong> '
+        f"<small>{escape(row.reason)}. <em>Tolerance:</em> {escape(row.why)}</small></td>"
+    )
+    return _lines(first, f"claim-{row.id}", [_numbers(one) for one in row.compared])
+
+
+def _numbers(one: Compared) -> str:
+    unit = f" {escape(one.unit)}" if one.unit else ""
+    ours = escape(one.ours) + (unit if one.ours != NOT_AVAILABLE else "")
+    beside = "" if one.in_tolerances is None else f" <small>({one.in_tolerances:+.1f} tol.)</small>"
+    return (
+        f'<td class="what">{escape(one.what)}</td><td class="paper">{escape(one.paper)}{unit}</td>'
+        f'<td class="here">{ours}{beside}</td>'
     )
 
 
@@ -187,18 +199,16 @@ class ClaimTable:
         return "\n".join(f"{claim.where}: {claim.statement}" for claim in self.claims)
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{name}</th>' for name in ("The paper claims", "Value", "Where"))
         rows = []
         for claim in self.claims:
-            values = "".join(
-                f"<div><small>{escape(c.what)}</small> {escape(written(c))} {escape(c.unit)}</div>"
-                for c in claim.checks
-            )
-            rows.append(
-                f'<tr><td data-label="The paper claims">{escape(claim.statement)}</td>'
-                f'<td data-label="Value">{values}</td><td data-label="Where">{escape(claim.where)}</td></tr>'
-            )
-        return f'<table class="ledger claims"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+            first = f'<td rowspan="ROWS">{escape(claim.statement)} <small>{escape(claim.where)}</small></td>'
+            values = [
+                f'<td class="what">{escape(check.what)}</td><td class="value">{escape(written(check))} '
+                f"{escape(check.unit)}</td>"
+                for check in claim.checks
+            ]
+            rows.append(_lines(first, "", values))
+        return _table(("The paper claims", "Quantity", "Value"), rows, " claims")
 
 
 def claim_table(stem: str) -> ClaimTable:
