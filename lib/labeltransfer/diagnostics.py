@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq, minimize
+from scipy.optimize import OptimizeResult, brentq, minimize
 
 from .cannon import CannonModel
 from .inference import LabelFit
@@ -78,7 +78,7 @@ def error_floor(error: np.ndarray, bar: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class TwoGaussians:
-    """One Gaussian against a mixture of two, for one sample.
+    """One Gaussian against a mixture of two, for one sample; outliers are a third part in both.
 
     Attributes
     ----------
@@ -107,7 +107,9 @@ class TwoGaussians:
 
 
 def two_gaussians(values: np.ndarray) -> TwoGaussians | None:
-    """Describe a sample by a mixture of two Gaussians, by maximum likelihood.
+    """Describe a sample by a mixture of two Gaussians and a few outliers, by maximum likelihood.
+
+    Outliers are a part that is uniform over the sample's range, of free weight, in the fit of one Gaussian, too.
 
     Parameters
     ----------
@@ -115,44 +117,51 @@ def two_gaussians(values: np.ndarray) -> TwoGaussians | None:
 
     Returns
     -------
-    TwoGaussians, or None for fewer than 20 values
+    TwoGaussians, or None for fewer than 20 values or values that are all the same
     """
     x = np.asarray(values, float)
-    x = x[np.isfinite(x)]
-    if x.size < 20 or x.std() == 0:
+    x = np.sort(x[np.isfinite(x)])
+    if x.size < 20 or x[0] == x[-1]:
         return None
-    unit = (x - x.mean()) / x.std()
-
-    def negative(parameters: np.ndarray) -> float:
-        m1, m2, log_s1, log_s2, logit = parameters
-        share = 1.0 / (1.0 + np.exp(-logit))
-        first = np.log(share) - log_s1 - 0.5 * ((unit - m1) * np.exp(-log_s1)) ** 2
-        other = np.log1p(-share) - log_s2 - 0.5 * ((unit - m2) * np.exp(-log_s2)) ** 2
-        return float(-np.logaddexp(first, other).sum())
-
-    low, high = np.percentile(unit, [20, 80])
-    bounds = [(-5, 5), (-5, 5), (-3, 1), (-3, 1), (-4, 4)]
-    best = min(
+    middle, unit = np.median(x), np.subtract(*np.percentile(x, [84, 16])) / 2 or x.std()
+    z = (x - middle) / unit
+    low, high = np.percentile(z, [20, 80])
+    one = _mixture(z, [(0.0, np.log(1.0))], [])
+    two = min(
         (
-            minimize(negative, (low, high, np.log(s), np.log(s), logit), method="L-BFGS-B", bounds=bounds)
-            for s in (0.3, 0.6)
-            for logit in (-1.0, 0.0, 1.0)
+            _mixture(z, [(low, np.log(width)), (high, np.log(width))], [share])
+            for width in (0.3, 0.6)
+            for share in (-1.0, 0.0, 1.0)
         ),
         key=lambda end: end.fun,
     )
-    share = 1.0 / (1.0 + np.exp(-best.x[4]))
-    parts = sorted(
-        [(best.x[0], np.exp(best.x[2]), share), (best.x[1], np.exp(best.x[3]), 1.0 - share)], key=lambda part: part[0]
-    )
-    means, widths, weights = (np.array(column, float) for column in zip(*parts, strict=True))
-    one = 0.5 * x.size
-    gain = 2 * one + 2 * np.log(x.size) - (2 * best.fun + 5 * np.log(x.size))
-    distance = np.sqrt(2) * abs(means[1] - means[0]) / np.hypot(*widths)
-    means, widths = means * x.std() + x.mean(), widths * x.std()
+    first, second, log_width_1, log_width_2, share, _ = two.x
+    share = 1.0 / (1.0 + np.exp(-share))
+    parts = sorted([(first, np.exp(log_width_1), 1.0 - share), (second, np.exp(log_width_2), share)])
+    (m1, s1, w1), (m2, s2, w2) = ((m * unit + middle, s * unit, w) for m, s, w in parts)
     return TwoGaussians(
-        (float(means[0]), float(means[1])),
-        (float(widths[0]), float(widths[1])),
-        (float(weights[0]), float(weights[1])),
-        float(gain),
-        float(distance),
+        (float(m1), float(m2)),
+        (float(s1), float(s2)),
+        (float(w1), float(w2)),
+        bic_gain=float(2 * (one.fun - two.fun) - 3 * np.log(x.size)),
+        ashman_d=float(np.sqrt(2) * (m2 - m1) / np.hypot(s1, s2)),
     )
+
+
+def _mixture(z: np.ndarray, gaussians: list[tuple[float, float]], shares: list[float]) -> OptimizeResult:
+    """Fit Gaussians (mean, log width) with logits of their shares, and a uniform part; `fun` is -ln likelihood."""
+    n = len(gaussians)
+    floor = -np.log(z[-1] - z[0])
+
+    def negative(parameters: np.ndarray) -> float:
+        means, log_widths = parameters[:n, None], parameters[n : 2 * n, None]
+        logits = np.concatenate([[0.0], parameters[2 * n : -1]])
+        log_shares = logits - np.logaddexp.reduce(logits)
+        log_gaussians = -0.5 * ((z - means) * np.exp(-log_widths)) ** 2 - log_widths - 0.5 * np.log(2 * np.pi)
+        inside = np.logaddexp.reduce(log_gaussians + log_shares[:, None], axis=0)
+        outlier = parameters[-1]
+        return -float(np.logaddexp(np.log1p(-outlier) + inside, np.log(outlier) + floor).sum())
+
+    means, log_widths = zip(*gaussians, strict=True)
+    bounds = [(-5.0, 5.0)] * n + [(-3.0, 1.0)] * n + [(-4.0, 4.0)] * (n - 1) + [(1e-6, 0.2)]
+    return minimize(negative, [*means, *log_widths, *shares, 0.01], method="L-BFGS-B", bounds=bounds)

@@ -1,0 +1,66 @@
+"""Are reported errors right, does a distribution have two parts: answers where they are known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from labeltransfer.diagnostics import error_factor, error_floor, two_gaussians
+from labeltransfer.inference import infer, starting_points
+from oracle import draw, known_model
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """A model, spectra drawn from it with right errors, and the labels inferred from them."""
+    rng = np.random.default_rng(4)
+    model = known_model(n_pixels=400)
+    reference = draw(model, 1500)
+    starts = starting_points(reference.labels, 3, rng=rng)
+    return model, reference.spectra, infer(model, reference.spectra, starts)
+
+
+@pytest.mark.parametrize("factor", [1.0, 3.0])
+def test_the_factor_of_overestimated_errors_is_found(fitted, factor):
+    model, spectra, fit = fitted
+    reported = replace(spectra, ivar=spectra.ivar / factor**2)
+    assert error_factor(reported, model, fit) == pytest.approx(factor, rel=0.05)
+
+
+def test_the_factor_wants_the_same_stars_and_says_nothing_without_any(fitted):
+    model, spectra, fit = fitted
+    with pytest.raises(ValueError, match="same stars"):
+        error_factor(spectra[::-1], model, fit)
+    failed = replace(fit, converged=np.zeros(len(fit), bool))
+    assert np.isnan(error_factor(spectra, model, failed))
+
+
+def test_the_floor_makes_pulls_of_width_one_and_is_zero_when_they_are():
+    rng = np.random.default_rng(0)
+    bar = rng.uniform(0.5, 1.5, (20000, 2))
+    error = rng.normal(size=bar.shape) * np.hypot(bar, [0.0, 2.0])
+    error[0] = np.nan
+    floor = error_floor(error, bar)
+    assert floor[0] < 0.2
+    assert floor[1] == pytest.approx(2.0, rel=0.05)
+    assert error_floor(error, bar / 2)[0] > 0.5, "halved errors need a floor"
+
+
+def test_two_parts_are_told_from_one_with_and_without_outliers():
+    rng = np.random.default_rng(1)
+    one = rng.normal(0.05, 0.04, 4000)
+    two = np.concatenate([one, rng.normal(0.25, 0.04, 1500)])
+    outliers = rng.uniform(-0.3, 0.6, 100)
+    for sample, bimodal in ((one, False), (two, True)):
+        for extra in ([], outliers):
+            found = two_gaussians(np.concatenate([sample, extra, [np.nan]]))
+            assert found is not None
+            assert found.bimodal is bimodal, str(found)
+    assert found.means == pytest.approx((0.05, 0.25), abs=0.01)
+    assert found.weights[1] == pytest.approx(1500 / 5500, abs=0.03)
+    assert "two favoured" in str(found)
+
+
+@pytest.mark.parametrize("values", [np.arange(10.0), np.ones(50), np.full(50, np.nan)])
+def test_too_few_values_have_no_parts(values):
+    assert two_gaussians(values) is None
