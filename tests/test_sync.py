@@ -1,12 +1,18 @@
 """Text and twins: one way, byte for byte, with the outputs of checked cells alone."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import nbformat
 import pytest
 
 from labeltransfer.reproduction.book import Book
 from labeltransfer.reproduction.sync import CHECKED, checked_outputs, printed, sync
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_twins_hold_the_numbers_and_nothing_else(small_run):
@@ -82,3 +88,38 @@ def test_a_damaged_twin_is_named(small_copy):
     (small_copy / "book" / "02_mean.ipynb").write_text("{")
     with pytest.raises(ValueError, match=r"02_mean\.ipynb: not a notebook"):
         sync(Book(small_copy))
+
+
+def nbval(folder, runs, what="book"):
+    """What `make numbers` does with the chapters, in a process of its own."""
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider", "-q"]
+    command += ["--nbval-sanitize-with", str(ROOT / "tests" / "nbval.cfg"), "-o", "filterwarnings=default", what]
+    environment = {**os.environ, "LABELTRANSFER_BOOK": str(folder), "LABELTRANSFER_RUNS": str(runs)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_nbval_passes_accepted_numbers_and_finds_one_changed_digit(small_copy, tmp_path):
+    done = nbval(small_copy, tmp_path / "runs")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert list((tmp_path / "runs" / "default" / "data").glob("values-*.npz"))
+    twin = small_copy / "book" / "02_mean.ipynb"
+    text = printed(next(iter(checked_outputs(twin).values())))
+    digit = text.split()[1][-1]
+    changed = text.replace(text.split()[1], text.split()[1][:-1] + str((int(digit) + 1) % 10))
+    content = twin.read_text()
+    assert json.dumps(text)[1:-1] in content
+    twin.write_text(content.replace(json.dumps(text)[1:-1], json.dumps(changed)[1:-1]))
+    done = nbval(small_copy, tmp_path / "runs", "book/02_mean.ipynb")
+    assert done.returncode == 1
+    assert "02_mean.ipynb::Cell 3" in done.stdout
+
+
+def test_a_twin_runs_under_plain_papermill_from_anywhere(small_copy, tmp_path):
+    command = [sys.executable, "-m", "papermill", str(small_copy / "book" / "02_mean.ipynb"), "out.ipynb"]
+    command += ["-p", "clip_sigma", "1", "-p", "run", "plain", "--no-progress-bar"]
+    environment = {**os.environ, "LABELTRANSFER_BOOK": str(small_copy)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    shown = (tmp_path / "out.ipynb").read_text()
+    assert "01_stars has not run with these parameters yet" in shown
+    assert list((small_copy / "_runs" / "plain" / "data").glob("numbers_02_mean-*.json"))
