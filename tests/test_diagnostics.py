@@ -31,6 +31,8 @@ def test_the_factor_wants_the_same_stars_and_says_nothing_without_any(fitted):
     model, spectra, fit = fitted
     with pytest.raises(ValueError, match="same stars"):
         error_factor(spectra[::-1], model, fit)
+    gap = replace(model, scatter=np.where(np.arange(400) < 50, np.inf, model.scatter))
+    assert error_factor(spectra, gap, fit) == pytest.approx(1.0, rel=0.05), "undetermined pixels do not count"
     failed = replace(fit, converged=np.zeros(len(fit), bool))
     assert np.isnan(error_factor(spectra, model, failed))
 

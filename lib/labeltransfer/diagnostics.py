@@ -18,8 +18,8 @@ def error_factor(spectra: Spectra, model: CannonModel, fit: LabelFit, block: int
 
     At each pixel, the squared residuals r² of the stars follow σ²/k² + s²: noise, which grows with the reported σ,
     and misfit, which does not. A weighted straight line through r² against σ² gives 1/k²; its median over pixels
-    is turned into k. Weights are 1/σ⁴, because the variance of r² is proportional to σ⁴. Squared residuals above
-    25 σ² (cosmic rays, sky lines) are left out.
+    is turned into k. Weights are 1/σ⁴, because the variance of r² is proportional to σ⁴. Residuals beyond
+    five times the root of σ² + s² (cosmic rays, sky lines) are left out.
 
     Parameters
     ----------
@@ -40,8 +40,9 @@ def error_factor(spectra: Spectra, model: CannonModel, fit: LabelFit, block: int
         part = rows[start : start + block]
         ivar = spectra.ivar[part].astype(float)
         chi2 = ivar * (spectra.flux[part] - model.predict(fit.labels.values[part])) ** 2
-        ivar[chi2 > 25.0] = 0.0
-        chi2[chi2 > 25.0] = 0.0
+        outlying = ~(chi2 <= 25.0 * (1.0 + ivar * model.scatter**2))
+        ivar[outlying] = 0.0
+        chi2[outlying] = 0.0
         sums += [term.sum(axis=0) for term in (ivar > 0, ivar, ivar**2, chi2, ivar * chi2)]
     # The straight line divided by σ²: r²/σ² = 1/k² + s²/σ², with equal weights.
     count, x, xx, y, xy = sums
