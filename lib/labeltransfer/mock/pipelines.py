@@ -32,7 +32,7 @@ class ApogeeAccuracy:
     wrong_share, wrong_size : share of stars whose labels are simply wrong, and by how much at least, up or down
     """
 
-    noise: tuple[float, ...] = (46.0, 0.075, 0.056, 0.018, 0.026)
+    noise: tuple[float, ...] = (42.0, 0.065, 0.048, 0.015, 0.027)
     cool_teff: float = 4250.0
     cool_noise: float = 0.6
     cool_slope: float = 0.35
