@@ -35,12 +35,13 @@ def error_factor(spectra: Spectra, model: CannonModel, fit: LabelFit, block: int
     if not np.array_equal(spectra.ids, fit.labels.ids):
         raise ValueError("error_factor: spectra and fit are not of the same stars in the same order")
     rows = np.flatnonzero(fit.converged)
+    variance = np.where(model.determined, model.scatter, 0.0) ** 2
     sums = np.zeros((5, spectra.wavelength.size))
     for start in range(0, rows.size, block):
         part = rows[start : start + block]
         ivar = spectra.ivar[part].astype(float)
         chi2 = ivar * (spectra.flux[part] - model.predict(fit.labels.values[part])) ** 2
-        outlying = ~(chi2 <= 25.0 * (1.0 + ivar * model.scatter**2))
+        outlying = ~(chi2 <= 25.0 * (1.0 + ivar * variance))
         ivar[outlying] = 0.0
         chi2[outlying] = 0.0
         sums += [term.sum(axis=0) for term in (ivar > 0, ivar, ivar**2, chi2, ivar * chi2)]
