@@ -111,7 +111,7 @@ def test_nbval_passes_accepted_numbers_and_finds_one_changed_digit(small_copy, t
     twin.write_text(content.replace(json.dumps(text)[1:-1], json.dumps(changed)[1:-1]))
     done = nbval(small_copy, tmp_path / "runs", "book/02_mean.ipynb")
     assert done.returncode == 1
-    assert "02_mean.ipynb::Cell 3" in done.stdout
+    assert "::Cell 3" in done.stdout
 
 
 def test_a_twin_runs_under_plain_papermill_from_anywhere(small_copy, tmp_path):
