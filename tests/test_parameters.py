@@ -73,7 +73,7 @@ def test_values_are_read_as_typed_in_a_shell(name, text, value):
 
 
 def test_a_parameter_of_another_chapter_is_named_as_such():
-    with pytest.raises(ValueError, match="no chapter of this run declares it"):
+    with pytest.raises(ValueError, match="no chapter of this book declares it"):
         known("n_folds", ["seed", "run"])
 
 

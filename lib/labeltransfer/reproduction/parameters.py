@@ -141,7 +141,7 @@ def known(name: str, among: Iterable[str] = PARAMETERS) -> Parameter:
         return PARAMETERS[name]
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
-    reason = "no chapter of this run declares it" if name in PARAMETERS else "there is no such parameter"
+    reason = "no chapter of this book declares it" if name in PARAMETERS else "there is no such parameter"
     raise ValueError(f"parameter {name!r}: {reason}; {hint}")
 
 

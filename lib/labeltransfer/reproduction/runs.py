@@ -119,8 +119,8 @@ def run(
         If a chapter stopped; chapters before it are kept, and its notebook as far as it came.
     """
     chosen = book.select(chapters)
-    declared = list(dict.fromkeys(parameter for chapter in chosen for parameter in chapter.parameters))
-    values = {**default_values(), **{k: v for one in chosen for k, v in one.parameters.items()}}
+    declared = list(dict.fromkeys(parameter for chapter in book.chapters for parameter in chapter.parameters))
+    values = {**default_values(), **{k: v for one in book.chapters for k, v in one.parameters.items()}}
     values |= {**check_all(given or {}, declared), "run": check_name(name)}
     check_all({parameter: values[parameter] for parameter in declared})
     if values["survey_dir"] and values["source"] != "folder":
