@@ -164,6 +164,7 @@ def test_every_figure_has_alt_text_caption_and_name(chapter):
         assert len(options.get("image", {}).get("alt", "")) > 40, f"{where} wants an alt text that says what is seen"
         assert len(options.get("figure", {}).get("caption", "")) > 20, f"{where} wants a caption"
         assert options.get("figure", {}).get("name", "").startswith("fig-"), f"{where} wants a name"
+        assert not cell.source.rstrip().endswith("\nfigure"), f"{where} would show its figure twice"
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.stem)
