@@ -66,7 +66,7 @@ class SimulatedSurvey:
     seed : the same seed gives the same survey
     giant_share : of the further DR2 stars; the paper's 454,180 are about 20 % of DR2
     error_factor : LAMOST's reported flux errors over the true ones (section 4.1: 3)
-    floor_scale : how much of the measured noise floor is there
+    floor_scale : how much of the measured noise floor is there; 1 would scatter labels more than the paper's do
     duplicate_share : of APOGEE's stars, observed in a second field too
     apogee, lamost : how accurate the two surveys' pipelines are
     """
