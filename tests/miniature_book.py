@@ -51,7 +51,7 @@ chapter.paper_claims()
 values = chapter.rng("values").normal(size=chapter.parameters.n_overlap)
 chapter.save("values", {"values": values})
 chapter.number("n_stars", len(values), "", ",d")
-chapter.number("nothing", np.nan, "K");
+chapter.number("nothing", np.nan, "K")
 ```
 
 ```{code-cell} ipython3
@@ -89,7 +89,7 @@ chapter = open_chapter("02_mean", globals())
 values = chapter.load("values")["values"]
 kept = values[abs(values) < chapter.parameters.clip_sigma]
 chapter.number("mean", kept.mean(), "K", ".3f")
-chapter.timing("train_seconds", 1.0);
+chapter.timing("train_seconds", 1.0)
 ```
 
 ```{code-cell} ipython3

@@ -113,8 +113,8 @@ def prose(text: str) -> str:
 
 
 def numbers_in(text: str) -> set[str]:
-    """Numbers of at least three significant digits, without signs and thousands separators."""
-    found = {token.replace(",", "") for token in re.findall(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?!\w)", text)}
+    """Numbers of at least three significant digits, without signs and thousands separators; wavelengths are none."""
+    found = {token.replace(",", "") for token in re.findall(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?!\w| Å)", text)}
     return {token for token in found if len(token.replace(".", "").lstrip("0")) >= 3}
 
 

@@ -110,7 +110,7 @@ class Chapter:
         key = self.book.key(of or self.text, self.values, self._data_hash)
         return self.data_folder / f"{name}-{key}{suffix}"
 
-    def save(self, name: str, thing: Any) -> Path:
+    def save(self, name: str, thing: Any) -> None:
         """Keep a result for later chapters: a noun of the library, a table, or a dict of arrays."""
         if isinstance(thing, Table):
             path = self.path(name, ".fits")
@@ -123,7 +123,6 @@ class Chapter:
             thing.write(path)
         else:
             raise TypeError(f"{name}: found {type(thing).__name__}, wanted a table, a dict of arrays, or a noun of lt")
-        return path
 
     def load(self, name: str, kind: Any = dict) -> Any:
         """Take a result of an earlier chapter; if that has not run with these parameters, it runs first.
@@ -170,17 +169,15 @@ class Chapter:
 
     # ---- numbers ----------------------------------------------------------------------------------------------------
 
-    def number(self, key: str, value: Any, unit: str = "", format: str = ".1f") -> Any:
-        """Record a number, so that prose can quote it and the ledger judge it; returns the value."""
+    def number(self, key: str, value: Any, unit: str = "", format: str = ".1f") -> None:
+        """Record a number, so that prose can quote it and the ledger judge it."""
         self.numbers[key] = Number.of(value, unit, format)
         quoted.glue(key, self.numbers[key].text)
-        return value
 
-    def timing(self, key: str, value: float, unit: str = "s", format: str = ".1f") -> float:
+    def timing(self, key: str, value: float, unit: str = "s", format: str = ".1f") -> None:
         """Record a time: it goes into the ledger, never into a checked cell, because it differs from run to run."""
         self.timings[key] = Number.of(value, unit, format)
         quoted.glue(key, self.timings[key].text)
-        return value
 
     def key_numbers(self, *keys: str) -> None:
         """Print numbers as a narrow table; for cells tagged `nbval-check-output`."""
