@@ -86,7 +86,7 @@ def test_labels_that_are_not_apogees_test_no_sky():
 def test_with_three_labels_claims_about_the_others_are_not_testable():
     ledger = Ledger.of(agreeing(), "simulated", FIVE[:3])
     rows = {row.id: row for row in ledger.rows}
-    for name in ("cv-scatter", "label-vector", "alpha-bimodal"):
+    for name in ("cv-bias", "label-vector", "alpha-bimodal"):
         assert rows[name].verdict == NOT_TESTABLE
         assert "[α/M]" in rows[name].reason
     assert rows["grid"].verdict == REPRODUCED
@@ -104,7 +104,7 @@ def test_a_missing_number_is_a_reason_and_no_verdict():
 def test_a_number_off_by_more_than_the_tolerance_differs():
     numbers = agreeing()
     numbers["03_cross_validation:scatter_teff"] = Number.of(95.0)
-    row = next(row for row in Ledger.of(numbers, "simulated", FIVE).rows if row.id == "cv-scatter")
+    row = next(row for row in Ledger.of(numbers, "surveys", FIVE).rows if row.id == "cv-scatter")
     assert row.verdict == DIFFERS
     assert "Teff" in row.reason
     assert row.compared[0].in_tolerances == pytest.approx((95 - 68.8) / (0.25 * 68.8))
