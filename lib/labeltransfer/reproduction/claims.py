@@ -156,8 +156,8 @@ CLAIMS: tuple[Claim, ...] = (
           (_limit(f"{SECOND}:train_seconds", "at most", 600, unit="s"),), "Ten minutes are a generous “few”."),
     Claim("cv-scatter", THIRD, "abstract, Fig. 6", "Scatter for S/N > 50: 70 K, 0.1, 0.1, 0.04 dex", "sky",
           _per_label(f"{THIRD}:scatter", "paper_scatter", SCATTER, _share(SCATTER, 0.25)),
-          "A quarter: the values are read off Fig. 6 of v1 and rounded in v3. In the simulated survey the label errors, "
-          "which are most of the scatter, were chosen to give about as much."),
+          "A quarter: the values are read off Fig. 6 of v1 and rounded in v3. In the simulated survey the errors of "
+          "APOGEE's labels were chosen to give about this scatter."),
     Claim("cv-bias", THIRD, "Fig. 6", "Bias for S/N > 50", "method",
           _per_label(f"{THIRD}:bias", "paper_bias", BIAS, _share(SCATTER, 0.15)),
           "0.15 of the scatter: less cannot be seen in a single star."),
