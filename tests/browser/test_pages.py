@@ -96,26 +96,16 @@ def test_a_page_is_whole(visit, stem, size):
 
 
 @pytest.mark.parametrize("stem", STEMS)
-def test_mathematics_is_set(visit, stem):
-    source = ROOT / "book" / f"{stem}.md"
-    if not source.exists() or "$$" not in source.read_text(encoding="utf-8"):
-        return
+def test_a_page_reads_well(visit, stem):
     page = visit(stem)
-    assert page.query_selector_all("mjx-container")
+    source = ROOT / "book" / f"{stem}.md"
+    if source.exists() and "$$" in source.read_text(encoding="utf-8"):
+        assert page.query_selector_all("mjx-container")
     assert not page.query_selector_all("mjx-merror")
-
-
-@pytest.mark.parametrize("stem", STEMS)
-def test_no_number_is_missing_and_no_reference_is_open(visit, stem):
-    text = visit(stem).inner_text("article")
-    for sign in ("{glue", "{numref}", "{eq}", "{cite", "??", "pasted-text"):
+    text = page.inner_text("article")
+    for sign in ("{glue", "{numref}", "{eq}", "{cite", "??", "Traceback", "np.float64("):
         assert sign not in text
     assert "Run default" in text, "the foot of the page names the run"
-
-
-@pytest.mark.parametrize("stem", STEMS)
-def test_a_page_has_one_main_heading_links_with_names_and_a_language(visit, stem):
-    page = visit(stem)
     assert len(page.query_selector_all("article h1")) == 1
     assert page.get_attribute("html", "lang")
     nameless = page.evaluate(
