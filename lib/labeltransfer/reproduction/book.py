@@ -236,6 +236,8 @@ class Book:
         facts.append(lock.read_text(encoding="utf-8") if lock.exists() else "")
         if "chapter.ledger" in chapter.code:
             facts += [self.key(one, values, data_hash) for one in self.chapters if one.stem != chapter.stem]
+        if "chapter.book" in chapter.code:
+            facts += [one.text for one in self.chapters]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
 
