@@ -105,6 +105,7 @@ def prose(text: str) -> str:
     """A page without front matter, code, mathematics, options of directives, roles, links, headings and list marks."""
     text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
     text = re.sub(r"^(`{3,})(\{code-cell\}|python|bash)[^\n]*\n.*?^\1\s*$", "", text, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"^ {4,}.*$", "", text, flags=re.MULTILINE)
     text = re.sub(r"\$\$.*?\$\$|\$[^$\n]*\$", " ", text, flags=re.DOTALL)
     text = re.sub(r"\{[\w:]+\}`[^`]*`", " ", text)
     text = re.sub(r"`[^`\n]*`", " ", text)
