@@ -29,7 +29,7 @@ from .spectra_figures import (
     normalization_steps,
     scaled_coefficients,
 )
-from .style import data_of, write_data
+from .style import data_of, recorded, write_data
 from .survey_figures import against_wavelength
 
 __all__ = [
@@ -60,6 +60,7 @@ __all__ = [
     "one_to_one",
     "precision_window",
     "pulls_histogram",
+    "recorded",
     "residual_ranges",
     "scaled_coefficients",
     "scatter_against_snr",

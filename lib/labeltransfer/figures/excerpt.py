@@ -10,6 +10,7 @@ import numpy as np
 from astropy.table import Column, Table
 
 from ..labels import LABELS
+from .style import record
 
 DIGITS = {"K": ".0f", "dex": ".3f", "mag": ".3f"}
 ERROR = "{}_err"
@@ -66,7 +67,9 @@ def excerpt_table(catalogue: Table, rows: int = 4, *, simulated: bool, names: Se
         unit = units.get(name) or None
         values = np.asarray(catalogue[name][:rows], float)
         shown[name] = Column(values, unit=unit, format=DIGITS.get(unit or "", ".2f"))
-    return Excerpt(shown, simulated)
+    excerpt = Excerpt(shown, simulated)
+    record(excerpt, dict(shown.columns))
+    return excerpt
 
 
 def heading(column: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 import matplotlib
@@ -22,6 +22,9 @@ from matplotlib.ticker import MaxNLocator
 
 from ..files import written_whole
 from ..labels import LABELS, Labels
+
+if TYPE_CHECKING:
+    from .excerpt import Excerpt
 
 APOGEE = "#5B2A86"
 LAMOST = "#E8B008"
@@ -72,7 +75,7 @@ STYLE: dict[Any, Any] = {
     "figure.constrained_layout.h_pad": 0.05,
 }
 
-_DATA: WeakKeyDictionary[Figure | Axes, Table] = WeakKeyDictionary()
+_DATA: WeakKeyDictionary[Any, Table] = WeakKeyDictionary()
 
 Arguments = ParamSpec("Arguments")
 Drawn = TypeVar("Drawn")
@@ -131,8 +134,8 @@ def ticks(ax: Axes, across: int | None = None, up: int | None = None) -> None:
             axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
 
 
-def record(artist: Figure | Axes, columns: Mapping[str, Any], **facts: Any) -> None:
-    """Keep what a figure or a panel shows, for `data_of`; `facts` become the table's ``meta``."""
+def record(artist: Figure | Axes | Excerpt, columns: Mapping[str, Any], **facts: Any) -> None:
+    """Keep what a figure, a panel or an excerpt shows, for `data_of`; `facts` become the table's ``meta``."""
     table = Table({name: np.asarray(values) for name, values in columns.items()})
     for name in table.colnames:
         if table[name].dtype.kind == "f":
@@ -141,7 +144,7 @@ def record(artist: Figure | Axes, columns: Mapping[str, Any], **facts: Any) -> N
     _DATA[artist] = table
 
 
-def data_of(artist: Figure | Axes) -> Table:
+def data_of(artist: Figure | Axes | Excerpt) -> Table:
     """What a figure of this package shows, as a table; ``meta`` says how many rows were ignored.
 
     Clouds of stars too dense to tell apart are given as they are drawn: centres of bins and their counts.
@@ -151,14 +154,20 @@ def data_of(artist: Figure | Axes) -> Table:
     ValueError
         If the figure was not drawn by this package.
     """
-    candidates: list[Any] = [artist, artist.figure] if isinstance(artist, Axes) else [artist, *artist.axes]
+    others = [artist.figure] if isinstance(artist, Axes) else getattr(artist, "axes", [])
+    candidates: list[Any] = [artist, *others]
     for candidate in candidates:
         if candidate in _DATA:
             return _DATA[candidate].copy()
     raise ValueError("no data recorded for this figure; wanted one drawn by labeltransfer.figures")
 
 
-def write_data(artist: Figure | Axes, path: str | Path) -> Path:
+def recorded() -> list[Figure | Axes | Excerpt]:
+    """Figures and panels drawn so far whose data `data_of` can give; those no longer in use are forgotten."""
+    return list(_DATA)
+
+
+def write_data(artist: Figure | Axes | Excerpt, path: str | Path) -> Path:
     """Write `data_of` a figure as CSV and return the path."""
     with written_whole(path) as temporary:
         data_of(artist).write(temporary, format="ascii.csv", overwrite=True)

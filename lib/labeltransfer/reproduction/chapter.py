@@ -50,7 +50,11 @@ def open_chapter(stem: str, namespace: Mapping[str, Any], book: Book | None = No
             f"{stem}: parameters {', '.join(missing)} have no value; run the cell tagged `parameters` first"
         )
     values = check_all({name: namespace[name] for name in text.parameters})
-    return Chapter(book, text, values)
+    chapter = Chapter(book, text, values)
+    from .figure_data import keep_figure_data
+
+    keep_figure_data(chapter)
+    return chapter
 
 
 @functools.lru_cache(maxsize=2)
