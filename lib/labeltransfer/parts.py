@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -57,8 +58,8 @@ class Parts:
 
 
 def _write_once(path: Path, text: str) -> None:
-    """Write a file unless another process has just done so."""
-    own = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    """Write a file unless another process or thread has just done so."""
+    own = path.with_name(f".{path.stem}-{uuid4().hex}{path.suffix}")
     own.write_text(text, encoding="utf-8")
     try:
         os.link(own, path)
