@@ -110,7 +110,7 @@ def test_a_page_reads_well(visit, stem):
     assert page.get_attribute("html", "lang")
     nameless = page.evaluate(
         "[...document.querySelectorAll('a[href], button')].filter(e => e.offsetParent && "
-        "!(e.innerText.trim() || e.getAttribute('aria-label') || e.title || e.querySelector('img[alt], svg'))).length"
+        "!(e.textContent.trim() || e.getAttribute('aria-label') || e.title || e.querySelector('img[alt], svg'))).length"
     )
     assert nameless == 0
 
