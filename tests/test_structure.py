@@ -13,13 +13,13 @@ from labeltransfer.reproduction.sync import CHECKED, checked_outputs, printed
 ROOT = PACKAGE.parents[1]
 
 ROOMS = """
-files labels blocks spectra tables parts
+files labels blocks spectra tables parts locks workers sources fetch unpack
 fits_blocks lamost_spectrum lamost_catalogue lamost apogee
 mock
-continuum reference
+continuum store reference apogee_dr10
 cannon newton scatter ascent training
 minimization compression pixel_fit inference fisher validation
-overlap folder folder_source archive survey catalogue transfer diagnostics
+overlap folder folder_source store_source archive ingest survey catalogue transfer store_catalogue diagnostics
 figures
 reproduction
 """.split()  # noqa: SIM905

@@ -23,6 +23,8 @@ from .labels import PAPER_LABELS, Rows, check_names
 from .lamost import MASKS
 from .overlap import BLOCK_SIZE, Overlap, blocks_of_rows, dr2_table, join_surveys, match_surveys
 from .spectra import Spectra
+from .store import is_store
+from .store_source import open_store
 
 SOURCES = ("simulated", "folder")
 
@@ -74,7 +76,8 @@ def open_survey(
     ----------
     source : ``"simulated"``, or ``"folder"``: a folder of LAMOST files with a table of labels, or with a LAMOST
         catalogue and an allStar table (as `mock.write_survey` writes it)
-    survey_dir : the folder, if `source` is one
+    survey_dir : the folder, if `source` is one; or a store that `ingest.ingest_folder` made of it, whose spectra are
+        normalized already, with the tables in it or a `label_table`
     label_names : labels to be transferred; None for all known labels that there are
     n_overlap, n_dr2, n_apogee, seed, assumptions : of the simulated survey
     mask : which of LAMOST's pixel masks is applied: ``"none"``, ``"and"``, ``"or"``
@@ -95,6 +98,8 @@ def open_survey(
     if source == "folder":
         if not survey_dir:
             raise ValueError("source 'folder' needs `survey_dir`, the folder that holds the LAMOST spectra")
+        if is_store(survey_dir):
+            return open_store(survey_dir, label_names, mask, label_table, progress)
         contents = look_through(survey_dir, label_table)
         if label_names is None:
             label_names = labels_in_table(contents.labels) if contents.labels else PAPER_LABELS

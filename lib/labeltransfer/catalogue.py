@@ -23,8 +23,14 @@ from .labels import LABELS
 
 FORMATS = (".fits", ".ecsv", ".parquet", ".csv")
 
+DISTANCE_CUT = 2.5
+"""Label distance of eq. 7 from which on the paper labels no star (section 4.2)."""
+
 COOL = 4250.0
 """K; below, the labels of reference set and model turn off from each other (Figs. 6, 7)."""
+
+PACKAGES = ("labeltransfer", "numpy", "numba", "astropy")
+"""Whose versions a catalogue names."""
 
 UCDS = {
     "id": "meta.id;meta.main",
@@ -44,6 +50,11 @@ UCDS = {
     "reduced_chi2": "stat.fit.chi2",
     "n_pixels": "meta.number",
     "label_distance": "stat.value",
+    "converged": "meta.code.qual",
+    "cool": "meta.code.qual",
+    "edge": "meta.code.qual",
+    "outside": "meta.code.qual",
+    "reference": "meta.code.member",
 }
 
 STAR_COLUMNS = {
@@ -64,6 +75,7 @@ def assemble(
     stars: Table | None = None,
     *,
     distance: np.ndarray | None = None,
+    distance_cut: float = DISTANCE_CUT,
     reference: bool | np.ndarray | None = None,
     label_range: np.ndarray | None = None,
     provenance: Mapping[str, Any] | None = None,
@@ -75,6 +87,7 @@ def assemble(
     fit : N stars
     stars : the same stars in the same order; its columns of `STAR_COLUMNS` are taken over
     distance : (N,) label distance from the reference set
+    distance_cut : stars at least as far away are marked as outside
     reference : whether the stars belong to the reference set, for all or (N,)
     label_range : (2, L) lowest and highest reference label (`CannonModel.label_range`)
     provenance : anything that JSON can hold (model hash, parameters …), kept in the header
@@ -83,7 +96,8 @@ def assemble(
     -------
     Table with the columns of `STAR_COLUMNS`; for every label its value, ``_err`` and, for every pair, ``cov_a_b``;
     reduced_chi2, n_pixels, label_distance, and the flags converged, cool (Teff below 4250 K), edge (a label outside the
-    range of the reference labels), reference. Every column has a description and, if it has one, a unit.
+    range of the reference labels), outside (label distance), reference. Every column has a description and, if it has
+    them, a unit and a UCD (``meta["ucd"]``).
 
     Raises
     ------
@@ -108,6 +122,8 @@ def assemble(
         _add(
             catalogue, "label_distance", np.asarray(distance, dtype=float), "", "distance from the reference set, eq. 7"
         )
+        outside = ~(np.asarray(distance, dtype=float) < distance_cut)
+        _add(catalogue, "outside", outside, "", f"whether the label distance is at least {distance_cut:g}, or unknown")
     _add(catalogue, "converged", np.asarray(fit.converged, dtype=bool), "", "whether the fit converged")
     if "teff" in fit.labels.names:
         _add(catalogue, "cool", fit.labels.column("teff") < COOL, "", "Teff below 4250 K, where labels turn off")
@@ -119,6 +135,7 @@ def assemble(
         belongs = np.broadcast_to(np.asarray(reference, dtype=bool), n_stars)
         _add(catalogue, "reference", belongs, "", "whether the star belongs to the reference set")
     catalogue.meta["CREATOR"] = f"labeltransfer {version('labeltransfer')}"
+    catalogue.meta["VERSIONS"] = json.dumps({name: version(name) for name in PACKAGES})
     catalogue.meta["PROVENAN"] = json.dumps(dict(provenance or {}), sort_keys=True)
     return catalogue
 
@@ -127,6 +144,8 @@ def _add(catalogue: Table, name: str, values: np.ndarray, unit: str, description
     catalogue[name] = values
     catalogue[name].unit = unit or None
     catalogue[name].description = description
+    if _ucd(name):
+        catalogue[name].meta["ucd"] = _ucd(name)
 
 
 def _add_labels(catalogue: Table, fit: LabelFit) -> None:
@@ -150,9 +169,9 @@ def stack(*parts: Table) -> Table:
     whole = vstack(list(parts), join_type="outer", metadata_conflicts="silent")
     for name in whole.colnames:
         if whole[name].dtype.kind in "fiubUS" and hasattr(whole[name], "mask"):
-            unit, description = whole[name].unit, whole[name].description
+            unit, description, meta = whole[name].unit, whole[name].description, whole[name].meta
             whole[name] = whole[name].filled({"f": np.nan, "U": "", "S": b""}.get(whole[name].dtype.kind, 0))
-            whole[name].unit, whole[name].description = unit, description
+            whole[name].unit, whole[name].description, whole[name].meta = unit, description, meta
     return whole
 
 
@@ -160,7 +179,7 @@ def write(table: Table, path: str | Path) -> None:
     """Write a table to FITS, ECSV, Parquet or CSV, as the suffix says; complete or not at all.
 
     FITS keeps units, descriptions, UCDs and provenance in its header (TUNIT, TCOMM, TUCD, PROVENAN), ECSV and Parquet
-    keep all but the UCDs, CSV keeps none of it.
+    in their metadata, CSV keeps none of it.
 
     Raises
     ------
@@ -218,14 +237,19 @@ def _ucd(name: str) -> str:
 
 def _write_parquet(table: Table, path: Path) -> None:
     parquet = tables.parquet_module(path)
+    parquet.write_table(arrow_table(table), path)
+
+
+def arrow_table(table: Table) -> Any:
+    """A PyArrow table, units, descriptions, UCDs and provenance in the metadata of its schema."""
     facts = {
         "units": {name: str(table[name].unit) for name in table.colnames if table[name].unit},
         "descriptions": {name: table[name].description for name in table.colnames if table[name].description},
+        "ucds": {name: _ucd(name) for name in table.colnames if _ucd(name)},
         "meta": {key: value for key, value in table.meta.items() if isinstance(value, str | int | float)},
     }
     content = import_module("pyarrow").table({name: np.asarray(table[name]) for name in table.colnames})
-    metadata = {"labeltransfer": json.dumps(facts)}
-    parquet.write_table(content.replace_schema_metadata(metadata), path)
+    return content.replace_schema_metadata({"labeltransfer": json.dumps(facts)})
 
 
 def read(path: str | Path) -> Table:

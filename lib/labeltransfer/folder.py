@@ -86,6 +86,27 @@ def look_through(folder: str | Path, label_table: str | Path | None = None) -> C
         raise FileNotFoundError(f"{folder}: no such folder; wanted one with LAMOST spectra and a table of labels")
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder}: is a file; wanted the folder that holds the LAMOST spectra")
+    labels, catalogue, allstar = find_tables(folder, label_table)
+    spectra: dict[str, Path] = {}
+    repeated = []
+    for path in spectrum_files(folder):
+        if path in (labels, catalogue, allstar):
+            continue
+        if spectra.setdefault(identifier(path), path) != path:
+            repeated.append(path)
+    if not spectra:
+        raise ValueError(f"{folder}: no spectra in it or in its sub-folders; wanted files *.fits or *.fits.gz")
+    return Contents(folder, spectra, repeated, labels, catalogue, allstar)
+
+
+def find_tables(folder: Path, label_table: str | Path | None = None) -> tuple[Path | None, Path | None, Path | None]:
+    """The tables of labels, of LAMOST and of APOGEE at the top of a folder, see `look_through`.
+
+    Raises
+    ------
+    ValueError
+        If no table of labels can be told.
+    """
     top = sorted(path for path in folder.iterdir() if path.is_file() and path.name.lower().endswith(TABLE_SUFFIXES))
     allstar = next((path for path in top if path.name.lower().startswith("allstar")), None)
     catalogue = next((path for path in top if "catalog" in path.name.lower()), None)
@@ -98,16 +119,7 @@ def look_through(folder: str | Path, label_table: str | Path | None = None) -> C
             f"{folder}: no table of labels; wanted labels.csv (columns filename and the labels), or LAMOST's "
             f"catalogue and APOGEE's allStar table; found {names or 'no table'}"
         )
-    spectra: dict[str, Path] = {}
-    repeated = []
-    for path in spectrum_files(folder):
-        if path in (labels, catalogue, allstar):
-            continue
-        if spectra.setdefault(identifier(path), path) != path:
-            repeated.append(path)
-    if not spectra:
-        raise ValueError(f"{folder}: no spectra in it or in its sub-folders; wanted files *.fits or *.fits.gz")
-    return Contents(folder, spectra, repeated, labels, catalogue, allstar)
+    return labels, catalogue, allstar
 
 
 def _label_table(folder: Path, candidates: Sequence[Path]) -> Path | None:

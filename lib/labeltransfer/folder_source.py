@@ -54,8 +54,11 @@ class FolderSource:
         findable = (np.asarray(stars["obsid"]) > 0).any() or np.isfinite(stars["ra"]).any()
         if np.isin(labels.ids, list(self.contents.spectra)).any() or not findable:
             return stars, labels
-        places = lamost.read_places(self.contents.spectra.values(), progress=self.progress)
-        return named_by_headers(stars, labels, places)
+        return named_by_headers(stars, labels, self._places())
+
+    def _places(self) -> Table:
+        """Which stars the spectra are of, and where they stand."""
+        return lamost.read_places(self.contents.spectra.values(), progress=self.progress)
 
     @cached_property
     def _allstar(self) -> Table | None:

@@ -73,7 +73,9 @@ def _read_fits(path: Path) -> Table:
         table = Table.read(stream, format="fits", memmap=False, unit_parse_strict="silent", mask_invalid=False)
     for number, name in enumerate(table.colnames, start=1):
         table[name].description = table.meta.pop(f"TCOMM{number}", None) or table[name].description
-        table.meta.pop(f"TUCD{number}", None)
+        ucd = table.meta.pop(f"TUCD{number}", None)
+        if ucd:
+            table[name].meta["ucd"] = ucd
         if not table[name].dtype.isnative:
             table.replace_column(name, table[name].astype(table[name].dtype.newbyteorder("=")))
         if isinstance(table[name].unit, units.UnrecognizedUnit):
@@ -91,6 +93,8 @@ def _read_parquet(path: Path) -> Table:
             table[name] = np.array([word or "" for word in table[name].tolist()], dtype=str)
         table[name].unit = facts.get("units", {}).get(name)
         table[name].description = facts.get("descriptions", {}).get(name)
+        if name in facts.get("ucds", {}):
+            table[name].meta["ucd"] = facts["ucds"][name]
     return table
 
 

@@ -21,13 +21,15 @@ from tqdm import tqdm
 from . import catalogue, lamost
 from .archive import BLOCK_SIZE, Survey
 from .cannon import CannonModel
-from .continuum import normalize
 from .files import read_arrays, write_arrays, written_whole
 from .folder import spectrum_files
 from .inference import infer, starting_points
 from .labels import LABELS, Labels, register_label
+from .overlap import galactic
 from .parts import Parts, digest_of_array, digest_of_files
 from .reference import LABEL_SCALES, ReferenceSet, label_distance, outliers, quality_cuts
+from .spectra import Spectra
+from .survey import normalized
 from .training import train
 
 _MODEL_ARRAYS = ("pivots", "scales", "wavelength", "coefficients", "scatter", "label_range")
@@ -127,7 +129,7 @@ def learn(
     overlap = survey.overlap()
     excised = quality_cuts(overlap.labels, overlap.flagged, alpha_m_min=alpha_m_min)
     keep = ~np.any(list(excised.values()), axis=0)
-    spectra = normalize(overlap.spectra[keep], width, convention)
+    spectra = normalized(overlap.spectra[keep], width, convention)
     candidates = ReferenceSet.join(spectra, overlap.labels[keep])
     starts = starting_points(candidates.labels, n_starts, rng=rng)
     first = infer(train(candidates, order=order), candidates.spectra, starts)
@@ -204,14 +206,26 @@ def _label_block(transfer: LabelTransfer, files: Sequence[Path]) -> tuple[Table,
     reading = lamost.read_spectra(files, grid=transfer.model.wavelength, mask=transfer.mask, progress=False)
     if not len(reading.spectra):
         return Table(), reading.unreadable
-    fit = infer(transfer.model, normalize(reading.spectra, transfer.width, transfer.convention), transfer.starts)
+    return label_spectra(transfer, reading.spectra, reading.stars), reading.unreadable
+
+
+def label_spectra(transfer: LabelTransfer, spectra: Spectra, stars: Table) -> Table:
+    """A catalogue of spectra that are in memory.
+
+    Parameters
+    ----------
+    spectra : N of them, normalized (as the transfer asks for) or not yet
+    stars : the same stars: id, ra, dec [deg] and what else is known of them
+    """
+    fit = infer(transfer.model, normalized(spectra, transfer.width, transfer.convention), transfer.starts)
     distance = None
     if set(LABEL_SCALES) & set(transfer.model.label_names):
         n_nearest = min(10, len(transfer.reference_labels))
         distance = label_distance(fit.labels, transfer.reference_labels, n_nearest=n_nearest)
+    stars = stars.copy()
+    stars["glon"], stars["glat"] = galactic(stars["ra"], stars["dec"])
     label_range, facts = transfer.model.label_range, provenance(transfer)
-    table = catalogue.assemble(fit, reading.stars, distance=distance, label_range=label_range, provenance=facts)
-    return table, reading.unreadable
+    return catalogue.assemble(fit, stars, distance=distance, label_range=label_range, provenance=facts)
 
 
 def _kept_block(
@@ -243,6 +257,8 @@ def provenance(transfer: LabelTransfer) -> dict[str, Any]:
     """What a catalogue says about where its labels come from."""
     return {
         "training_hash": transfer.model.training_hash,
+        "model_hash": digest_of_array(np.concatenate([transfer.model.coefficients.ravel(), transfer.model.scatter])),
+        "model_order": transfer.model.order,
         "n_reference": transfer.model.n_reference,
         "labels": list(transfer.model.label_names),
         "smoothing_width": transfer.width,

@@ -1,0 +1,256 @@
+"""Ingest once: the files of a survey, or a simulated survey, into a store of normalized spectra."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from . import store as spectra_store
+from .archive import Survey
+from .continuum import normalize
+from .files import written_whole
+from .folder import spectrum_files
+from .lamost import COMMON_GRID, MASKS, identifier, read_catalogue, read_spectra
+from .locks import only_writer
+from .spectra import Spectra
+from .store import STAR_COLUMNS, SpectraStore
+from .workers import carry_out
+
+BLOCK_SIZE = 1000
+"""Files of a block, one chunk of the store (29 MB)."""
+
+
+class Source(Protocol):
+    """Where blocks of spectra come from: the stars and their failures, file by file."""
+
+    def read(self, rows: slice) -> tuple[Spectra, dict[str, np.ndarray]]:
+        """Spectra that could be read (normalized or not) and a note on all files of the block."""
+
+
+def ingest_folder(
+    folder: str | Path,
+    store: str | Path,
+    *,
+    mask: str = "none",
+    width: float = 50.0,
+    convention: str = "paper",
+    catalogue: str | Path | None = None,
+    block_size: int = BLOCK_SIZE,
+    client: Any = None,
+    progress: bool = True,
+) -> SpectraStore:
+    """Read all LAMOST files of a folder tree once; a call that was killed goes on where it stopped.
+
+    Parameters
+    ----------
+    folder : with ``.fits`` and ``.fits.gz`` files, in sub-folders too
+    store : the folder to make
+    mask : LAMOST's pixel mask that is applied
+    width, convention : of the normalization
+    catalogue : LAMOST's, for redshifts that headers lack
+    block_size : files of a block; memory is bounded by one block for each worker
+    client : a `distributed.Client`; None for this process
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there are no files, or the store belongs to other files or another format version.
+    RuntimeError
+        If another process is writing this store.
+    """
+    if mask not in MASKS:
+        raise ValueError(f"mask {mask!r} is unknown; wanted one of {', '.join(MASKS)}")
+    base = Path(folder)
+    if not base.exists():
+        raise FileNotFoundError(f"{folder}: no such folder; wanted one with LAMOST spectra")
+    first: dict[str, Path] = {}
+    repeated = [path for path in spectrum_files(base) if first.setdefault(identifier(path), path) is not path]
+    files = [path for path in first.values() if catalogue is None or path != Path(catalogue)]
+    if not files:
+        raise ValueError(f"{folder}: no spectra in it or in its sub-folders; wanted files *.fits or *.fits.gz")
+    facts = {
+        "source": "folder", "simulated": (base / "simulated.json").exists(), "files": _digest(base, files),
+    }  # fmt: skip
+    skipped = [(path, f"same file name as {first[identifier(path)].relative_to(base)}") for path in repeated]
+    return _fill(
+        FileSource(base, files, mask, _redshifts(catalogue)),
+        Path(store),
+        {**facts, "n_files": len(files), **_choices(mask, width, convention, block_size)},
+        [(str(path.relative_to(base)), reason) for path, reason in skipped],
+        client,
+        progress,
+    )
+
+
+def ingest_survey(
+    survey: Survey,
+    store: str | Path,
+    *,
+    width: float = 50.0,
+    convention: str = "paper",
+    block_size: int = BLOCK_SIZE,
+    client: Any = None,
+    progress: bool = True,
+) -> SpectraStore:
+    """As `ingest_folder`, from a survey that is open: a simulated one, for example."""
+    facts = {"source": survey.description, "simulated": survey.simulated, "files": survey.data_hash}
+    choices = _choices(survey.mask, width, convention, block_size)
+    source = SurveySource(survey)
+    facts |= {"n_files": len(survey.dr2_catalogue()), **choices}
+    return _fill(source, Path(store), facts, [], client, progress)
+
+
+def _choices(mask: str, width: float, convention: str, block_size: int) -> dict[str, Any]:
+    if block_size < 1:
+        raise ValueError(f"block_size: found {block_size}, wanted at least 1")
+    return {"mask": mask, "width": float(width), "convention": convention, "block_size": int(block_size)}
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Files below a folder."""
+
+    base: Path
+    files: Sequence[Path]
+    mask: str
+    redshifts: Mapping[str, float]
+
+    def read(self, rows: slice) -> tuple[Spectra, dict[str, np.ndarray]]:
+        """See `Source`."""
+        files = self.files[rows]
+        reading = read_spectra(files, mask=self.mask, redshifts=self.redshifts, progress=False)
+        reasons = {failure.path: failure.reason for failure in reading.unreadable}
+        note = {
+            "id": np.array([identifier(path) for path in files], dtype=str),
+            "path": np.array([str(path.relative_to(self.base)) for path in files], dtype=str),
+            "reason": np.array([reasons.get(str(path), "") for path in files], dtype=str),
+        }
+        good = note["reason"] == ""
+        for name in STAR_COLUMNS:
+            values = np.asarray(reading.stars[name])
+            note[name] = np.full(len(files), 0 if values.dtype.kind == "i" else np.nan, values.dtype)
+            note[name][good] = values
+        return reading.spectra, note
+
+
+@dataclass(frozen=True)
+class SurveySource:
+    """A survey that is open."""
+
+    survey: Survey
+
+    def read(self, rows: slice) -> tuple[Spectra, dict[str, np.ndarray]]:
+        """See `Source`."""
+        stars = self.survey.dr2_catalogue()[rows]
+        spectra = next(iter(self.survey.dr2_blocks(np.arange(rows.start, rows.stop), rows.stop - rows.start)))
+        good = spectra.good_pixels > 0
+        note = {name: np.asarray(stars[name]) for name in ("id", "obsid", "ra", "dec", "z", "snr_g")}
+        note |= {"path": np.full(len(stars), ""), "reason": np.where(good, "", "no good pixel")}
+        note |= {"snr": spectra.signal_to_noise(), "n_good": spectra.good_pixels}
+        return spectra[good], note
+
+
+def _fill(
+    source: Source,
+    store: Path,
+    facts: dict[str, Any],
+    skipped: Sequence[tuple[str, str]],
+    client: Any,
+    progress: bool,
+) -> SpectraStore:
+    """Make the blocks that are missing, then the manifest, then the note that the store is complete."""
+    with only_writer(store):
+        spectra_store.create(store, facts, COMMON_GRID)
+        size, n_files = facts["block_size"], facts["n_files"]
+        sizes = [min(size, n_files - start) for start in range(0, n_files, size)]
+        missing = [number for number, wanted in enumerate(sizes) if not _finished(store, number, wanted)]
+        if missing:
+            (store / spectra_store.COMPLETE).unlink(missing_ok=True)
+        done = n_files - sum(sizes[number] for number in missing)
+        with tqdm(
+            total=n_files, initial=done, desc="ingesting", unit="file", disable=None if progress else True
+        ) as bar:
+            for stars in carry_out(_make_block, (source, store, facts), missing, client):
+                bar.update(stars)
+        if not (store / spectra_store.COMPLETE).exists():
+            _complete(store, facts, skipped)
+    return SpectraStore.open(store)
+
+
+def _make_block(shared: tuple[Source, Path, dict[str, Any]], number: int) -> int:
+    source, store, facts = shared
+    first = number * facts["block_size"]
+    rows = slice(first, min(first + facts["block_size"], facts["n_files"]))
+    spectra, note = source.read(rows)
+    good = note["reason"] == ""
+    flux = np.zeros((rows.stop - rows.start, COMMON_GRID.size), np.float32)
+    ivar = np.zeros_like(flux)
+    if len(spectra):
+        spectra = spectra if spectra.normalized else normalize(spectra, facts["width"], facts["convention"])
+        flux[good], ivar[good] = spectra.flux, spectra.ivar
+    note["n_good"] = np.count_nonzero(ivar, axis=1)
+    spectra_store.write_block(store, number, first, flux, ivar, note)
+    return int(rows.stop - rows.start)
+
+
+def _finished(store: Path, number: int, wanted: int) -> bool:
+    try:
+        return bool(spectra_store.read_block_note(store, number)["id"].size == wanted)
+    except (FileNotFoundError, ValueError, KeyError):
+        return False
+
+
+def _complete(store: Path, facts: Mapping[str, Any], skipped: Sequence[tuple[str, str]]) -> None:
+    n_read = 0
+    plain: Any = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
+    with written_whole(store / spectra_store.MANIFEST) as temporary, temporary.open("w", **plain) as stream:
+        rows = csv.writer(stream, lineterminator="\n")
+        rows.writerow(["file", "id", "status", "reason"])
+        for number in range(spectra_store.n_blocks(facts)):
+            note = spectra_store.read_block_note(store, number)
+            for path, name, reason in zip(note["path"], note["id"], note["reason"], strict=True):
+                rows.writerow([path, name, "skipped" if reason else "read", reason])
+            n_read += int((note["reason"] == "").sum())
+        rows.writerows([path, identifier(path), "skipped", reason] for path, reason in skipped)
+    counts = {
+        "read": n_read, "skipped": facts["n_files"] - n_read + len(skipped),
+        "digest": spectra_store.digest_of_notes(store, facts),
+    }  # fmt: skip
+    with written_whole(store / spectra_store.COMPLETE) as temporary:
+        temporary.write_text(json.dumps(counts, indent=1), encoding="utf-8")
+
+
+def read_manifest(store: str | Path) -> list[dict[str, str]]:
+    """Every file with its status (read, skipped) and reason, as ``manifest.csv`` has them."""
+    path = Path(store) / spectra_store.MANIFEST
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def _redshifts(catalogue: str | Path | None) -> dict[str, float]:
+    if catalogue is None:
+        return {}
+    table = read_catalogue(catalogue)
+    return dict(zip(table["id"].tolist(), table["z"].tolist(), strict=True))
+
+
+def _digest(base: Path, files: Sequence[Path]) -> str:
+    """Fingerprint of names, sizes and times of writing, wherever the folder lies."""
+    digest = hashlib.sha256()
+    for path in files:
+        try:
+            facts = path.stat()
+            line = f"{os.path.relpath(path, base)}|{facts.st_size}|{facts.st_mtime_ns}\n"
+        except OSError:
+            line = f"{os.path.relpath(path, base)}|absent\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
