@@ -142,6 +142,21 @@ def test_the_other_minimum_is_reported(either_way):
     assert alone.rival_rise[0] == alone.rival_distance[0] == np.inf
 
 
+@pytest.mark.parametrize("order", [2, 3])
+@pytest.mark.parametrize("bend", [1.0, 5.0])
+def test_a_star_far_from_the_model_comes_to_rest(either_way, order, bend):
+    """The steps of Gauss and Newton alone overshoot for ever where the curvature exceeds twice their matrix."""
+    model = oracle.known_model(40, 1, order)
+    coefficients = np.zeros_like(model.coefficients)
+    coefficients[:, 0], coefficients[:20, 1], coefficients[20:, 2] = 1.0, 0.1, 0.1
+    model = replace(model, coefficients=coefficients)
+    flux = np.where(np.arange(40) < 20, 1.0, 1.0 - 0.1 * bend)[None]
+    spectra = Spectra(["one"], model.wavelength, flux, np.full((1, 40), 1e4), normalized=True)
+    fit = infer(model, spectra, model.pivots + model.scales * np.array([[-1.0], [0.4], [2.0]]))
+    assert fit.converged[0]
+    assert fit.labels.values[0, 0] == pytest.approx(model.pivots[0], abs=1e-5 * model.scales[0])
+
+
 def test_the_first_start_that_found_the_minimum_counts():
     assert (infer(MODEL, REFERENCE.spectra[:9], np.tile(MODEL.pivots, (3, 1))).start == 0).all()
 

@@ -1,4 +1,9 @@
-"""Levenberg-Marquardt on the compressed χ², from every starting point of every star, with exact derivatives."""
+"""Levenberg-Marquardt on the compressed χ², from every starting point of every star, with exact derivatives.
+
+The steps of Gauss and Newton suffice for most stars. Where the model bends much within the errors they overshoot for
+ever; a descent that has not ended after a few steps goes on with the exact Hessian of the quartic. Covariances are
+always those of Gauss and Newton.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,9 @@ import numba
 import numpy as np
 
 MAX_STEPS = 100
+PATIENCE = 6
+"""Steps before the exact Hessian is used, where it is positive definite."""
+
 STEP_TOLERANCE = 1e-12
 """A minimum is reached when the squared length of the next step, in formal errors, is below this."""
 
@@ -66,6 +74,34 @@ def _normal(A: np.ndarray, jacobian: np.ndarray, half: np.ndarray, normal: np.nd
                 total += half[k, m - 1] * jacobian[q, m]
             normal[k, q] = total
             normal[q, k] = total
+
+
+@numba.njit(cache=True, nogil=True)
+def _bend(
+    x: np.ndarray,
+    excess: np.ndarray,
+    parents: np.ndarray,
+    factors: np.ndarray,
+    free: np.ndarray,
+    jacobian: np.ndarray,
+    second: np.ndarray,
+    hessian: np.ndarray,
+) -> None:
+    """Add Σ excess ∂²v to the Hessian; `second` (M, L, L) is work space for ∂²v of terms of higher order than one."""
+    for m in range(1, parents.size):
+        p, f = parents[m], factors[m]
+        if p == 0:
+            continue
+        for k in range(x.size):
+            for q in range(x.size):
+                second[m, k, q] = second[p, k, q] * x[f] if parents[p] != 0 else 0.0
+        for k in range(x.size):
+            second[m, k, f] += jacobian[k, p]
+            second[m, f, k] += jacobian[k, p]
+        for k in range(x.size):
+            for q in range(x.size):
+                if free[k] and free[q]:
+                    hessian[k, q] += excess[m - 1] * second[m, k, q]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -138,6 +174,7 @@ def minimize(
     A = np.empty((n_terms - 1, n_terms - 1))
     v, jacobian, excess = np.empty(n_terms), np.zeros((n_labels, n_terms)), np.empty(n_terms - 1)
     half, normal = np.empty((n_labels, n_terms - 1)), np.empty((n_labels, n_labels))
+    second, hessian = np.empty((n_terms, n_labels, n_labels)), np.empty((n_labels, n_labels))
     factor, gradient, step = np.empty((n_labels, n_labels)), np.empty(n_labels), np.empty(n_labels)
     x, trial = np.empty(n_labels), np.empty(n_labels)
     minima, heights = np.empty(starts.shape), np.empty(len(starts))
@@ -156,9 +193,14 @@ def minimize(
             _terms(x, parents, factors, v, jacobian, True)
             height = _form(A, b[n], v, excess) + _penalty(x, prior_mean[n], prior_weight[n])
             damping = 1e-3
-            for _ in range(MAX_STEPS):
+            for steps in range(MAX_STEPS):
                 _downhill(A, excess, x, prior_mean[n], prior_weight[n], free, jacobian, half, normal, gradient)
-                if not _solve(normal, damping, gradient, factor, step):
+                hessian[:] = normal
+                if steps >= PATIENCE:
+                    _bend(x, excess, parents, factors, free, jacobian, second, hessian)
+                if not _solve(hessian, damping, gradient, factor, step) and not _solve(
+                    normal, damping, gradient, factor, step
+                ):
                     break
                 length2 = 0.0
                 for k in range(n_labels):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .cannon import CannonModel, label_vector, label_vector_derivatives
-from .minimization import DISTINCT, FAR, MAX_STEPS, SAME_HEIGHT, STEP_TOLERANCE
+from .minimization import DISTINCT, FAR, MAX_STEPS, PATIENCE, SAME_HEIGHT, STEP_TOLERANCE
 
 
 def minimize_pixels(
@@ -84,12 +84,29 @@ class _Problem:
         penalty = (from_prior * (x - self.prior_mean)).sum(axis=1)
         return (self.weight * residual**2).sum(axis=1) + penalty, gradient, normal
 
+    def bent(self, x: np.ndarray, normal: np.ndarray) -> np.ndarray:
+        """(n, L, L) half the exact Hessian where it is positive definite, elsewhere `normal`, that of Gauss and Newton.
+
+        Half the difference of the first derivatives one unit either way is the second derivative of a polynomial of
+        third order or less, exactly.
+        """
+        order, steps = self.model.order, np.diag(self.free.astype(float))
+        residual = self.flux - label_vector(x, order) @ self.model.coefficients.T
+        excess = (self.weight * residual) @ self.model.coefficients
+        second = [
+            (label_vector_derivatives(x + one, order) - label_vector_derivatives(x - one, order)) / 2 for one in steps
+        ]
+        bend = np.einsum("knqm,nm->nkq", second, excess) * np.outer(self.free, self.free)
+        hessian = normal - bend
+        definite = np.linalg.eigvalsh(hessian)[:, 0] > 1e-13 * np.linalg.eigvalsh(normal)[:, -1]
+        return np.where(definite[:, None, None], hessian, normal)
+
 
 def _descend(problem: _Problem, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Levenberg-Marquardt from (n, L): where it ends, and the objective there; infinite where it does not rest."""
     x, damping, rest = x.copy(), np.full(len(x), 1e-3), np.full(len(x), np.inf)
     active = np.arange(len(x))
-    for _ in range(MAX_STEPS):
+    for steps in range(MAX_STEPS):
         part = problem[active]
         height, gradient, normal = part.at(x[active])
         diagonal = np.einsum("nkk->nk", normal)
@@ -99,7 +116,8 @@ def _descend(problem: _Problem, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         gradient, normal = gradient[usable], normal[usable]
         if not active.size:
             break
-        damped = normal + np.einsum("nk,kq->nkq", diagonal[usable] * damping[active, None], np.eye(x.shape[1]))
+        hessian = normal if steps < PATIENCE else part.bent(x[active], normal)
+        damped = hessian + np.einsum("nk,kq->nkq", diagonal[usable] * damping[active, None], np.eye(x.shape[1]))
         step = np.linalg.solve(damped, gradient[..., None])[..., 0]
         length2 = (step * gradient).sum(axis=1)
         new = part.height(x[active] + step)
