@@ -302,7 +302,7 @@ def test_surveys_without_a_common_star(tmp_path):
 
 
 def test_unknown_sources_masks_and_labels():
-    with pytest.raises(ValueError, match="source 'simulate' is unknown; wanted one of simulated, folder"):
+    with pytest.raises(ValueError, match="source 'simulate' is unknown; wanted one of simulated, folder, tutorial"):
         open_survey("simulate")
     with pytest.raises(ValueError, match="mask 'AND' is unknown"):
         open_survey(mask="AND")

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from astropy.table import Table
 
 from . import mock
+from .fetch import fetch
 from .folder import labels_in_table, look_through
 from .folder_source import FolderSource
 from .labels import PAPER_LABELS, Rows, check_names
@@ -26,7 +27,7 @@ from .spectra import Spectra
 from .store import is_store
 from .store_source import open_store
 
-SOURCES = ("simulated", "folder")
+SOURCES = ("simulated", "folder", "tutorial")
 
 
 class Survey(Protocol):
@@ -75,7 +76,8 @@ def open_survey(
     Parameters
     ----------
     source : ``"simulated"``, or ``"folder"``: a folder of LAMOST files with a table of labels, or with a LAMOST
-        catalogue and an allStar table (as `mock.write_survey` writes it)
+        catalogue and an allStar table (as `mock.write_survey` writes it); or ``"tutorial"``: the real spectra that
+        `fetch.fetch` knows under this name, fetched if they are not there (without A_K)
     survey_dir : the folder, if `source` is one; or a store that `ingest.ingest_folder` made of it, whose spectra are
         normalized already, with the tables in it or a `label_table`
     label_names : labels to be transferred; None for all known labels that there are
@@ -85,7 +87,7 @@ def open_survey(
 
     Raises
     ------
-    FileNotFoundError, NotADirectoryError, ValueError
+    OSError, ValueError
         If the source is unknown, or the folder does not hold what is needed.
     """
     if mask not in MASKS:
@@ -95,6 +97,8 @@ def open_survey(
         check_names(tuple(label_names))
         sizes = {"n_overlap": n_overlap, "n_dr2": n_dr2, "n_apogee": n_apogee, "seed": seed, **assumptions}
         return SimulatedSource(tuple(label_names), mask, sizes)
+    if source == "tutorial":
+        source, survey_dir = "folder", fetch("tutorial", survey_dir or None, progress=progress)
     if source == "folder":
         if not survey_dir:
             raise ValueError("source 'folder' needs `survey_dir`, the folder that holds the LAMOST spectra")

@@ -16,6 +16,7 @@ from .labels import LABELS, Labels, check_names, register_label
 from .lamost import identifier, star_names
 from .lamost_catalogue import CATALOGUE_COLUMNS, KEYS, names_its_spectra
 from .reference import cross_match
+from .store import MANIFEST
 
 SPECTRUM_SUFFIXES = (".fits", ".fits.gz", ".fit", ".fit.gz")
 TABLE_SUFFIXES = (".csv", ".ecsv", ".txt", ".dat", ".parquet", ".xml", ".vot", ".fits", ".fits.gz")
@@ -99,6 +100,23 @@ def look_through(folder: str | Path, label_table: str | Path | None = None) -> C
     return Contents(folder, spectra, repeated, labels, catalogue, allstar)
 
 
+def named_tables(folder: Path) -> dict[str, Path]:
+    """Tables at the top of a folder that are known by their names: labels, catalogue (LAMOST's), allstar (APOGEE's)."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        name = path.name.lower()
+        if path.is_file() and name.endswith(TABLE_SUFFIXES):
+            kinds = {
+                "allstar": name.startswith("allstar"),
+                "catalogue": "catalog" in name,
+                "labels": name.split(".")[0] == "labels",
+            }
+            kind = next((kind for kind, holds in kinds.items() if holds), None)
+            if kind:
+                found.setdefault(kind, path)
+    return found
+
+
 def find_tables(folder: Path, label_table: str | Path | None = None) -> tuple[Path | None, Path | None, Path | None]:
     """The tables of labels, of LAMOST and of APOGEE at the top of a folder, see `look_through`.
 
@@ -107,9 +125,10 @@ def find_tables(folder: Path, label_table: str | Path | None = None) -> tuple[Pa
     ValueError
         If no table of labels can be told.
     """
-    top = sorted(path for path in folder.iterdir() if path.is_file() and path.name.lower().endswith(TABLE_SUFFIXES))
-    allstar = next((path for path in top if path.name.lower().startswith("allstar")), None)
-    catalogue = next((path for path in top if "catalog" in path.name.lower()), None)
+    files = (path for path in folder.iterdir() if path.is_file() and path.name != MANIFEST)
+    top = sorted(path for path in files if path.name.lower().endswith(TABLE_SUFFIXES))
+    named = named_tables(folder)
+    allstar, catalogue = named.get("allstar"), named.get("catalogue")
     labels = (
         Path(label_table) if label_table else _label_table(folder, [p for p in top if p not in (allstar, catalogue)])
     )

@@ -18,7 +18,7 @@ from . import store as spectra_store
 from .archive import Survey
 from .continuum import normalize
 from .files import written_whole
-from .folder import spectrum_files
+from .folder import named_tables, spectrum_files
 from .lamost import COMMON_GRID, MASKS, identifier, read_catalogue, read_spectra
 from .locks import only_writer
 from .spectra import Spectra
@@ -56,7 +56,7 @@ def ingest_folder(
     store : the folder to make
     mask : LAMOST's pixel mask that is applied
     width, convention : of the normalization
-    catalogue : LAMOST's, for redshifts that headers lack
+    catalogue : LAMOST's, for redshifts that headers lack; by default the one at the top of the folder
     block_size : files of a block; memory is bounded by one block for each worker
     client : a `distributed.Client`; None for this process
 
@@ -72,9 +72,12 @@ def ingest_folder(
     base = Path(folder)
     if not base.exists():
         raise FileNotFoundError(f"{folder}: no such folder; wanted one with LAMOST spectra")
+    known = named_tables(base)
+    catalogue = Path(catalogue) if catalogue else known.get("catalogue")
+    found = [path for path in spectrum_files(base) if path not in (*known.values(), catalogue)]
     first: dict[str, Path] = {}
-    repeated = [path for path in spectrum_files(base) if first.setdefault(identifier(path), path) is not path]
-    files = [path for path in first.values() if catalogue is None or path != Path(catalogue)]
+    repeated = [path for path in found if first.setdefault(identifier(path), path) is not path]
+    files = list(first.values())
     if not files:
         raise ValueError(f"{folder}: no spectra in it or in its sub-folders; wanted files *.fits or *.fits.gz")
     facts = {

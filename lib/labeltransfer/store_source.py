@@ -45,6 +45,11 @@ class StoreSource(FolderSource):
         """See `Survey.data_hash`."""
         return self.store.data_hash
 
+    @property
+    def normalization(self) -> tuple[float, str]:
+        """Width [Å] and convention with which the spectra were normalized."""
+        return self.store.facts["width"], self.store.facts["convention"]
+
     @cached_property
     def _stars(self) -> Table:
         return self.store.all_stars()

@@ -62,7 +62,7 @@ def read_table(path: str | Path) -> Table:
             table.replace_column(name, Column(table[name].filled(np.nan), copy=False))
         if table[name].dtype.kind == "S":
             text = np.char.decode(np.ma.filled(table[name], b""), "utf-8", "replace")
-            table.replace_column(name, Column(text, description=table[name].description))
+            table.replace_column(name, Column(text, description=table[name].description, meta=table[name].meta))
     return table
 
 

@@ -126,6 +126,9 @@ def learn(
     ValueError
         If the surveys have too few good stars in common.
     """
+    made = getattr(survey, "normalization", None)
+    if made not in (None, (width, convention)):
+        raise ValueError(f"{survey!r}: normalized with width {made[0]:g}, {made[1]}; ingest again, or train with that")
     overlap = survey.overlap()
     excised = quality_cuts(overlap.labels, overlap.flagged, alpha_m_min=alpha_m_min)
     keep = ~np.any(list(excised.values()), axis=0)

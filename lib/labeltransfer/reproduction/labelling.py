@@ -1,4 +1,4 @@
-"""The commands for people who only want labels: `labeltransfer train` and `labeltransfer infer`."""
+"""The commands for people who only want labels: `labeltransfer fetch`, `ingest`, `train` and `infer`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,65 @@ import numpy as np
 
 from .. import catalogue
 from ..archive import open_survey
+from ..continuum import CONVENTIONS
+from ..fetch import fetch
+from ..ingest import BLOCK_SIZE, ingest_folder
 from ..lamost import MASKS, Unreadable
+from ..sources import SOURCES
+from ..store import MANIFEST, SpectraStore, is_store
+from ..store_catalogue import label_store
 from ..transfer import LabelTransfer, label_files, learn
+from ..workers import SCHEDULERS, workers
 
 
 def add_commands(commands: Any) -> None:
-    """Add `train` and `infer` to the sub-commands of an argument parser."""
+    """Add these commands to the sub-commands of an argument parser."""
+    _add_fetch(commands)
+    _add_ingest(commands)
+    _add_train(commands)
+    _add_infer(commands)
+
+
+def _add_fetch(commands: Any) -> None:
+    listed = "\n".join(f"  {name:12} {source.description}" for name, source in SOURCES.items())
+    command = commands.add_parser(
+        "fetch", help="download real spectra or tables, checked and kept", epilog=f"sources:\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    command.add_argument("source", metavar="SOURCE", choices=tuple(SOURCES), help=", ".join(SOURCES))
+    command.add_argument("-o", dest="output", metavar="DIR", type=Path, help="where to; default: the user's cache")
+    command.set_defaults(call=_fetch)
+
+
+def _fetch(given: argparse.Namespace) -> None:
+    source = SOURCES[given.source]
+    print(fetch(given.source, given.output))
+    print(f"{source.description}; from {source.credit}", file=sys.stderr)
+    if source.by_hand:
+        print(source.by_hand, file=sys.stderr)
+
+
+def _add_ingest(commands: Any) -> None:
+    ingest = commands.add_parser("ingest", help="read LAMOST files once, into a store that infer and train take")
+    ingest.add_argument("folder", metavar="FOLDER", type=Path, help="LAMOST files, in sub-folders too")
+    ingest.add_argument("-o", dest="output", metavar="STORE", type=Path, required=True,
+                        help="the folder to make; a call that was killed goes on there")  # fmt: skip
+    ingest.add_argument("--catalogue", metavar="TABLE", type=Path, help="LAMOST's, for redshifts that headers lack")
+    ingest.add_argument("--mask", choices=MASKS, default="none", help="LAMOST's pixel mask to apply; default none")
+    ingest.add_argument("--width", type=float, default=50.0, metavar="L", help="of the normalization; default 50 Å")
+    ingest.add_argument("--convention", choices=tuple(CONVENTIONS), default="paper", help="default paper")
+    ingest.add_argument("--block", type=int, default=BLOCK_SIZE, metavar="N", help=f"files; default {BLOCK_SIZE}")
+    _add_workers(ingest)
+    ingest.set_defaults(call=_ingest)
+
+
+def _add_workers(command: Any) -> None:
+    words = ", ".join(SCHEDULERS)
+    command.add_argument("--scheduler", default="threads", help=f"{words}, or tcp://… of Dask; default threads")
+    command.add_argument("--workers", type=int, metavar="N", help="processes; default one for each core")
+
+
+def _add_train(commands: Any) -> None:
     train = commands.add_parser("train", help="train a model on a folder of LAMOST files and a table of labels")
     train.add_argument("folder", metavar="SURVEY_DIR", type=Path, help="LAMOST files with labels.csv, or with LAMOST's "
                        "catalogue and APOGEE's allStar table, as `simulate` writes them")  # fmt: skip
@@ -30,15 +83,28 @@ def add_commands(commands: Any) -> None:
     train.add_argument("--seed", type=int, default=2017, metavar="S", help="of the starting points; default 2017")
     train.set_defaults(call=_train)
 
+
+def _add_infer(commands: Any) -> None:
     infer = commands.add_parser("infer", help="label LAMOST files with a trained model")
     infer.add_argument("model", metavar="MODEL.npz", type=Path, help="as `train` writes it")
-    infer.add_argument("spectra", metavar="FILE", type=Path, nargs="+", help="LAMOST files, or folders of them")
+    infer.add_argument(
+        "spectra", metavar="FILE", type=Path, nargs="+", help="LAMOST files, folders of them, or a store"
+    )
     infer.add_argument("-o", dest="output", metavar="LABELS.fits", type=Path, required=True,
                        help=f"the catalogue; one of {', '.join(catalogue.FORMATS)}")  # fmt: skip
     infer.add_argument(
         "--parts", metavar="DIR", type=Path, help="keep finished blocks here; a killed run goes on there"
     )
+    _add_workers(infer)
     infer.set_defaults(call=_infer)
+
+
+def _ingest(given: argparse.Namespace) -> None:
+    choices = {"mask": given.mask, "width": given.width, "convention": given.convention, "block_size": given.block}
+    with workers(given.scheduler, given.workers) as client:
+        store = ingest_folder(given.folder, given.output, catalogue=given.catalogue, client=client, **choices)
+    skipped = store.counts["skipped"]
+    print(f"{given.output}: {len(store):,} spectra; {skipped:,} files skipped, see {given.output / MANIFEST}")
 
 
 def _train(given: argparse.Namespace) -> None:
@@ -58,11 +124,26 @@ def _infer(given: argparse.Namespace) -> None:
         wanted = ", ".join(catalogue.FORMATS)
         raise ValueError(f"-o {given.output}: found suffix {given.output.suffix!r}, wanted one of {wanted}")
     transfer = LabelTransfer.read(given.model)
+    if any(map(is_store, given.spectra)):
+        _infer_store(transfer, given)
+        return
     labelled = label_files(transfer, given.spectra, parts=given.parts)
     for failure in labelled.unreadable:
         print(f"not read: {failure.path}: {failure.reason}", file=sys.stderr)
     catalogue.write(labelled.catalogue, given.output)
     print(f"{given.output}: {summary(labelled.catalogue, labelled.unreadable)}")
+
+
+def _infer_store(transfer: LabelTransfer, given: argparse.Namespace) -> None:
+    if len(given.spectra) > 1:
+        raise ValueError(f"infer: found {len(given.spectra)} paths, one of them a store; wanted that store alone")
+    store = SpectraStore.open(given.spectra[0])
+    options = {"parts": given.parts, "scheduler": given.scheduler, "n_workers": given.workers}
+    done = label_store(transfer, store, given.output, **options)
+    print(
+        f"{done.path}: {done.n_stars:,} stars labelled, {done.n_failed:,} of them did not converge; "
+        f"{done.n_skipped:,} files had been skipped, see {store.folder / MANIFEST}"
+    )
 
 
 def summary(table: Any, unreadable: list[Unreadable]) -> str:

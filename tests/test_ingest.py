@@ -1,0 +1,280 @@
+"""A survey's files read once: nothing lost, every file accounted for, whatever happens meanwhile."""
+
+import errno
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+from labeltransfer import lamost
+from labeltransfer import store as spectra_store
+from labeltransfer.archive import open_survey
+from labeltransfer.continuum import normalize
+from labeltransfer.ingest import ingest_folder, ingest_survey, read_manifest
+from labeltransfer.locks import only_writer
+from labeltransfer.store import SpectraStore
+from labeltransfer.transfer import learn
+from lamost_files import arrays, write_folder, write_table_format
+
+pytest.importorskip("zarr")
+NAMES = ("teff", "logg", "fe_h")
+OPTIONS = {"block_size": 5, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = write_folder(tmp_path_factory.mktemp("files") / "Überprüfung 観測", 12)
+    (folder / "plate0" / "spec-bad.fits").write_bytes(b"no FITS")
+    (folder / "plate1" / "copy").mkdir()
+    shutil.copy(folder / "plate0" / "spec-55555-PLAN_sp01-000.fits.gz", folder / "plate1" / "copy")
+    write_table_format(folder / "plate2" / "spec-masked.fits", arrays(1, ivar=np.zeros(3909)))
+    return folder
+
+
+def contents(store):
+    return {
+        str(path.relative_to(store)): path.read_bytes()
+        for path in sorted(store.rglob("*"))
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+def test_a_store_gives_what_the_files_give(folder, tmp_path):
+    store = ingest_folder(folder, tmp_path / "store", **OPTIONS)
+    assert (len(store), store.n_blocks, store.counts["skipped"]) == (12, 3, 3)
+    assert "12 stars of 14 files" in repr(store)
+    paths = [folder / path for path in store.all_stars()["path"]]
+    reading = lamost.read_spectra(paths, progress=False)
+    whole = normalize(reading.spectra)
+    blocks = [store.block(number)[0] for number in range(store.n_blocks)]
+    assert np.concatenate([block.ids for block in blocks]).tolist() == whole.ids.tolist()
+    assert all(block.normalized for block in blocks)
+    np.testing.assert_allclose(np.concatenate([block.flux for block in blocks]), whole.flux, rtol=1e-5)
+    np.testing.assert_allclose(np.concatenate([block.ivar for block in blocks]), whole.ivar, rtol=1e-5)
+    for name in ("ra", "dec", "z", "snr", "snr_g", "obsid"):
+        np.testing.assert_array_equal(store.all_stars()[name], reading.stars[name], err_msg=name)
+
+
+def test_every_file_is_in_the_manifest(folder, tmp_path):
+    ingest_folder(folder, tmp_path / "store", **OPTIONS)
+    manifest = {line["file"]: line for line in read_manifest(tmp_path / "store")}
+    on_disk = {str(path.relative_to(folder)) for path in folder.rglob("*.fits*")}
+    assert set(manifest) == on_disk
+    skipped = {name: line["reason"] for name, line in manifest.items() if line["status"] == "skipped"}
+    assert len(skipped) == 3
+    assert skipped["plate0/spec-bad.fits"].startswith("not a FITS file")
+    assert skipped["plate2/spec-masked.fits"].startswith("no good pixel")
+    assert "same file name as plate0" in skipped["plate1/copy/spec-55555-PLAN_sp01-000.fits.gz"]
+
+
+def test_the_second_time_nothing_is_read(folder, tmp_path, monkeypatch):
+    ingest_folder(folder, tmp_path / "store", **OPTIONS)
+    before = contents(tmp_path / "store")
+    monkeypatch.setattr("labeltransfer.ingest.read_spectra", None)
+    ingest_folder(folder, tmp_path / "store", **OPTIONS)
+    assert contents(tmp_path / "store") == before
+
+
+def _ingest_until_killed(folder, store):
+    from labeltransfer import ingest
+
+    read = ingest.read_spectra
+
+    def kill_in_the_third(paths, **options):
+        if len(list((store / "blocks").glob("part-*"))) == 2:
+            (store / "flux" / "c" / "2").mkdir(parents=True)
+            (store / "flux" / "c" / "2" / "0.abc.partial").write_bytes(b"half a chunk")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return read(paths, **options)
+
+    ingest.read_spectra = kill_in_the_third
+    ingest_folder(folder, store, **OPTIONS)
+
+
+def test_kill_9_during_ingest_loses_nothing_and_ends_with_the_same_bytes(folder, tmp_path):
+    process = multiprocessing.get_context("spawn").Process(
+        target=_ingest_until_killed, args=(folder, tmp_path / "killed")
+    )
+    process.start()
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
+    with pytest.raises(ValueError, match=r"unfinished store, 2 of 3 blocks; ingest again, it goes on where it stopped"):
+        SpectraStore.open(tmp_path / "killed")
+    ingest_folder(folder, tmp_path / "killed", **OPTIONS)
+    ingest_folder(folder, tmp_path / "whole", **OPTIONS)
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+def test_of_two_ingests_at_once_one_is_refused(folder, tmp_path):
+    with only_writer(tmp_path / "store"), pytest.raises(RuntimeError, match=rf"another run \(process {os.getpid()}\)"):
+        ingest_folder(folder, tmp_path / "store", **OPTIONS)
+    ingest_folder(folder, tmp_path / "store", **OPTIONS)
+
+
+def test_threads_of_one_process_are_kept_apart_too(folder, tmp_path):
+    barrier, outcomes = threading.Barrier(2), []
+
+    def attempt():
+        barrier.wait()
+        try:
+            outcomes.append(len(ingest_folder(folder, tmp_path / "store", **OPTIONS)))
+        except RuntimeError:
+            outcomes.append("refused")
+
+    threads = [threading.Thread(target=attempt) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 12 in outcomes
+    assert set(outcomes) <= {12, "refused"}
+
+
+def test_a_store_of_an_older_format_is_refused_by_name(folder, tmp_path):
+    ingest_folder(folder, tmp_path / "store", **OPTIONS)
+    note = tmp_path / "store" / "store.json"
+    note.write_text(note.read_text().replace('"format_version": 1', '"format_version": 0'))
+    for attempt in (SpectraStore.open, lambda path: ingest_folder(folder, path, **OPTIONS)):
+        with pytest.raises(
+            ValueError, match=r"store: a store of format version 0, but this labeltransfer reads version"
+        ):
+            attempt(tmp_path / "store")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null"])
+def test_a_damaged_note_is_refused(tmp_path, text):
+    (tmp_path / "store.json").write_text(text)
+    with pytest.raises(ValueError, match=r"store.json: damaged .*; remove the store and ingest again"):
+        SpectraStore.open(tmp_path)
+
+
+def test_a_store_of_other_files_or_choices_is_refused(folder, tmp_path):
+    ingest_folder(folder, tmp_path / "store", **OPTIONS)
+    with pytest.raises(ValueError, match=r"holds a store of other spectra \(different: mask, width\)"):
+        ingest_folder(folder, tmp_path / "store", mask="or", width=40.0, **OPTIONS)
+    other = write_folder(tmp_path / "other", 12)
+    with pytest.raises(ValueError, match="different: files"):
+        ingest_folder(other, tmp_path / "store", **OPTIONS)
+    with pytest.raises(ValueError, match=r"not empty \(.*\), and no store"):
+        ingest_folder(folder, other, **OPTIONS)
+
+
+def test_a_full_disk_is_named_and_the_next_call_goes_on(folder, tmp_path, monkeypatch):
+    write = spectra_store.write_block
+
+    def full(store, number, *arguments):
+        if number == 1:
+            raise OSError(errno.ENOSPC, "No space left on device", str(store))
+        write(store, number, *arguments)
+
+    monkeypatch.setattr(spectra_store, "write_block", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*store'"):
+        ingest_folder(folder, tmp_path / "store", **OPTIONS)
+    monkeypatch.undo()
+    assert len(ingest_folder(folder, tmp_path / "store", **OPTIONS)) == 12
+
+
+def test_a_full_disk_within_a_chunk_names_the_store(tmp_path, folder, monkeypatch):
+    from zarr.storage import LocalStore
+
+    ingest_folder(folder, tmp_path / "store", **OPTIONS)
+    (tmp_path / "store" / "blocks" / "part-00001.npz").unlink()
+
+    def full(*_arguments, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for name in ("set", "set_sync"):
+        monkeypatch.setattr(LocalStore, name, full, raising=False)
+    with pytest.raises(OSError, match=r"No space left on device: '.*store'"):
+        ingest_folder(folder, tmp_path / "store", **OPTIONS)
+
+
+def test_damaged_chunks_are_noticed_and_made_again(folder, tmp_path):
+    store = ingest_folder(folder, tmp_path / "store", **OPTIONS)
+    before = contents(tmp_path / "store")
+    chunk = tmp_path / "store" / "ivar" / "c" / "1" / "0"
+    flipped = bytearray(chunk.read_bytes())
+    flipped[len(flipped) // 2] ^= 0xFF
+    chunk.write_bytes(flipped)
+    with pytest.raises(ValueError, match=r"block 1 is damaged; remove .*part-00001.npz and ingest again"):
+        store.block(1)
+    chunk.unlink()
+    with pytest.raises(ValueError, match="block 1 is damaged"):
+        store.block(1)
+    (tmp_path / "store" / "blocks" / "part-00001.npz").write_bytes(b"damaged, too")
+    ingest_folder(folder, tmp_path / "store", **OPTIONS)
+    assert contents(tmp_path / "store") == before
+
+
+def test_folders_without_spectra(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        ingest_folder(tmp_path / "nowhere", tmp_path / "store")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="no spectra in it or in its sub-folders"):
+        ingest_folder(tmp_path / "empty", tmp_path / "store")
+    with pytest.raises(FileNotFoundError, match=r"no store of spectra; make one with `labeltransfer ingest"):
+        SpectraStore.open(tmp_path / "empty")
+    with pytest.raises(ValueError, match="mask 'AND' is unknown"):
+        ingest_folder(tmp_path, tmp_path / "store", mask="AND")
+    with pytest.raises(ValueError, match="block_size: found 0"):
+        ingest_folder(write_folder(tmp_path / "files", 1), tmp_path / "store", block_size=0)
+
+
+def test_a_folder_in_which_nothing_can_be_read(folder, tmp_path):
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "a.fits").write_bytes(b"no FITS")
+    store = ingest_folder(tmp_path / "files", tmp_path / "store", **OPTIONS)
+    assert len(store) == 0
+    assert [line["status"] for line in read_manifest(tmp_path / "store")] == ["skipped"]
+
+
+def test_a_simulated_survey_is_ingested_without_files(tmp_path):
+    survey = open_survey("simulated", n_overlap=60, n_dr2=20, n_apogee=100, seed=3)
+    store = ingest_survey(survey, tmp_path / "store", block_size=32, progress=False)
+    assert len(store) == 80
+    assert store.facts["simulated"]
+    spectra, stars = store.block(1)
+    expected = normalize(next(survey.dr2_blocks(np.arange(32, 64))))
+    np.testing.assert_array_equal(spectra.flux, expected.flux)
+    assert stars["id"].tolist() == expected.ids.tolist()
+
+
+def test_a_store_is_a_survey_to_learn_from(folder, tmp_path):
+    ingest_folder(folder, tmp_path / "store", **OPTIONS)
+    from_files = open_survey("folder", folder, NAMES, progress=False).overlap()
+    survey = open_survey("folder", tmp_path / "store", NAMES, label_table=folder / "labels.csv", progress=False)
+    overlap = survey.overlap()
+    assert overlap.spectra.normalized
+    assert overlap.spectra.ids.tolist() == from_files.spectra.ids.tolist()
+    np.testing.assert_array_equal(overlap.labels.values, from_files.labels.values)
+    np.testing.assert_allclose(overlap.spectra.flux, normalize(from_files.spectra).flux, rtol=1e-5)
+    assert [len(block) for block in survey.dr2_blocks(block_size=7)] == [7, 5]
+    shutil.copy(folder / "labels.csv", tmp_path / "store")
+    assert open_survey("folder", tmp_path / "store", None, progress=False).overlap().labels.names == NAMES
+    with pytest.raises(ValueError, match=r"a store with mask 'none', wanted 'or'"):
+        open_survey("folder", tmp_path / "store", NAMES, mask="or")
+
+
+def test_learning_from_a_store_is_learning_from_its_files(tmp_path):
+    from labeltransfer.mock import SimulatedSurvey, write_survey
+
+    survey = SimulatedSurvey(n_overlap=120, n_dr2=5, n_apogee=200, seed=8)
+    folder = write_survey(survey, tmp_path / "survey", progress=False)
+    ingest_folder(folder, tmp_path / "store", catalogue=folder / "lamost_catalogue.fits", progress=False)
+    for name in ("lamost_catalogue.fits", "allStar-simulated.fits"):
+        shutil.copy(folder / name, tmp_path / "store")
+    first, second = (
+        learn(open_survey("folder", one, NAMES, progress=False), rng=np.random.default_rng(1))
+        for one in (folder, tmp_path / "store")
+    )
+    assert second.simulated
+    assert first.reference_labels.ids.tolist() == second.reference_labels.ids.tolist()
+    np.testing.assert_allclose(first.model.scatter, second.model.scatter, rtol=1e-3)
+    assert json.loads((tmp_path / "store" / "store.json").read_text())["simulated"]
+    with pytest.raises(ValueError, match=r"normalized with width 50"):
+        learn(open_survey("folder", tmp_path / "store", NAMES), rng=np.random.default_rng(1), width=40.0)
