@@ -57,6 +57,8 @@ def _extract(archive: Path, folder: Path, only: str) -> int:
                 if stream is not None:
                     with stream, target.open("wb") as out:
                         shutil.copyfileobj(stream, out)
+            while content.fileobj is not None and content.fileobj.read(1 << 20):
+                pass  # to the end, where the check sum of the whole stands
     except DAMAGE as error:
         if isinstance(error, OSError) and error.errno is not None and not isinstance(error, tarfile.TarError):
             raise
