@@ -1,0 +1,36 @@
+"""The page on the data model says what catalogues hold."""
+
+import json
+
+from labeltransfer import catalogue
+from labeltransfer.reproduction.data_model import HEADER, MANIFEST, DataModel, example_catalogue
+
+
+def test_every_column_has_a_row_with_unit_and_meaning():
+    model, table = DataModel(), example_catalogue()
+    html = model._repr_html_()
+    assert [row[0] for row in model.rows] == table.colnames
+    for name in table.colnames:
+        assert f"<code>{name}</code>" in html
+        assert table[name].description in repr(model) or name == "id"
+        assert table[name].meta["ucd"]
+    assert {"converged", "outside", "edge", "cool", "reference", "cov_teff_a_k"} <= set(table.colnames)
+
+
+def test_other_labels_have_theirs():
+    names = [row[0] for row in DataModel(("teff", "logg")).rows]
+    assert "cov_teff_logg" in names
+    assert "a_k" not in names
+
+
+def test_header_and_manifest_are_those_that_are_written(tmp_path):
+    table = example_catalogue()
+    assert set(table.meta) == set(HEADER)
+    assert set(json.loads(table.meta["VERSIONS"])) == set(catalogue.PACKAGES)
+    assert "VERSIONS" in DataModel().header()._repr_html_()
+    from labeltransfer.ingest import ingest_folder, read_manifest
+    from lamost_files import write_folder
+
+    ingest_folder(write_folder(tmp_path / "files", 1), tmp_path / "store", progress=False)
+    assert list(read_manifest(tmp_path / "store")[0]) == list(MANIFEST)
+    assert repr(DataModel().manifest()).startswith("file ")
