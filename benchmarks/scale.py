@@ -55,8 +55,17 @@ def labelled(model, store, folder, scheduler, n_workers, queue):
     began = time.perf_counter()
     done = label_store(transfer, store, Path(folder) / "labels.parquet", scheduler=scheduler, n_workers=n_workers)
     seconds = time.perf_counter() - began
-    memory = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1e6
-    queue.put({"seconds": seconds, "memory_gb": memory, "n_failed": done.n_failed})
+    queue.put({"seconds": seconds, "memory_gb": largest_memory(), "n_failed": done.n_failed})
+
+
+def largest_memory():
+    """GB this process, or one of its workers, ever held; the system's count of the process begins with its parent's."""
+    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    status = Path("/proc/self/status")
+    if status.exists():
+        own = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return max(largest, int(own.split()[1])) / 1e6
+    return max(largest, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / 1e6
 
 
 def measure(model, store, scheduler="threads", n_workers=None):

@@ -11,10 +11,9 @@ import pytest
 
 pytest.importorskip("pooch")
 
-from labeltransfer import fetch as fetching
-from labeltransfer import sources
+from labeltransfer import fetching, sources
 from labeltransfer.archive import open_survey
-from labeltransfer.fetch import fetch, is_fetched
+from labeltransfer.fetching import fetch, is_fetched
 from labeltransfer.reproduction.command import main
 from labeltransfer.sources import SOURCES, DataSource, SourceFile, fingerprint
 from labeltransfer.unpack import unpack

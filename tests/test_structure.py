@@ -13,7 +13,7 @@ from labeltransfer.reproduction.sync import CHECKED, checked_outputs, printed
 ROOT = PACKAGE.parents[1]
 
 ROOMS = """
-files labels blocks spectra tables parts locks workers sources unpack fetch
+files labels blocks spectra tables parts locks workers sources unpack fetching
 fits_blocks lamost_spectrum lamost_catalogue lamost apogee
 mock
 continuum store reference apogee_dr10

@@ -12,12 +12,16 @@ from . import apogee, catalogue, diagnostics, figures, lamost, mock
 from .archive import open_survey
 from .cannon import CannonModel
 from .continuum import normalize, smooth
+from .fetching import fetch
 from .fisher import cramer_rao, fisher_information
 from .inference import LabelFit, infer, starting_points
+from .ingest import ingest_folder, ingest_survey
 from .labels import LABELS, PAPER_LABELS, Label, Labels, register_label
 from .overlap import Overlap, pipeline_labels, rows_of
 from .reference import ReferenceSet, cross_match, label_distance, label_shift, outliers, quality_cuts
 from .spectra import Spectra
+from .store import SpectraStore
+from .store_catalogue import label_store
 from .survey import infer_survey
 from .training import train
 from .transfer import LabelTransfer, label_files, learn
@@ -41,6 +45,7 @@ __all__ = [
     "Overlap",
     "ReferenceSet",
     "Spectra",
+    "SpectraStore",
     "Table",
     "apogee",
     "assign_folds",
@@ -52,13 +57,17 @@ __all__ = [
     "cross_match",
     "cross_validate",
     "diagnostics",
+    "fetch",
     "figures",
     "fisher_information",
     "infer",
     "infer_survey",
+    "ingest_folder",
+    "ingest_survey",
     "label_distance",
     "label_files",
     "label_shift",
+    "label_store",
     "lamost",
     "learn",
     "mock",

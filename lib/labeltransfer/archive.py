@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from astropy.table import Table
 
 from . import mock
-from .fetch import fetch
+from .fetching import fetch
 from .folder import labels_in_table, look_through
 from .folder_source import FolderSource
 from .labels import PAPER_LABELS, Rows, check_names
@@ -77,7 +77,7 @@ def open_survey(
     ----------
     source : ``"simulated"``, or ``"folder"``: a folder of LAMOST files with a table of labels, or with a LAMOST
         catalogue and an allStar table (as `mock.write_survey` writes it); or ``"tutorial"``: the real spectra that
-        `fetch.fetch` knows under this name, fetched if they are not there (without A_K)
+        `fetching.fetch` knows under this name, fetched if they are not there (without A_K)
     survey_dir : the folder, if `source` is one; or a store that `ingest.ingest_folder` made of it, whose spectra are
         normalized already, with the tables in it or a `label_table`
     label_names : labels to be transferred; None for all known labels that there are

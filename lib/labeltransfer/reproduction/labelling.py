@@ -13,7 +13,7 @@ import numpy as np
 from .. import catalogue
 from ..archive import open_survey
 from ..continuum import CONVENTIONS
-from ..fetch import fetch
+from ..fetching import fetch
 from ..ingest import BLOCK_SIZE, ingest_folder
 from ..lamost import MASKS, Unreadable
 from ..sources import SOURCES
