@@ -46,7 +46,7 @@ def pages_of(chapter, folder):
 
 def test_a_figure_is_kept_under_the_key_of_its_chapter_and_linked(chapter, draw, tmp_path):
     before = draw([0.9, 0.9])
-    watch = Watch(chapter)
+    watch = Watch(chapter.text, chapter.path)
     first = draw([0.1, 0.5])
     watch(done("values = 1"))
     second = draw([0.2, 0.6])
@@ -66,7 +66,7 @@ def test_a_figure_is_kept_under_the_key_of_its_chapter_and_linked(chapter, draw,
 
 
 def test_data_of_other_parameters_are_not_offered(chapter, draw, tmp_path):
-    Watch(chapter).keep("fig-values", [draw([0.2, 0.6])])
+    Watch(chapter.text, chapter.path).keep("fig-values", [draw([0.2, 0.6])])
     page = pages_of(chapter, tmp_path / "html")
     assert offer_figure_data(tmp_path / "html", chapter.book, chapter.data_folder, default_values() | {"seed": 1}) == []
     assert page.read_text(encoding="utf-8") == PAGE.format("")
@@ -74,7 +74,7 @@ def test_data_of_other_parameters_are_not_offered(chapter, draw, tmp_path):
 
 def test_panels_that_keep_their_own_data_become_parts(chapter, draw):
     _, (left, right) = plt.subplots(1, 2)
-    watch = Watch(chapter)
+    watch = Watch(chapter.text, chapter.path)
     panels = [draw([0.1, 0.2], left), draw([0.3, 0.4], right)]
     watch(done(CELL))
     found = kept(chapter.book, chapter.data_folder, default_values())
@@ -84,7 +84,7 @@ def test_panels_that_keep_their_own_data_become_parts(chapter, draw):
 
 
 def test_a_cell_that_failed_or_draws_without_data_keeps_nothing(chapter, draw):
-    watch = Watch(chapter)
+    watch = Watch(chapter.text, chapter.path)
     figure = draw([0.2, 0.6])
     watch(done(CELL, success=False))
     plt.figure()
@@ -94,7 +94,7 @@ def test_a_cell_that_failed_or_draws_without_data_keeps_nothing(chapter, draw):
 
 
 def test_a_page_without_the_figure_stays_as_it_is(chapter, draw, tmp_path):
-    Watch(chapter).keep("fig-values", [draw([0.2, 0.6])])
+    Watch(chapter.text, chapter.path).keep("fig-values", [draw([0.2, 0.6])])
     page = pages_of(chapter, tmp_path / "html")
     page.write_text("<article>This run did not execute this chapter.</article>", encoding="utf-8")
     offer_figure_data(tmp_path / "html", chapter.book, chapter.data_folder, default_values())
@@ -104,5 +104,5 @@ def test_a_page_without_the_figure_stays_as_it_is(chapter, draw, tmp_path):
 def test_an_excerpt_of_the_catalogue_is_kept_too(chapter):
     row = {"id": ["1"], "ra": [1.0], "dec": [2.0], "teff": [4800.0], "teff_err": [30.0], "reduced_chi2": [1.0]}
     excerpt = figures.excerpt_table(Table(row), rows=1, simulated=True)
-    (path,) = Watch(chapter).keep("fig-values", [excerpt])
+    (path,) = Watch(chapter.text, chapter.path).keep("fig-values", [excerpt])
     assert Table.read(path, format="ascii.csv")["teff"][0] == 4800

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 import matplotlib
@@ -22,9 +22,6 @@ from matplotlib.ticker import MaxNLocator
 
 from ..files import written_whole
 from ..labels import LABELS, Labels
-
-if TYPE_CHECKING:
-    from .excerpt import Excerpt
 
 APOGEE = "#5B2A86"
 LAMOST = "#E8B008"
@@ -75,7 +72,7 @@ STYLE: dict[Any, Any] = {
     "figure.constrained_layout.h_pad": 0.05,
 }
 
-_DATA: WeakKeyDictionary[Any, Table] = WeakKeyDictionary()
+_DATA: WeakKeyDictionary[object, Table] = WeakKeyDictionary()
 
 Arguments = ParamSpec("Arguments")
 Drawn = TypeVar("Drawn")
@@ -134,17 +131,17 @@ def ticks(ax: Axes, across: int | None = None, up: int | None = None) -> None:
             axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
 
 
-def record(artist: Figure | Axes | Excerpt, columns: Mapping[str, Any], **facts: Any) -> None:
+def record(shown: object, columns: Mapping[str, Any], **facts: Any) -> None:
     """Keep what a figure, a panel or an excerpt shows, for `data_of`; `facts` become the table's ``meta``."""
     table = Table({name: np.asarray(values) for name, values in columns.items()})
     for name in table.colnames:
         if table[name].dtype.kind == "f":
             table[name].info.format = ".6g"
     table.meta.update(facts)
-    _DATA[artist] = table
+    _DATA[shown] = table
 
 
-def data_of(artist: Figure | Axes | Excerpt) -> Table:
+def data_of(shown: object) -> Table:
     """What a figure of this package shows, as a table; ``meta`` says how many rows were ignored.
 
     Clouds of stars too dense to tell apart are given as they are drawn: centres of bins and their counts.
@@ -154,23 +151,23 @@ def data_of(artist: Figure | Axes | Excerpt) -> Table:
     ValueError
         If the figure was not drawn by this package.
     """
-    others = [artist.figure] if isinstance(artist, Axes) else getattr(artist, "axes", [])
-    candidates: list[Any] = [artist, *others]
+    others = [shown.figure] if isinstance(shown, Axes) else getattr(shown, "axes", [])
+    candidates: list[Any] = [shown, *others]
     for candidate in candidates:
         if candidate in _DATA:
             return _DATA[candidate].copy()
     raise ValueError("no data recorded for this figure; wanted one drawn by labeltransfer.figures")
 
 
-def recorded() -> list[Figure | Axes | Excerpt]:
+def recorded() -> list[Any]:
     """Figures and panels drawn so far whose data `data_of` can give; those no longer in use are forgotten."""
     return list(_DATA)
 
 
-def write_data(artist: Figure | Axes | Excerpt, path: str | Path) -> Path:
+def write_data(shown: object, path: str | Path) -> Path:
     """Write `data_of` a figure as CSV and return the path."""
     with written_whole(path) as temporary:
-        data_of(artist).write(temporary, format="ascii.csv", overwrite=True)
+        data_of(shown).write(temporary, format="ascii.csv", overwrite=True)
     return Path(path)
 
 

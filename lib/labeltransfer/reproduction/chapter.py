@@ -22,6 +22,7 @@ from ..files import read_arrays, write_arrays
 from . import quoted
 from .book import Book, ChapterText, runs_folder, science_hash
 from .claims import checks
+from .figure_data import keep_figure_data
 from .ledger import Ledger, claim_table, paper_values
 from .parameters import PARAMETERS, check_all
 from .quoted import Number
@@ -51,9 +52,7 @@ def open_chapter(stem: str, namespace: Mapping[str, Any], book: Book | None = No
         )
     values = check_all({name: namespace[name] for name in text.parameters})
     chapter = Chapter(book, text, values)
-    from .figure_data import keep_figure_data
-
-    keep_figure_data(chapter)
+    keep_figure_data(text, chapter.path)
     return chapter
 
 

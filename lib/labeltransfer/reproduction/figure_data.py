@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakSet
 
 from matplotlib.figure import Figure
 
 from ..figures import recorded, write_data
-from .book import Book
+from .book import Book, ChapterText
 from .drawings import drawings
-
-if TYPE_CHECKING:
-    from .chapter import Chapter
 
 DOWNLOADS = Path("_downloads") / "figures"
 EXCERPT, EXCERPT_END = '<table class="table excerpt">', "</table></div>"
@@ -27,9 +24,9 @@ _watching: list[Watch] = []
 class Watch:
     """Writes, after each cell of a chapter that has a named figure or the paper's table, what that shows."""
 
-    def __init__(self, chapter: Chapter) -> None:
-        self.chapter = chapter
-        self.names = {one.source.strip(): one.name for one in drawings(chapter.text)}
+    def __init__(self, chapter: ChapterText, path: Callable[[str, str], Path]) -> None:
+        self.path = path
+        self.names = {one.source.strip(): one.name for one in drawings(chapter)}
         self.before: WeakSet[Any] = WeakSet(recorded())
 
     def __call__(self, result: Any) -> None:
@@ -44,12 +41,12 @@ class Watch:
         """Write the data of one figure, a file for each panel that keeps data of its own."""
         drawn = [one for one in drawn if not any(one in whole.axes for whole in drawn if isinstance(whole, Figure))]
         parts = [name] if len(drawn) == 1 else [f"{name}-{number + 1}" for number in range(len(drawn))]
-        paths = [self.chapter.path(part, ".csv") for part in parts]
+        paths = [self.path(part, ".csv") for part in parts]
         return [write_data(artist, path) for artist, path in zip(drawn, paths, strict=True)]
 
 
-def keep_figure_data(chapter: Chapter) -> None:
-    """From now on, keep the data of the chapter's figures in the run's data folder; nothing outside IPython."""
+def keep_figure_data(chapter: ChapterText, path: Callable[[str, str], Path]) -> None:
+    """From now on, keep the data of the chapter's figures as files that `path` names; nothing outside IPython."""
     if "IPython" not in sys.modules:
         return
     from IPython import get_ipython
@@ -59,7 +56,7 @@ def keep_figure_data(chapter: Chapter) -> None:
         return
     while _watching:
         shell.events.unregister("post_run_cell", _watching.pop())
-    _watching.append(Watch(chapter))
+    _watching.append(Watch(chapter, path))
     shell.events.register("post_run_cell", _watching[0])
 
 
