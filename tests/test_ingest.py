@@ -10,6 +10,8 @@ import threading
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from labeltransfer import lamost
 from labeltransfer import store as spectra_store
@@ -209,6 +211,37 @@ def test_damaged_chunks_are_noticed_and_made_again(folder, tmp_path):
     (tmp_path / "store" / "blocks" / "part-00001.npz").write_bytes(b"damaged, too")
     ingest_folder(folder, tmp_path / "store", **OPTIONS)
     assert contents(tmp_path / "store") == before
+
+
+@pytest.fixture(scope="module")
+def small_store(tmp_path_factory):
+    folder = write_folder(tmp_path_factory.mktemp("small") / "files", 3)
+    store = ingest_folder(folder, folder.parent / "store", block_size=2, progress=False)
+    return store.folder, [store.block(number)[0].flux for number in range(2)]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(which=st.integers(0, 100), place=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255), cut=st.booleans())
+def test_no_damage_to_a_store_gives_other_spectra(small_store, which, place, value, cut):
+    folder, fluxes = small_store
+    files = [
+        path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in (".lock", "manifest.csv")
+    ]
+    path = files[which % len(files)]
+    whole = path.read_bytes()
+    spot = int(place * len(whole))
+    path.write_bytes(whole[:spot] if cut else whole[:spot] + bytes([value]) + whole[spot + 1 :])
+    try:
+        store = SpectraStore.open(folder)
+        for number, flux in enumerate(fluxes):
+            np.testing.assert_array_equal(store.block(number)[0].flux, flux)
+    except (ValueError, FileNotFoundError) as error:
+        named = str(error)
+    else:
+        named = str(folder)
+    finally:
+        path.write_bytes(whole)
+    assert str(folder) in named
 
 
 def test_folders_without_spectra(tmp_path):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
-from .files import read_arrays, write_arrays, written_whole
+from .files import DAMAGE, read_arrays, write_arrays, written_whole
 from .spectra import Spectra
 
 KIND, STORE_VERSION = "SpectraStore", 1
@@ -59,7 +59,9 @@ class SpectraStore:
             )
         try:
             counts = json.loads((folder / COMPLETE).read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+            if not {"read", "skipped", "digest"} <= set(counts):
+                raise ValueError(f"{folder / COMPLETE}: damaged")
+        except (FileNotFoundError, ValueError, TypeError):
             done, wanted = len(list((folder / "blocks").glob("part-*.npz"))), n_blocks(facts)
             raise ValueError(
                 f"{folder}: unfinished store, {done} of {wanted} blocks; ingest again, it goes on where it stopped"
@@ -93,7 +95,7 @@ class SpectraStore:
     @cached_property
     def wavelength(self) -> np.ndarray:
         """(P,) Å, vacuum, rest frame."""
-        return read_arrays(self.folder / "wavelength.npz", "Wavelength")[0]["wavelength"]
+        return _columns(self.folder / "wavelength.npz", "Wavelength", ("wavelength",))["wavelength"]
 
     def stars(self, number: int) -> Table:
         """The stars of a block whose files could be read: id, path, and `STAR_COLUMNS`."""
@@ -114,9 +116,11 @@ class SpectraStore:
         rows = slice(number * self.facts["block_size"], number * self.facts["block_size"] + note["id"].size)
         try:
             flux, ivar = (np.asarray(array[rows]) for array in self._arrays)
-        except (ValueError, RuntimeError, OSError) as error:
+        except (*DAMAGE, TypeError, AttributeError, IndexError) as error:
             raise ValueError(f"{self._advice(number)} ({error})") from error
         good = note["reason"] == ""
+        if flux.shape != (good.size, self.wavelength.size) or ivar.shape != flux.shape:
+            raise ValueError(self._advice(number))
         if not good.all():
             flux, ivar = flux[good], ivar[good]
         spectra = Spectra(note["id"][good], self.wavelength, flux, ivar, normalized=True)
@@ -163,6 +167,9 @@ def read_note(folder: Path) -> dict[str, Any] | None:
     try:
         found = json.loads(note.read_text(encoding="utf-8"))
         kind, version = found.pop("kind"), found.pop("format_version")
+        sizes = (found["n_files"], found["block_size"]) if version == STORE_VERSION and kind == KIND else (1, 1)
+        if min(int(size) for size in sizes) < 1:
+            raise ValueError(f"sizes {sizes}")
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ValueError(f"{note}: damaged ({error}); remove the store and ingest again") from error
     if kind != KIND:
@@ -248,8 +255,21 @@ def block_path(folder: Path, number: int) -> Path:
 
 
 def read_block_note(folder: Path, number: int) -> dict[str, np.ndarray]:
-    """The note on a block, see `write_block`."""
-    return read_arrays(block_path(folder, number), "StoreBlock")[0]
+    """The note on a block, see `write_block`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If it is not there, or damaged.
+    """
+    return _columns(block_path(folder, number), "StoreBlock", ("id", "path", "reason", *STAR_COLUMNS))
+
+
+def _columns(path: Path, kind: str, names: Sequence[str]) -> dict[str, np.ndarray]:
+    arrays, _ = read_arrays(path, kind)
+    if not set(names) <= set(arrays):
+        raise ValueError(f"{path}: damaged, without {', '.join(set(names) - set(arrays))}; ingest again")
+    return arrays
 
 
 def digest_of_notes(folder: Path, facts: Mapping[str, Any]) -> str:
