@@ -6,8 +6,9 @@ import nbformat
 import pytest
 
 from labeltransfer.reproduction.book import Book
+from labeltransfer.reproduction.compare import compare_runs
 from labeltransfer.reproduction.execute import ChapterFailed, environment
-from labeltransfer.reproduction.runs import check_name, commit, compare_runs, list_runs, read_record, run
+from labeltransfer.reproduction.runs import check_name, commit, list_runs, read_record, run
 
 
 def edit(folder, stem, old, new):
@@ -47,7 +48,7 @@ def test_a_changed_parameter_changes_what_it_should(small_copy):
     assert numbers["default"]["01_stars:n_stars"] == numbers["clipped"]["01_stars:n_stars"]
     assert numbers["default"]["02_mean:mean"] != numbers["clipped"]["02_mean:mean"]
     assert any("02_mean" in line and " s " in line and "MB" in line for line in lines)
-    shown = compare_runs(book, ["default", "clipped"])
+    shown = compare_runs(book, ["default", "clipped"]).lines()
     assert any(line.startswith("02_mean:mean") and "*" in line for line in shown)
     listed = list_runs(book)
     assert any(line.startswith("clipped") and "clip_sigma=1.0" in line for line in listed)

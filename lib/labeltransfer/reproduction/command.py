@@ -31,7 +31,15 @@ def parser() -> argparse.ArgumentParser:
                      help="set a parameter; may be repeated; lists as [a,b]")  # fmt: skip
     run.add_argument("--chapters", metavar="1-3", help="only these, for example 2, 1-3 or 1,4-5")
     run.add_argument("--resume", action="store_true", help="leave finished chapters alone whose inputs did not change")
+    run.add_argument(
+        "--from", metavar="RUN", dest="take_from", help="take chapters of this run whose inputs are the same"
+    )
     run.set_defaults(call=_run)
+
+    sweep = commands.add_parser("sweep", help="make the runs that a file lists, for example sweeps/sensitivity.yml")
+    sweep.add_argument("file", metavar="FILE", type=Path, help="YAML with name, base, chapters, runs, grid")
+    sweep.add_argument("--workers", type=int, metavar="N", help="runs at a time; default: what cores and memory allow")
+    sweep.set_defaults(call=_sweep)
 
     sync = commands.add_parser("sync", help="write the notebook twins of the chapters from their text")
     what = sync.add_mutually_exclusive_group()
@@ -58,6 +66,8 @@ def parser() -> argparse.ArgumentParser:
 
     compare = commands.add_parser("compare", help="numbers of several runs side by side")
     compare.add_argument("names", metavar="RUN", nargs="+")
+    compare.add_argument("--html", metavar="FILE", type=Path, help="write a page, with the key figures")
+    compare.add_argument("--json", metavar="FILE", type=Path, help="write the numbers")
     compare.set_defaults(call=_compare)
     return top
 
@@ -86,7 +96,8 @@ def read_parameters(pairs: Sequence[Sequence[str]]) -> dict[str, Any]:
 def _run(given: argparse.Namespace) -> None:
     from .runs import run
 
-    run(Book(), given.name, read_parameters(given.parameters), given.chapters, resume=given.resume)
+    run(Book(), given.name, read_parameters(given.parameters), given.chapters, resume=given.resume,
+        take_from=given.take_from)  # fmt: skip
 
 
 def _sync(given: argparse.Namespace) -> int:
@@ -128,10 +139,31 @@ def _runs(given: argparse.Namespace) -> None:
     print("\n".join(list_runs(Book())))
 
 
-def _compare(given: argparse.Namespace) -> None:
-    from .runs import compare_runs
+def _sweep(given: argparse.Namespace) -> int:
+    from .sweep import finished, read_sweep, run_sweep
 
-    print("\n".join(compare_runs(Book(), given.names)))
+    if given.workers is not None and given.workers < 1:
+        raise ValueError(f"--workers: found {given.workers}, wanted 1 or more")
+    book = Book()
+    sweep = read_sweep(given.file, book)
+    failed = [outcome for outcome in run_sweep(book, sweep, given.workers) if outcome.message]
+    for outcome in failed:
+        print(f"{outcome.name}: {outcome.message}", file=sys.stderr)
+    print(f"{len(sweep.runs) - len(failed)} of {len(sweep.runs)} runs finished; now for example\n"
+          f"labeltransfer compare {' '.join(finished(book, sweep))} --html compared.html")  # fmt: skip
+    return 1 if failed else 0
+
+
+def _compare(given: argparse.Namespace) -> None:
+    from .compare import compare_runs
+
+    book = Book()
+    found = compare_runs(book, given.names)
+    print("\n".join(found.lines()))
+    if given.json:
+        print(f"written: {found.write_json(given.json)}")
+    if given.html:
+        print(f"written: {found.write_html(given.html, book)}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import hashlib
 import json
 import platform
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -100,6 +101,7 @@ def run(
     chapters: str | None = None,
     *,
     resume: bool = False,
+    take_from: str | None = None,
     say: Callable[[str], None] = print_now,
 ) -> Record:
     """Execute chapters into ``_runs/<name>``.
@@ -109,6 +111,7 @@ def run(
     given : parameters that differ from their defaults
     chapters : which ones, as `Book.select` reads it; default all
     resume : leave a finished chapter alone if text, code, parameters and data are what they were
+    take_from : another run, of which chapters are taken whose text, code, parameters and data are the same
     say : takes each line of the report
 
     Raises
@@ -126,11 +129,12 @@ def run(
     if values["survey_dir"] and values["source"] != "folder":
         raise ValueError("parameter survey_dir: given, but the source is simulated; add -p source folder")
     folder = runs_folder(book.root) / name
+    source = None if take_from is None else read_record(take_from, book.root)
     record = _begin(book, name, values, folder)
     say(f"run {name}: {record.data}\n  into {folder}")
     names = ",".join(chapter.stem for chapter in chosen)
     with environment(LABELTRANSFER_SCIENCE=science_hash(), LABELTRANSFER_CHAPTERS=names):
-        _execute(book, chosen, values, record, folder, resume, say)
+        _execute(book, chosen, values, record, folder, resume, source, say)
     record.status = "finished"
     record.write(folder)
     collect_numbers(book, values, chosen, folder)
@@ -145,6 +149,7 @@ def _execute(
     record: Record,
     folder: Path,
     resume: bool,
+    source: Record | None,
     say: Callable[[str], None],
 ) -> None:
     data_hash = record.data_hash if values.get("source") == "folder" else ""
@@ -152,6 +157,12 @@ def _execute(
         key = book.page_key(chapter, values, data_hash)
         if resume and _is_done(record, folder, chapter, key):
             say(f"  {chapter.stem:24} as before")
+            continue
+        if source is not None and _is_done(source, folder.parent / source.name, chapter, key):
+            _take(folder.parent / source.name, folder, chapter, book.key(chapter, values, data_hash))
+            record.chapters[chapter.stem] = {**source.chapters[chapter.stem], "taken_from": source.name}
+            record.write(folder)
+            say(f"  {chapter.stem:24} from {source.name}")
             continue
         record.chapters.pop(chapter.stem, None)
         try:
@@ -190,6 +201,19 @@ def _begin(book: Book, name: str, values: Mapping[str, Any], folder: Path) -> Re
 def _is_done(record: Record, folder: Path, chapter: ChapterText, key: str) -> bool:
     before = record.chapters.get(chapter.stem, {})
     return before.get("key") == key and (folder / f"{chapter.stem}.ipynb").exists()
+
+
+def _take(source: Path, folder: Path, chapter: ChapterText, key: str) -> None:
+    """Give a run the notebook and the results of a chapter of another run."""
+    results = [path for path in (source / "data").glob(f"*-{key}*") if path.is_file()]
+    (folder / "data").mkdir(exist_ok=True)
+    for path in results:
+        if not (folder / "data" / path.name).exists():
+            shutil.copyfile(path, folder / "data" / path.name)
+    ledger = [source / "claims.json"] if "chapter.ledger" in chapter.code else []
+    for path in [*ledger, source / f"{chapter.stem}.ipynb"]:
+        with written_whole(folder / path.name) as temporary:
+            shutil.copyfile(path, temporary)
 
 
 def collect_numbers(book: Book, values: Mapping[str, Any], chapters: list[ChapterText], folder: Path) -> None:
@@ -247,22 +271,3 @@ def list_runs(book: Book) -> list[str]:
         changed = [f"{key}={value}" for key, value in record.parameters.items() if defaults.get(key) != value]
         lines.append(f"{record.name:20} {record.status:9} {record.seconds:7.1f} s  {' '.join(changed)}".rstrip())
     return lines or [f"no runs in {base}; `labeltransfer run default` makes one"]
-
-
-def compare_runs(book: Book, names: list[str]) -> list[str]:
-    """Numbers of several runs side by side, with a star where one differs from that of the first run."""
-    columns = []
-    for name in names:
-        read_record(name, book.root)
-        path = runs_folder(book.root) / name / "numbers.json"
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: not there; run {name!r} did not finish")
-        columns.append(json.loads(path.read_text(encoding="utf-8"))["numbers"])
-    keys = list(dict.fromkeys(key for column in columns for key in column))
-    lines = [" " * 46 + "".join(f"{name[:14]:>15} " for name in names)]
-    for key in keys:
-        texts = [column.get(key, {}).get("text", "-") for column in columns]
-        cells = "".join(f"{text:>15}{'*' if text != texts[0] else ' '}" for text in texts)
-        unit = next(column[key]["unit"] for column in columns if key in column)
-        lines.append(f"{key:46}{cells} {unit}".rstrip())
-    return lines

@@ -1,0 +1,156 @@
+"""Sweeps and comparisons: many runs, what they share computed once, their numbers side by side."""
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+
+from labeltransfer.reproduction.book import Book, project_root
+from labeltransfer.reproduction.command import main
+from labeltransfer.reproduction.compare import compare_runs
+from labeltransfer.reproduction.runs import read_record, run
+from labeltransfer.reproduction.sweep import finished, read_sweep, run_sweep
+
+SWEEP = "name: cuts\nbase: {n_overlap: 60}\nruns: [{clip_sigma: 1.0}]\ngrid: {seed: [1, 2]}\n"
+
+
+@pytest.fixture
+def sweep_file(tmp_path):
+    def write(text):
+        path = tmp_path / "sweep.yml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_a_sweep_file_names_its_runs(small_run, sweep_file):
+    sweep = read_sweep(sweep_file(SWEEP), Book(small_run))
+    assert sweep.runs == {
+        "cuts-base": {"n_overlap": 60},
+        "cuts-clip_sigma-1.0": {"n_overlap": 60, "clip_sigma": 1.0},
+        "cuts-seed-1": {"n_overlap": 60, "seed": 1},
+        "cuts-seed-2": {"n_overlap": 60, "seed": 2},
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: a\nrnus: []\n", r"sweep.yml: unknown entry 'rnus'; did you mean 'runs'"),
+        ("name: a\nruns: [{clip_sgima: 2.0}]\n", "did you mean 'clip_sigma'"),
+        ("name: a\nruns: [{clip_sigma: 0.0}]\n", "range 1 to 100"),
+        ("name: a\nruns: [{n_overlap: many}]\n", "found 'many', wanted int"),
+        ("name: a\nruns: {clip_sigma: 2.0}\n", "wanted a list of parameters"),
+        ("name: a\ngrid: {clip_sigma: 2.0}\n", "wanted a list of values"),
+        ("name: a\nbase: 3\n", "base: found 3"),
+        ("name: a\n", "nothing to vary"),
+        ("runs: [{clip_sigma: 2.0}]\n", "name: found None"),
+        ("name: ../up\nruns: [{clip_sigma: 2.0}]\n", "run name"),
+        ("name: a\nchapters: 7\nruns: [{clip_sigma: 2.0}]\n", "no chapter '7'"),
+        ("- 1\n", "found list"),
+        ("a: [", "not YAML"),
+    ],
+)
+def test_a_wrong_sweep_file_is_refused_before_anything_runs(small_run, sweep_file, text, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        read_sweep(sweep_file(text), Book(small_run))
+
+
+def test_a_sweep_file_that_is_not_there(small_run, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such file; wanted a sweep"):
+        read_sweep(tmp_path / "none.yml", Book(small_run))
+
+
+def test_the_sweeps_that_come_with_the_book_can_be_read():
+    root = project_root()
+    for path in sorted((root / "sweeps").glob("*.yml")):
+        assert len(read_sweep(path, Book(root)).runs) > 2
+
+
+def test_a_sweep_computes_once_what_its_runs_share_and_one_failure_stops_nothing(small_copy, sweep_file):
+    page = small_copy / "book" / "02_mean.md"
+    broken = "assert chapter.parameters.clip_sigma != 2.0\nvalues = chapter.load("
+    page.write_text(page.read_text(encoding="utf-8").replace("values = chapter.load(", broken), encoding="utf-8")
+    book, lines = Book(small_copy), []
+    sweep = read_sweep(sweep_file("name: cuts\nruns: [{clip_sigma: 2.0}, {clip_sigma: 1.0}]\n"), book)
+    outcomes = {one.name: one.message for one in run_sweep(book, sweep, workers=2, say=lines.append)}
+    assert outcomes["cuts-base"] == outcomes["cuts-clip_sigma-1.0"] == ""
+    assert "02_mean" in outcomes["cuts-clip_sigma-2.0"]
+    assert "AssertionError" in outcomes["cuts-clip_sigma-2.0"]
+    assert finished(book, sweep) == ["cuts-base", "cuts-clip_sigma-1.0"]
+    record = read_record("cuts-clip_sigma-1.0", small_copy)
+    assert record.chapters["01_stars"]["taken_from"] == "cuts-base"
+    assert "taken_from" not in record.chapters["02_mean"]
+    times = [one["finished"] for one in record.chapters.values()]
+    run_sweep(book, sweep, workers=1, say=lines.append)
+    again = read_record("cuts-clip_sigma-1.0", small_copy)
+    assert [one["finished"] for one in again.chapters.values()] == times, "what is finished stays as it is"
+
+
+def test_a_run_takes_from_another_what_has_the_same_inputs(small_copy):
+    book, lines = Book(small_copy), []
+    run(book, "same", take_from="default", say=lines.append)
+    assert sum("from default" in line for line in lines) == 3
+    folders = [small_copy / "_runs" / name for name in ("default", "same")]
+    for name in ("numbers.json", "claims.json", "02_mean.ipynb"):
+        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
+    lines.clear()
+    run(book, "other", {"seed": 5}, take_from="default", say=lines.append)
+    assert not any("from default" in line for line in lines)
+    with pytest.raises(FileNotFoundError, match="no run 'defualt'"):
+        run(book, "third", take_from="defualt")
+    assert not (small_copy / "_runs" / "third").exists()
+
+
+def test_a_comparison_is_text_json_and_a_page_of_its_own(small_copy, tmp_path):
+    book = Book(small_copy)
+    run(book, "clipped", {"clip_sigma": 1.0, "n_overlap": 50}, say=lambda line: None)
+    found = compare_runs(book, ["default", "clipped"])
+    rows = {row.number: row for row in found.rows}
+    stars = rows["01_stars:n_stars"]
+    assert (stars.values, stars.differences, stars.difference_texts) == ((100, 50), (0.0, -0.5), ("+0 %", "-50 %"))
+    assert rows["01_stars:nothing"].differences == (None, None)
+    content = json.loads(found.write_json(tmp_path / "c.json").read_text(encoding="utf-8"))
+    assert [one["name"] for one in content["runs"]] == ["default", "clipped"]
+    page = found.write_html(tmp_path / "c.html", book).read_text(encoding="utf-8")
+    assert "Simulated data" in page
+    assert "<td>clip_sigma</td><td>4.0</td><td>1.0</td>" in page
+    assert "http" not in page
+    ElementTree.fromstring(page[page.index("<main>") : page.index("</main>") + 7])
+
+
+def test_tolerances_are_those_of_the_ledger(small_copy):
+    path = small_copy / "_runs" / "default" / "numbers.json"
+    content = json.loads(path.read_text())
+    content["numbers"]["02_training:n_clipped"] = {"value": 428, "unit": "", "text": "428"}
+    path.write_text(json.dumps(content))
+    run(Book(small_copy), "other", say=lambda line: None)
+    other = small_copy / "_runs" / "other" / "numbers.json"
+    content["numbers"]["02_training:n_clipped"] = {"value": 490, "unit": "", "text": "490"}
+    other.write_text(json.dumps(content))
+    row = next(one for one in compare_runs(Book(small_copy), ["default", "other"]).rows if one.tolerance)
+    assert (row.tolerance, row.difference_texts) == (62, ("+0.0 tol", "+1.0 tol"))
+
+
+def test_runs_that_cannot_be_compared_are_named(small_copy):
+    folder = small_copy / "_runs" / "default"
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**record, "status": "running"}))
+    with pytest.raises(FileNotFoundError, match="'default': it is not finished; `labeltransfer run default --resume`"):
+        compare_runs(Book(small_copy), ["default"])
+    (folder / "run.json").write_text(json.dumps(record))
+    (folder / "numbers.json").write_text("{")
+    with pytest.raises(ValueError, match=r"numbers\.json: not readable"):
+        compare_runs(Book(small_copy), ["default"])
+
+
+def test_the_commands(small_copy, sweep_file, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LABELTRANSFER_BOOK", str(small_copy))
+    assert main(["sweep", str(sweep_file("name: s\nruns: [{clip_sigma: 1.0}]\n")), "--workers", "1"]) == 0
+    assert "2 of 2 runs finished" in capsys.readouterr().out
+    assert main(["compare", "s-base", "s-clip_sigma-1.0", "--json", str(tmp_path / "c.json")]) == 0
+    assert "written:" in capsys.readouterr().out
+    assert main(["sweep", str(sweep_file("nmae: s\n"))]) == 1
+    assert "did you mean 'name'" in capsys.readouterr().err
+    assert main(["sweep", str(sweep_file(SWEEP)), "--workers", "0"]) == 1
