@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import curve_fit, minimize_scalar
 
-from labeltransfer.cannon import CannonModel, label_vector
+from labeltransfer.cannon.model import CannonModel, label_vector
 from labeltransfer.reference import ReferenceSet
 
 

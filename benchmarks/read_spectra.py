@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from labeltransfer import lamost, mock
-from labeltransfer.folder import spectrum_files
+from labeltransfer.archive.folder import spectrum_files
 
 
 def rate(paths, repeats):

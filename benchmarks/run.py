@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 import peers
 
-from labeltransfer.blocks import available_cores, over_blocks
-from labeltransfer.cannon import CannonModel, terms
+from labeltransfer.cannon import train, train_subsets
+from labeltransfer.cannon.model import CannonModel, terms
 from labeltransfer.continuum import normalize
 from labeltransfer.inference import infer, starting_points
 from labeltransfer.labels import PAPER_LABELS, Labels, register_label
+from labeltransfer.parallel import available_cores, over_blocks
 from labeltransfer.reference import ReferenceSet
 from labeltransfer.spectra import Spectra
-from labeltransfer.training import train, train_subsets
 from labeltransfer.validation import assign_folds
 
 

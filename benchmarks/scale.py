@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from labeltransfer.archive import open_survey
-from labeltransfer.blocks import available_cores
-from labeltransfer.ingest import ingest_survey
-from labeltransfer.store import SpectraStore
+from labeltransfer.archive.ingest import ingest_survey
+from labeltransfer.archive.store import SpectraStore
+from labeltransfer.parallel import available_cores
 from labeltransfer.store_catalogue import label_store
 from labeltransfer.transfer import LabelTransfer, learn
 

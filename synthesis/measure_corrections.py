@@ -20,6 +20,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from labeltransfer import lamost
+from labeltransfer.cannon import train
 from labeltransfer.continuum import normalize
 from labeltransfer.files import written_whole
 from labeltransfer.inference import infer, starting_points
@@ -27,7 +28,6 @@ from labeltransfer.mock import SimulatedSurvey, SyntheticGrid
 from labeltransfer.reference import ReferenceSet
 from labeltransfer.spectra import Spectra
 from labeltransfer.tables import read_table
-from labeltransfer.training import train
 
 CONTRAST_KNOTS = [4050, 4250, 4450, 4700]
 BROADENING_KNOTS = [4050, 4700, 5000, 5500, 5898, 5902, 6400, 7100, 9050]

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from measure_corrections import read_giants, simulated_reference
 
+from labeltransfer.cannon import train
 from labeltransfer.files import written_whole
 from labeltransfer.inference import infer, starting_points
 from labeltransfer.mock.realism import MODEL_ERROR, TRUSTED, trusted
 from labeltransfer.reference import ReferenceSet
 from labeltransfer.spectra import Spectra
-from labeltransfer.training import train
 
 CHOICES = {
     "3925-8980 Å": (((3925.0, 8980.0),), 0.0),

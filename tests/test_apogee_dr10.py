@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from labeltransfer import apogee_dr10, sources
-from labeltransfer.training import train
+from labeltransfer.archive import apogee_dr10, sources
+from labeltransfer.cannon import train
 
 HEADER = "ID,Rvel,Teff,Teff_{corr},logg,logg_{corr},[M/H],[M/H]_{corr},e_Teff_corr,e_[MH]+corr\n"
 N_PIXELS = 400

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import oracle
-from labeltransfer.cannon import CannonModel, label_vector, label_vector_derivatives, scaling, terms
+from labeltransfer.cannon.model import CannonModel, label_vector, label_vector_derivatives, scaling, terms
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])

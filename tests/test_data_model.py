@@ -28,7 +28,7 @@ def test_header_and_manifest_are_those_that_are_written(tmp_path):
     assert set(table.meta) == set(HEADER)
     assert set(json.loads(table.meta["VERSIONS"])) == set(catalogue.PACKAGES)
     assert "VERSIONS" in DataModel().header()._repr_html_()
-    from labeltransfer.ingest import ingest_folder, read_manifest
+    from labeltransfer.archive.ingest import ingest_folder, read_manifest
     from lamost_files import write_folder
 
     ingest_folder(write_folder(tmp_path / "files", 1), tmp_path / "store", progress=False)

@@ -11,12 +11,11 @@ import pytest
 
 pytest.importorskip("pooch")
 
-from labeltransfer import fetching, sources
-from labeltransfer.archive import open_survey
-from labeltransfer.fetching import fetch, is_fetched
+from labeltransfer.archive import fetching, open_survey, sources
+from labeltransfer.archive.fetching import fetch, is_fetched
+from labeltransfer.archive.sources import SOURCES, DataSource, SourceFile, fingerprint
+from labeltransfer.archive.unpack import unpack
 from labeltransfer.reproduction.command import main
-from labeltransfer.sources import SOURCES, DataSource, SourceFile, fingerprint
-from labeltransfer.unpack import unpack
 from lamost_files import write_folder
 
 CONTENT = np.random.default_rng(1).bytes(300_000)

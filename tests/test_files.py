@@ -32,7 +32,7 @@ def test_another_kind_and_another_version_are_refused(tmp_path, monkeypatch):
     write_arrays(path, "Labels", {"a": np.zeros(2)})
     with pytest.raises(ValueError, match=r"x.npz: holds something else than a Spectra \(found 'Labels'\)"):
         read_arrays(path, "Spectra")
-    monkeypatch.setattr("labeltransfer.files.FORMAT_VERSION", 2)
+    monkeypatch.setattr("labeltransfer.files.arrays.FORMAT_VERSION", 2)
     with pytest.raises(ValueError, match="format version 1, but this labeltransfer reads version 2"):
         read_arrays(path, "Labels")
 

@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import oracle
-from labeltransfer import inference
 from labeltransfer.cannon import CannonModel
-from labeltransfer.inference import LabelFit, infer, starting_points
+from labeltransfer.inference import LabelFit, infer, label_fit, starting_points
 from labeltransfer.spectra import Spectra
 
 MODEL = oracle.known_model(120)
@@ -21,7 +20,7 @@ def with_arrays(spectra, flux=None, ivar=None):
 
 
 def in_pixel_space(monkeypatch):
-    monkeypatch.setattr(inference, "PRODUCTS_LIMIT", 0)
+    monkeypatch.setattr(label_fit, "PRODUCTS_LIMIT", 0)
 
 
 @pytest.fixture(params=["compressed", "pixels"])

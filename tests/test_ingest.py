@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from labeltransfer import lamost
-from labeltransfer import store as spectra_store
 from labeltransfer.archive import open_survey
+from labeltransfer.archive import store as spectra_store
+from labeltransfer.archive.ingest import ingest_folder, ingest_survey, read_manifest
+from labeltransfer.archive.store import SpectraStore
 from labeltransfer.continuum import normalize
-from labeltransfer.ingest import ingest_folder, ingest_survey, read_manifest
-from labeltransfer.locks import only_writer
-from labeltransfer.store import SpectraStore
+from labeltransfer.files.locks import only_writer
 from labeltransfer.transfer import learn
 from lamost_files import arrays, write_folder, write_table_format
 
@@ -77,13 +77,13 @@ def test_every_file_is_in_the_manifest(folder, tmp_path):
 def test_the_second_time_nothing_is_read(folder, tmp_path, monkeypatch):
     ingest_folder(folder, tmp_path / "store", **OPTIONS)
     before = contents(tmp_path / "store")
-    monkeypatch.setattr("labeltransfer.ingest.read_spectra", None)
+    monkeypatch.setattr("labeltransfer.archive.ingest.read_spectra", None)
     ingest_folder(folder, tmp_path / "store", **OPTIONS)
     assert contents(tmp_path / "store") == before
 
 
 def _ingest_until_killed(folder, store):
-    from labeltransfer import ingest
+    from labeltransfer.archive import ingest
 
     read = ingest.read_spectra
 

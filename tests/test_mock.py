@@ -196,7 +196,7 @@ def test_allstar_has_duplicates_flags_and_gaps(big):
 
 
 def test_cuts_excise_about_as_many_stars_as_in_the_paper(big):
-    from labeltransfer.overlap import match_surveys
+    from labeltransfer.archive.overlap import match_surveys
     from labeltransfer.reference import quality_cuts
 
     match = match_surveys(big.catalogue(), big.allstar())

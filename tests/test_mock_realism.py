@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from labeltransfer import lamost
+from labeltransfer.cannon import train
 from labeltransfer.continuum import normalize
 from labeltransfer.inference import infer, starting_points
 from labeltransfer.mock import SimulatedSurvey, realism
 from labeltransfer.reference import ReferenceSet
 from labeltransfer.spectra import Spectra
 from labeltransfer.tables import read_table
-from labeltransfer.training import train
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import threading
 import numpy as np
 import pytest
 
-from labeltransfer.parts import Parts, digest_of_array, digest_of_files
+from labeltransfer.files.parts import Parts, digest_of_array, digest_of_files
 
 
 def test_the_same_run_may_come_back_and_another_may_not(tmp_path):

@@ -13,13 +13,13 @@ from astropy.io import fits
 
 from labeltransfer import catalogue
 from labeltransfer.archive import open_survey
-from labeltransfer.ingest import ingest_folder, ingest_survey
-from labeltransfer.locks import only_writer
+from labeltransfer.archive.ingest import ingest_folder, ingest_survey
+from labeltransfer.files.locks import only_writer
 from labeltransfer.mock import SimulatedSurvey, write_survey
+from labeltransfer.parallel.workers import workers
 from labeltransfer.reproduction.command import main
 from labeltransfer.store_catalogue import label_store
 from labeltransfer.transfer import LabelTransfer, label_files, learn
-from labeltransfer.workers import workers
 
 pytest.importorskip("zarr")
 pytest.importorskip("pyarrow")

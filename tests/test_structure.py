@@ -13,13 +13,10 @@ from labeltransfer.reproduction.sync import CHECKED, checked_outputs, printed
 ROOT = PACKAGE.parents[1]
 
 ROOMS = """
-files labels blocks spectra tables parts locks workers sources unpack fetching
-fits_blocks lamost_spectrum lamost_catalogue lamost apogee
+files parallel labels spectra tables lamost apogee
 mock
-continuum store reference apogee_dr10
-cannon newton scatter ascent training
-minimization compression pixel_fit inference fisher validation
-overlap folder folder_source store_source archive ingest survey catalogue transfer store_catalogue diagnostics
+continuum reference cannon inference fisher validation
+archive survey catalogue transfer store_catalogue diagnostics
 figures
 reproduction
 """.split()  # noqa: SIM905

@@ -7,11 +7,11 @@ import pytest
 
 from labeltransfer import Spectra
 from labeltransfer.archive import open_survey
+from labeltransfer.cannon import train
 from labeltransfer.continuum import normalize
 from labeltransfer.inference import infer, starting_points
 from labeltransfer.reference import ReferenceSet
 from labeltransfer.survey import infer_survey, infer_to_folder
-from labeltransfer.training import train
 
 SIZES = {"n_overlap": 150, "n_dr2": 60, "n_apogee": 300, "seed": 5}
 NAMES = ("teff", "logg", "fe_h")

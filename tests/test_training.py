@@ -7,12 +7,11 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 import oracle
-from labeltransfer import ascent
-from labeltransfer.cannon import terms
+from labeltransfer.cannon import ascent, train, train_subsets
+from labeltransfer.cannon.model import terms
 from labeltransfer.labels import Labels
 from labeltransfer.reference import ReferenceSet
 from labeltransfer.spectra import Spectra
-from labeltransfer.training import train, train_subsets
 
 
 def with_spectra(reference, flux=None, ivar=None):

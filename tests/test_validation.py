@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import oracle
+from labeltransfer.cannon import train
 from labeltransfer.inference import infer, starting_points
-from labeltransfer.training import train
 from labeltransfer.validation import (
     assign_folds,
     bias_and_scatter,

@@ -9,21 +9,19 @@ draws it.
 from astropy.table import Table
 
 from . import apogee, catalogue, diagnostics, figures, lamost, mock
-from .archive import open_survey
-from .cannon import CannonModel
+from .archive import Overlap, open_survey, pipeline_labels, rows_of
+from .archive.fetching import fetch
+from .archive.ingest import ingest_folder, ingest_survey
+from .archive.store import SpectraStore
+from .cannon import CannonModel, train
 from .continuum import normalize, smooth
-from .fetching import fetch
 from .fisher import cramer_rao, fisher_information
 from .inference import LabelFit, infer, starting_points
-from .ingest import ingest_folder, ingest_survey
 from .labels import LABELS, PAPER_LABELS, Label, Labels, register_label
-from .overlap import Overlap, pipeline_labels, rows_of
 from .reference import ReferenceSet, cross_match, label_distance, label_shift, outliers, quality_cuts
 from .spectra import Spectra
-from .store import SpectraStore
 from .store_catalogue import label_store
 from .survey import infer_survey
-from .training import train
 from .transfer import LabelTransfer, label_files, learn
 from .validation import (
     assign_folds,

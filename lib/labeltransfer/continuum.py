@@ -11,7 +11,7 @@ from dataclasses import replace
 import numba
 import numpy as np
 
-from .blocks import over_blocks
+from .parallel import over_blocks
 from .spectra import Spectra
 
 CONVENTIONS = {"paper": 1.0, "gaussian": 2.0}

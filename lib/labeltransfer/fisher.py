@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .blocks import over_blocks
 from .cannon import CannonModel
+from .parallel import over_blocks
 from .spectra import Spectra
 
 STARS = 64

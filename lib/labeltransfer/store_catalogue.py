@@ -15,12 +15,12 @@ import numpy as np
 from tqdm import tqdm
 
 from . import catalogue, tables
+from .archive.store import SpectraStore
 from .files import written_whole
-from .locks import only_writer
-from .parts import Parts, digest_of_array
-from .store import SpectraStore
+from .files.locks import only_writer
+from .files.parts import Parts, digest_of_array
+from .parallel.workers import carry_out, workers
 from .transfer import LabelTransfer, label_spectra, provenance
-from .workers import carry_out, workers
 
 
 @dataclass(frozen=True)

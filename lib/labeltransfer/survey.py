@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from .archive import BLOCK_SIZE, Survey
+from .archive.opening import BLOCK_SIZE, Survey
 from .cannon import CannonModel
 from .continuum import normalize
+from .files.parts import Parts, digest_of_array
 from .inference import LabelFit, infer
 from .labels import Rows
-from .parts import Parts, digest_of_array
 from .spectra import Spectra
 
 

@@ -19,18 +19,17 @@ from astropy.table import Table
 from tqdm import tqdm
 
 from . import catalogue, lamost
-from .archive import BLOCK_SIZE, Survey
-from .cannon import CannonModel
+from .archive.folder import spectrum_files
+from .archive.opening import BLOCK_SIZE, Survey
+from .archive.overlap import galactic
+from .cannon import CannonModel, train
 from .files import read_arrays, write_arrays, written_whole
-from .folder import spectrum_files
+from .files.parts import Parts, digest_of_array, digest_of_files
 from .inference import infer, starting_points
 from .labels import LABELS, Labels, register_label
-from .overlap import galactic
-from .parts import Parts, digest_of_array, digest_of_files
 from .reference import LABEL_SCALES, ReferenceSet, label_distance, outliers, quality_cuts
 from .spectra import Spectra
 from .survey import normalized
-from .training import train
 
 _MODEL_ARRAYS = ("pivots", "scales", "wavelength", "coefficients", "scatter", "label_range")
 _MODEL_FACTS = ("order", "n_reference", "training_hash")

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .cannon import CannonModel
+from .cannon import CannonModel, train_subsets
 from .inference import LabelFit, infer
 from .reference import ReferenceSet
 from .spectra import Spectra
-from .training import train_subsets
 
 MAD_TO_SIGMA = 1.4826022185056018
 """Standard deviation of a Gaussian in units of its median absolute deviation."""

@@ -14,7 +14,7 @@ from astropy.table import Table
 from tqdm import tqdm
 
 from ..files import written_whole
-from ..lamost import available_cores
+from ..lamost.reading import available_cores
 from .observing import spectrum_numbers
 from .simulated_survey import RawBlock, SimulatedSurvey
 

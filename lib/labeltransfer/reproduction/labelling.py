@@ -12,15 +12,15 @@ import numpy as np
 
 from .. import catalogue
 from ..archive import open_survey
+from ..archive.fetching import fetch
+from ..archive.ingest import BLOCK_SIZE, ingest_folder
+from ..archive.sources import SOURCES
+from ..archive.store import MANIFEST, SpectraStore, is_store
 from ..continuum import CONVENTIONS
-from ..fetching import fetch
-from ..ingest import BLOCK_SIZE, ingest_folder
 from ..lamost import MASKS, Unreadable
-from ..sources import SOURCES
-from ..store import MANIFEST, SpectraStore, is_store
+from ..parallel.workers import SCHEDULERS, workers
 from ..store_catalogue import label_store
 from ..transfer import LabelTransfer, label_files, learn
-from ..workers import SCHEDULERS, workers
 
 
 def add_commands(commands: Any) -> None:

@@ -27,7 +27,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import yaml
 
-from ..blocks import available_cores
+from ..parallel import available_cores
 from .book import Book, runs_folder
 from .execute import ONE_THREAD, environment
 from .parameters import check_all

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .files import read_arrays, write_arrays
-from .labels import LABELS, check_names, frozen, register_label
+from ..files import read_arrays, write_arrays
+from ..labels import LABELS, check_names, frozen, register_label
 
 ORDERS = (1, 2, 3)
 

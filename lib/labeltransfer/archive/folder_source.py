@@ -10,9 +10,10 @@ from functools import cached_property
 import numpy as np
 from astropy.table import Table, vstack
 
-from . import apogee, lamost
+from .. import apogee, lamost
+from ..labels import Labels, Rows
+from ..spectra import Spectra
 from .folder import Contents, named_by_headers, one_row_per_star, read_label_table, unknown_stars
-from .labels import Labels, Rows
 from .overlap import (
     BLOCK_SIZE,
     Overlap,
@@ -24,7 +25,6 @@ from .overlap import (
     star_table,
     with_masked_stars,
 )
-from .spectra import Spectra
 
 
 class FolderSource:

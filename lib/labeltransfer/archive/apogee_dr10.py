@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from . import tables
-from .continuum import normalize
-from .fits_blocks import hdus, read_content
-from .labels import Labels, check_names
-from .reference import ReferenceSet
+from .. import tables
+from ..continuum import normalize
+from ..labels import Labels, check_names
+from ..lamost.fits_blocks import hdus, read_content
+from ..reference import ReferenceSet
+from ..spectra import Spectra
 from .sources import cache_folder
-from .spectra import Spectra
 
 LABEL_COLUMNS = {"teff": "Teff_{corr}", "logg": "logg_{corr}", "fe_h": "[M/H]_{corr}"}
 """The calibrated labels of DR10's pipeline, which the authors trained on."""

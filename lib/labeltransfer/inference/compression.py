@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from .cannon import CannonModel
+from ..cannon import CannonModel
 
 
 def products_size(model: CannonModel, dtype: np.typing.DTypeLike) -> int:

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..parallel import over_blocks
+from ..reference import ReferenceSet
 from .ascent import Design, PixelBlock, adjust, maximize, slopes_at
-from .blocks import over_blocks
-from .cannon import CannonModel, label_vector, label_vector_derivatives, scaling, terms
-from .reference import ReferenceSet
+from .model import CannonModel, label_vector, label_vector_derivatives, scaling, terms
 
 PIXELS, STARS = 64, 256
 """Pixels of a block in training; stars of a block in fingerprints."""

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from . import tables
-from .spectra import SPEED_OF_LIGHT
+from .. import tables
+from ..spectra import SPEED_OF_LIGHT
 
 CATALOGUE_COLUMNS: dict[str, tuple[str, ...]] = {
     "ra": ("ra", "inputobjra", "raj2000", "ra_obs"),

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
-from .files import DAMAGE, read_arrays, write_arrays, written_whole
-from .spectra import Spectra
+from ..files.arrays import DAMAGE, read_arrays, write_arrays, written_whole
+from ..spectra import Spectra
 
 KIND, STORE_VERSION = "SpectraStore", 1
 NOTE, COMPLETE, MANIFEST = "store.json", "complete.json", "manifest.csv"

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from .blocks import over_blocks
-from .cannon import CannonModel, term_tree
+from ..cannon.model import CannonModel, term_tree
+from ..files import read_arrays, write_arrays
+from ..labels import LABELS, Labels, Rows, frozen, register_label
+from ..parallel import over_blocks
+from ..spectra import Spectra
 from .compression import Compressor, products_size
-from .files import read_arrays, write_arrays
-from .labels import LABELS, Labels, Rows, frozen, register_label
 from .minimization import minimize
 from .pixel_fit import minimize_pixels
-from .spectra import Spectra
 
 STARS, FEW_STARS = 256, 16
 """Stars of a block; of a block in pixel space, where each needs the derivatives of its whole spectrum."""

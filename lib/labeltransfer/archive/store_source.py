@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from . import lamost
+from .. import lamost
+from ..labels import PAPER_LABELS
+from ..spectra import Spectra
 from .folder import Contents, find_tables, labels_in_table
 from .folder_source import FolderSource
-from .labels import PAPER_LABELS
 from .overlap import rows_of
-from .spectra import Spectra
 from .store import SpectraStore
 
 

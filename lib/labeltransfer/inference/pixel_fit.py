@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .cannon import CannonModel, label_vector, label_vector_derivatives
+from ..cannon.model import CannonModel, label_vector, label_vector_derivatives
 from .minimization import DISTINCT, FAR, MAX_STEPS, PATIENCE, SAME_HEIGHT, STEP_TOLERANCE
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from . import apogee, tables
-from .labels import LABELS, Labels, check_names, register_label
-from .lamost import identifier, star_names
-from .lamost_catalogue import CATALOGUE_COLUMNS, KEYS, names_its_spectra
-from .reference import cross_match
+from .. import apogee, tables
+from ..labels import LABELS, Labels, check_names, register_label
+from ..lamost import identifier, star_names
+from ..lamost.catalogue import CATALOGUE_COLUMNS, KEYS, names_its_spectra
+from ..reference import cross_match
 from .store import MANIFEST
 
 SPECTRUM_SUFFIXES = (".fits", ".fits.gz", ".fit", ".fit.gz")

@@ -16,14 +16,14 @@ from typing import Any, Protocol
 
 from astropy.table import Table
 
-from . import mock
+from .. import mock
+from ..labels import PAPER_LABELS, Rows, check_names
+from ..lamost import MASKS
+from ..spectra import Spectra
 from .fetching import fetch
 from .folder import labels_in_table, look_through
 from .folder_source import FolderSource
-from .labels import PAPER_LABELS, Rows, check_names
-from .lamost import MASKS
 from .overlap import BLOCK_SIZE, Overlap, blocks_of_rows, dr2_table, join_surveys, match_surveys
-from .spectra import Spectra
 from .store import is_store
 from .store_source import open_store
 

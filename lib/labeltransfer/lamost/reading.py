@@ -15,9 +15,10 @@ import numpy as np
 from astropy.table import Table
 from tqdm import tqdm
 
-from .blocks import available_cores
-from .lamost_catalogue import identifier, read_catalogue, star_names
-from .lamost_spectrum import (
+from ..parallel import available_cores
+from ..spectra import Spectra
+from .catalogue import identifier, read_catalogue, star_names
+from .spectrum import (
     COMMON_GRID,
     MASKS,
     MAX_REDSHIFT,
@@ -26,7 +27,6 @@ from .lamost_spectrum import (
     read_spectrum,
     to_rest_frame,
 )
-from .spectra import Spectra
 
 __all__ = [
     "COMMON_GRID",

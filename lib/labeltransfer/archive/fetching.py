@@ -15,8 +15,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from .files import written_whole
-from .locks import only_writer
+from ..files import written_whole
+from ..files.locks import only_writer
 from .sources import CHUNK, SourceFile, agrees, cache_folder, data_source, fingerprint
 from .unpack import unpack
 

@@ -14,16 +14,16 @@ from typing import Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
+from ..continuum import normalize
+from ..files import written_whole
+from ..files.locks import only_writer
+from ..lamost import COMMON_GRID, MASKS, identifier, read_catalogue, read_spectra
+from ..parallel.workers import carry_out
+from ..spectra import Spectra
 from . import store as spectra_store
-from .archive import Survey
-from .continuum import normalize
-from .files import written_whole
 from .folder import named_tables, spectrum_files
-from .lamost import COMMON_GRID, MASKS, identifier, read_catalogue, read_spectra
-from .locks import only_writer
-from .spectra import Spectra
+from .opening import Survey
 from .store import STAR_COLUMNS, SpectraStore
-from .workers import carry_out
 
 BLOCK_SIZE = 1000
 """Files of a block, one chunk of the store (29 MB)."""

@@ -9,11 +9,11 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
-from . import apogee
-from .labels import Labels, Rows
-from .lamost import Unreadable
-from .reference import cross_match
-from .spectra import Spectra
+from .. import apogee
+from ..labels import Labels, Rows
+from ..lamost import Unreadable
+from ..reference import cross_match
+from ..spectra import Spectra
 
 BLOCK_SIZE = 2000
 """Stars whose spectra are in memory at once while a survey is labelled (60 MB)."""

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from ..labels import frozen
+from ..spectra import resample, rest_frame
+from ..tables import MISSING
 from .fits_blocks import Hdu, Header, hdus, read_content
-from .labels import frozen
-from .spectra import resample, rest_frame
-from .tables import MISSING
 
 COMMON_GRID = frozen(10.0 ** (3.5682 + 1e-4 * np.arange(235, 3861)))
 """(3626,) Å, vacuum, rest frame: LAMOST's own steps from 3905 to 9000 Å (section 4.1)."""

@@ -1,0 +1,6 @@
+"""Files of our own: arrays without pickle, written whole or not at all; long runs in parts; one writer at a time."""
+
+from .arrays import FORMAT_VERSION, read_arrays, write_arrays, written_whole
+from .parts import Parts
+
+__all__ = ["FORMAT_VERSION", "Parts", "read_arrays", "write_arrays", "written_whole"]
