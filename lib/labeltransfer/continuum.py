@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numba
 import numpy as np
 
-from .parallel import over_blocks
+from .parallel import compiled, over_blocks
 from .spectra import Spectra
 
 CONVENTIONS = {"paper": 1.0, "gaussian": 2.0}
@@ -111,7 +110,7 @@ def _weighted_sums(
     return numerator, denominator
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _divide(
     flux: np.ndarray,
     ivar: np.ndarray,

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 
 from .files import read_arrays, write_arrays
 from .labels import Rows, frozen, identifiers
+from .parallel import compiled
 
 SPEED_OF_LIGHT = 299_792.458
 """km/s"""
@@ -136,7 +136,7 @@ def resample(
     return new_flux, new_ivar
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _interpolate(
     wavelength: np.ndarray,
     flux: np.ndarray,

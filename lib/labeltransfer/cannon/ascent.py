@@ -1,8 +1,9 @@
 """The climb to the maximum of eq. 5 for a block of B pixels of N stars.
 
 At given s² the coefficients θ are weighted least squares; at given θ the best s² is found in one dimension, over all
-its maxima. Both in turn lead from s² = 0 close to the top, Newton steps of θ and s² together to the top itself. The
-normal matrices of a block are one matrix product of the weights with all products of two terms. Steps near the top keep
+its maxima. Both in turn lead from s² = 0 close to the top, Newton steps of θ and s² together to the top itself. Where
+there are many stars, a sample of them shows the way, and all stars are needed for the last steps only. The normal
+matrices of a block are one matrix product of the weights with all products of two terms. Steps near the top keep
 a matrix: with exact gradients they end at the exact maximum with any matrix near the right one, so that it may even be
 made in single precision.
 """
@@ -13,6 +14,8 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from ..parallel import compiled
+from ..spectra import Spectra
 from .newton import derivatives, factorize, newton_step
 from .scatter import best_variance, log_likelihood, weights
 
@@ -22,8 +25,17 @@ Slopes = tuple[np.ndarray, ...]
 PRODUCTS_LIMIT = 500e6
 """Bytes that the table of all products of two terms may take; beyond it normal matrices are made pixel by pixel."""
 
+RESTING = 1e-6
+"""θ and s² rest where they would move by less than this, in formal errors."""
+
+TILE = 32
+"""Stars of a tile when rows become columns."""
+
 ROUNDS, STEPS = 10, 8
 """Rounds of one climb at most, and Newton steps with the same normal matrices."""
+
+FEWER = 0.5
+"""Share of the pixels of a block below which those that do not rest yet go on alone."""
 
 SEARCHES = 16.0, 4.0
 """Steps in s² of the two searches of a climb: the first is rough; a factor of two in s resolves most maxima."""
@@ -34,30 +46,39 @@ N_STARTS = 10
 FEW = 10
 """Stars per term below which eq. 5 may have several maxima."""
 
+SAMPLE = 40
+"""Stars per term of a sample: its maximum lies a few formal errors from that of all stars."""
+
 
 @dataclass(frozen=True)
 class Design:
-    """What all pixels share: label vectors (M, N), all products of two terms (N, M(M+1)/2), the ridge (M,)."""
+    """What all pixels share: label vectors (M, N), all products of two terms (N, M(M+1)/2), the ridge (M,).
+
+    `dtype` is that of the normal matrices; `sample` are the rows of the stars that show the way, none if there are few.
+    """
 
     vectors: np.ndarray
     products: np.ndarray | None
     ridge: np.ndarray
     dtype: np.dtype
+    sample: np.ndarray
 
     @classmethod
     def of(cls, vectors: np.ndarray, ridge: float, dtype: np.dtype) -> Design:
-        """From (N, M) label vectors; the ridge spares the constant term; `dtype` is that of the normal matrices."""
+        """From (N, M) label vectors; the ridge spares the constant term."""
         n_stars, n_terms = vectors.shape
         first, second = np.triu_indices(n_terms)
         products = None
         if n_stars * first.size * dtype.itemsize <= PRODUCTS_LIMIT:
             products = np.empty((n_stars, first.size), dtype)
             np.multiply(vectors[:, first], vectors[:, second], out=products, casting="same_kind")
-        return cls(np.ascontiguousarray(vectors.T), products, ridge * (np.arange(n_terms) > 0), dtype)
+        size = SAMPLE * n_terms if n_stars > 2 * SAMPLE * n_terms else 0
+        sample = np.sort(np.random.default_rng(0).permutation(n_stars)[:size])
+        return cls(np.ascontiguousarray(vectors.T), products, ridge * (np.arange(n_terms) > 0), dtype, sample)
 
     def of_stars(self, rows: np.ndarray) -> Design:
         products = None if self.products is None else self.products[rows]
-        return replace(self, vectors=self.vectors.take(rows, axis=1), products=products)
+        return replace(self, vectors=self.vectors.take(rows, axis=1), products=products, sample=rows[:0])
 
 
 @dataclass
@@ -67,6 +88,11 @@ class PixelBlock:
     flux: np.ndarray
     ivar: np.ndarray
     allowed: np.ndarray
+
+    @classmethod
+    def of(cls, spectra: Spectra, pixels: slice, allowed: np.ndarray) -> PixelBlock:
+        """Some pixels of all spectra; `allowed` (P, M)."""
+        return cls(_columns(spectra.flux[:, pixels]), _columns(spectra.ivar[:, pixels]), allowed[pixels])
 
     def __getitem__(self, rows: np.ndarray) -> PixelBlock:
         return PixelBlock(self.flux[rows], self.ivar[rows], self.allowed[rows])
@@ -81,24 +107,46 @@ class PixelBlock:
 
 @dataclass
 class Maximum:
-    """θ (B, M), s² (B,), packed normal matrices (B, M(M+1)/2) there, and which pixels are solved (B,)."""
+    """θ (B, M), s² (B,), packed normal matrices (B, M(M+1)/2) there, and which pixels are solved (B,).
+
+    At the pixels that are `alone` (B,) the last search in s² met no other maximum.
+    """
 
     coefficients: np.ndarray
     variance: np.ndarray
     packed: np.ndarray
     solved: np.ndarray
+    alone: np.ndarray
+
+    def __getitem__(self, rows: np.ndarray) -> Maximum:
+        return Maximum(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def put(self, rows: np.ndarray, other: Maximum) -> None:
         for field in fields(self):
             getattr(self, field.name)[rows] = getattr(other, field.name)
 
 
+@compiled()
+def _columns(rows: np.ndarray) -> np.ndarray:
+    """(N, B) of either floating type as (B, N) in double precision, in tiles that stay in a fast cache."""
+    columns = np.empty((rows.shape[1], rows.shape[0]))
+    for start in range(0, rows.shape[0], TILE):
+        stop = min(start + TILE, rows.shape[0])
+        for p in range(rows.shape[1]):
+            for n in range(start, stop):
+                columns[p, n] = rows[n, p]
+    return columns
+
+
 def maximize(block: PixelBlock, design: Design, counts: np.ndarray) -> Maximum:
-    """The maximum of eq. 5, climbed from s² = 0.
+    """The maximum of eq. 5, climbed from that for a sample of the stars, or from s² = 0 where there may be others.
 
     Where that ends at s² = 0 or fails, and where there are few stars, it is climbed also from the best of many s².
     """
-    best = _climb(block, design, counts, np.zeros(len(block.flux)))
+    best = _from_sample(block, design, counts)
+    left = np.flatnonzero(~best.solved)
+    if left.size:
+        best.put(left, _climb(block[left], design, counts, np.zeros(left.size)))
     richness = block.stars_per_term(counts)
     again = np.flatnonzero((richness > 1) & ((best.variance == 0) | ~best.solved | (richness < FEW)))
     if again.size:
@@ -107,7 +155,7 @@ def maximize(block: PixelBlock, design: Design, counts: np.ndarray) -> Maximum:
         height = _height(block, design, counts, best.coefficients[again], best.variance[again])
         higher = _height(block, design, counts, other.coefficients, other.variance) > height
         better = other.solved & (~best.solved[again] | higher)
-        best.put(again[better], Maximum(*(getattr(other, field.name)[better] for field in fields(other))))
+        best.put(again[better], other[better])
     return best
 
 
@@ -127,7 +175,8 @@ def adjust(block: PixelBlock, design: Design, counts: np.ndarray, whole: Maximum
     packed = whole.packed + _normal_matrices(*correction, whole.variance)
     first = tuple(a + b for a, b in zip(slopes, slopes_at(*correction, whole), strict=True))
     richness = block.stars_per_term(counts)
-    near = Maximum(whole.coefficients.copy(), whole.variance.copy(), packed, whole.solved & (richness > FEW))
+    solved = whole.solved & (richness > FEW)
+    near = Maximum(whole.coefficients.copy(), whole.variance.copy(), packed, solved, whole.alone.copy())
     near.solved &= _approach(block, design, counts, near, first=first)
     again = np.flatnonzero(~near.solved & (richness > 1))
     if again.size:
@@ -135,17 +184,37 @@ def adjust(block: PixelBlock, design: Design, counts: np.ndarray, whole: Maximum
     return near
 
 
+def _nothing(block: PixelBlock, design: Design, variance: np.ndarray, solved: np.ndarray) -> Maximum:
+    """θ = 0 at given s²."""
+    n_terms = block.allowed.shape[1]
+    packed = np.zeros((len(variance), n_terms * (n_terms + 1) // 2), design.dtype)
+    return Maximum(np.zeros(block.allowed.shape), variance, packed, solved, np.zeros(len(variance), bool))
+
+
+def _from_sample(block: PixelBlock, design: Design, counts: np.ndarray) -> Maximum:
+    """The maximum, by Newton steps from that for a sample; solved only where eq. 5 has no other for the sample."""
+    rows = design.sample
+    nowhere = np.zeros(len(block.flux), dtype=bool)
+    if not rows.size:
+        return _nothing(block, design, np.zeros(len(block.flux)), nowhere)
+    sample = block.of_stars(rows)
+    at = _climb(sample, design.of_stars(rows), counts[rows], np.zeros(len(block.flux)), rounds=1)
+    at.solved &= at.alone & (at.variance > 0) & (sample.stars_per_term(counts[rows]) > SAMPLE / 2)
+    at.packed = _normal_matrices(block, design, counts, at.variance)
+    at.solved &= _approach(block, design, counts, at)
+    return at
+
+
 def _climb(
     block: PixelBlock, design: Design, counts: np.ndarray, variance: np.ndarray, rounds: int = ROUNDS
 ) -> Maximum:
     """From given s² up: twice θ and s² in turn, then Newton steps; another round for the pixels that do not rest."""
-    at = Maximum(np.zeros(block.allowed.shape), variance, np.empty(0), block.stars_per_term(counts) > 1)
+    at = _nothing(block, design, variance, block.stars_per_term(counts) > 1)
     for factor in SEARCHES:
         at.packed = _normal_matrices(block, design, counts, at.variance)
         _approach(block, design, counts, at, steps=1, move_variance=False)
-        at.variance = best_variance(
-            block.flux - at.coefficients @ design.vectors, block.ivar, counts, at.variance, factor
-        )
+        residual = block.flux - at.coefficients @ design.vectors
+        at.variance, at.alone = best_variance(residual, block.ivar, counts, at.variance, factor)
     settled = _approach(block, design, counts, at)
     left = np.flatnonzero(at.solved & ~settled)
     at.solved &= settled
@@ -165,19 +234,27 @@ def _approach(
 ) -> np.ndarray:
     """Newton steps with the same normal matrices, in place; (B,) True where θ and s² came to rest.
 
-    `first` are the derivatives for the first step where they are known already.
+    They rest where the next step, that shrinks as the last one did, would be below `RESTING`. `first` are the
+    derivatives for the first step where they are known already.
     """
     factors, regular = _factorize(block, design, counts, at)
-    total_weight = np.maximum(at.packed[:, 0].astype(float), 1e-300)
-    for _ in range(steps):
+    total_weight = at.packed[:, 0].astype(float)
+    last = np.zeros(len(factors))
+    for step in range(1, steps + 1):
         slopes = first or slopes_at(block, design, counts, at)
         first = None
-        settled = newton_step(
+        length = newton_step(
             slopes, block.allowed, design.ridge, factors, total_weight, at.coefficients, at.variance, move_variance
         )
-        if (settled | ~regular).all():
+        resting = (length <= RESTING) | ((length < last / 4) & (length**2 < RESTING * last))
+        last = length
+        left = np.flatnonzero(~resting & regular)
+        if step < steps and left.size < FEWER * len(resting):
+            part = at[left]
+            resting[left] = left.size == 0 or _approach(block[left], design, counts, part, steps - step)
+            at.put(left, part)
             break
-    return settled & regular
+    return resting & regular
 
 
 def _normal_matrices(block: PixelBlock, design: Design, counts: np.ndarray, variance: np.ndarray) -> np.ndarray:
@@ -215,9 +292,8 @@ def _best_start(block: PixelBlock, design: Design, counts: np.ndarray) -> np.nda
     largest = _flux_variance(block, counts)
     best, highest = largest, np.full(len(largest), -np.inf)
     for variance in largest * 4.0 ** -np.arange(N_STARTS)[:, None]:
-        at = Maximum(
-            np.zeros(block.allowed.shape), variance, _normal_matrices(block, design, counts, variance), largest
-        )
+        at = _nothing(block, design, variance, largest > 0)
+        at.packed = _normal_matrices(block, design, counts, variance)
         _approach(block, design, counts, at, steps=1, move_variance=False)
         height = _height(block, design, counts, at.coefficients, variance)
         best, highest = np.where(height > highest, variance, best), np.fmax(height, highest)

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
+
+from ..parallel import compiled, compiled_sums
 
 PIECE = 1024
 """Stars of a piece."""
 
-CONVERGED = 1e-6
-"""θ and s² rest after a step smaller than this in formal errors; what is left then is far smaller still."""
+
+FAR = 0.1
+"""Formal errors from the best s² beyond which the expected curvature is nearer to that of the way than the one here."""
 
 
 def newton_step(
@@ -42,27 +44,30 @@ def newton_step(
 
     Returns
     -------
-    (B,) True where the step was smaller than `CONVERGED`.
+    (B,) length of the step in formal errors.
     """
     gradient, coupling, sums = slopes
     gradient = (gradient - ridge * coefficients) * allowed
     weight, slope, curvature, information = sums.T
-    scale = np.where(weight > 0, weight / total_weight, 1.0)[:, None]
+    scale = np.where(total_weight > 0, weight, 1.0)[:, None] / np.where(total_weight > 0, total_weight, 1.0)[:, None]
     change = solve(factors, gradient) / scale
     length2 = np.einsum("pm,pm->p", change, gradient)
-    settled = length2 <= CONVERGED**2
     if move_variance:
         coupling = coupling * allowed
         response = solve(factors, coupling) / scale
-        h = -curvature / 2 - np.einsum("pm,pm->p", coupling, response)
+        far = slope**2 > FAR**2 * 2 * information
+        h = np.where(far, information, -curvature) / 2 - np.einsum("pm,pm->p", coupling, response)
         h = np.where(h > information / 8, h, np.maximum(information / 2, 1e-300))
-        moved = np.maximum(variance + (slope / 2 - np.einsum("pm,pm->p", coupling, change)) / h, 0.0)
+        # the step of θ lowers the residuals, which moves s² in second order: Σ w² v vᵀ is about A Σ w² / Σ w
+        bend = length2 * information / np.maximum(weight, 1e-300)
+        ahead = (slope + bend) / 2 - np.einsum("pm,pm->p", coupling, change)
+        moved = np.maximum(variance + ahead / h, 0.0)
         shift = moved - variance
-        settled &= np.abs(shift) * np.sqrt(h) <= CONVERGED
+        length2 = np.maximum(length2, shift**2 * h)
         change -= shift[:, None] * response
         variance[:] = moved
     coefficients += change
-    return settled
+    return np.sqrt(np.maximum(length2, 0.0))
 
 
 def derivatives(
@@ -100,7 +105,7 @@ def derivatives(
     return moments[:n_pixels], moments[n_pixels:], sums
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@compiled_sums()
 def _weigh(
     flux: np.ndarray,
     ivar: np.ndarray,
@@ -136,7 +141,7 @@ def _weigh(
         sums[p, 3] += information
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def factorize(packed: np.ndarray, allowed: np.ndarray, ridge: np.ndarray, tolerance: float) -> tuple:
     """Cholesky factors of B normal matrices.
 
@@ -179,7 +184,7 @@ def factorize(packed: np.ndarray, allowed: np.ndarray, ridge: np.ndarray, tolera
     return factors, regular
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def solve(factors: np.ndarray, right: np.ndarray) -> np.ndarray:
     """(B, M) solutions of the factorized systems."""
     solution = right.copy()

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
-FAST = {"reassoc", "contract", "nsz"}
-"""Sums may be reordered; NaN and infinity keep their meaning."""
+from ..parallel import compiled, compiled_sums
 
 ACCURACY = 0.01
 """Relative accuracy of s² after the search; the Newton steps that follow it are exact."""
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@compiled_sums()
 def weights(ivar: np.ndarray, variance: np.ndarray, counts: np.ndarray, out: np.ndarray) -> None:
     """w = counts / (s² + σ²) into `out` (B, N) of either floating type; masked pixels weigh exactly zero."""
     for p in range(ivar.shape[0]):
@@ -27,7 +25,7 @@ def weights(ivar: np.ndarray, variance: np.ndarray, counts: np.ndarray, out: np.
             out[p, n] = counts[n] * ivar[p, n] / (1.0 + ivar[p, n] * s2)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@compiled_sums()
 def _slope(residual: np.ndarray, ivar: np.ndarray, counts: np.ndarray, s2: float) -> float:
     """Σ w² r² - w, twice the derivative of eq. 5 by s², for one pixel."""
     slope = 0.0
@@ -37,7 +35,7 @@ def _slope(residual: np.ndarray, ivar: np.ndarray, counts: np.ndarray, s2: float
     return slope
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@compiled_sums()
 def _slope_and_curvature(residual: np.ndarray, ivar: np.ndarray, counts: np.ndarray, s2: float) -> tuple[float, float]:
     """Twice the first and second derivative of eq. 5 by s² for one pixel."""
     slope = curvature = 0.0
@@ -49,7 +47,7 @@ def _slope_and_curvature(residual: np.ndarray, ivar: np.ndarray, counts: np.ndar
     return slope, curvature
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _log_likelihood(residual: np.ndarray, ivar: np.ndarray, counts: np.ndarray, s2: float) -> float:
     """Eq. 5 for one pixel, without its constant."""
     total = 0.0
@@ -60,7 +58,7 @@ def _log_likelihood(residual: np.ndarray, ivar: np.ndarray, counts: np.ndarray, 
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def log_likelihood(residual: np.ndarray, ivar: np.ndarray, counts: np.ndarray, variance: np.ndarray) -> np.ndarray:
     """(B,) eq. 5 of each pixel, without its constant."""
     total = np.empty(ivar.shape[0])
@@ -69,7 +67,7 @@ def log_likelihood(residual: np.ndarray, ivar: np.ndarray, counts: np.ndarray, v
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _root(residual: np.ndarray, ivar: np.ndarray, counts: np.ndarray, low: float, high: float) -> float:
     """Where the slope falls through zero between `low` (slope > 0) and `high` (slope <= 0): Newton within a bracket."""
     s2 = math.sqrt(low * high) if low > 0 else 0.5 * high
@@ -87,17 +85,18 @@ def _root(residual: np.ndarray, ivar: np.ndarray, counts: np.ndarray, low: float
     return s2
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def best_variance(
     residual: np.ndarray, ivar: np.ndarray, counts: np.ndarray, present: np.ndarray, factor: float
-) -> np.ndarray:
-    """(B,) the s² >= 0 that maximizes eq. 5 at fixed residuals: the highest of all its maxima.
+) -> tuple[np.ndarray, np.ndarray]:
+    """(B,) the s² >= 0 that maximizes eq. 5 at fixed residuals, the highest of all its maxima; (B,) True where alone.
 
     Beyond the largest r² the slope is negative; below a hundredth of the smallest σ² it is constant. Between them a
     geometric grid of slopes in steps of `factor`, through the `present` s² (B,), brackets every maximum. Only where
     there are several are their likelihoods compared.
     """
     best = np.zeros(ivar.shape[0])
+    alone = np.ones(ivar.shape[0], dtype=np.bool_)
     for p in range(ivar.shape[0]):
         r, v = residual[p], ivar[p]
         largest_r2 = largest_ivar = 0.0
@@ -134,4 +133,5 @@ def best_variance(
             if low == 0.0:
                 break
             high, at_high = low, at_low
-    return best
+        alone[p] = n_maxima == 1
+    return best, alone

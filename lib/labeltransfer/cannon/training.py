@@ -16,7 +16,7 @@ from ..reference import ReferenceSet
 from .ascent import Design, PixelBlock, adjust, maximize, slopes_at
 from .model import CannonModel, label_vector, label_vector_derivatives, scaling, terms
 
-PIXELS, STARS = 64, 256
+PIXELS, STARS = 128, 256
 """Pixels of a block in training; stars of a block in fingerprints."""
 
 
@@ -105,11 +105,7 @@ def train_subsets(
     scatter = np.full((len(counts), len(allowed)), np.inf)
 
     def one_block(pixels: slice) -> None:
-        block = PixelBlock(
-            np.ascontiguousarray(spectra.flux[:, pixels].T, dtype=float),
-            np.ascontiguousarray(spectra.ivar[:, pixels].T, dtype=float),
-            allowed[pixels],
-        )
+        block = PixelBlock.of(spectra, pixels, allowed)
         everyone = np.ones(len(reference))
         whole = maximize(block, design, everyone)
         if derivatives is not None and label_covariance is not None:
@@ -171,7 +167,9 @@ def _fingerprint(reference: ReferenceSet, options: tuple) -> bytes:
     spectra, labels = reference.spectra, reference.labels
 
     def one_block(rows: slice) -> bytes:
-        return hashlib.sha256(spectra.flux[rows].tobytes() + spectra.ivar[rows].tobytes()).digest()
+        part = hashlib.sha256(np.ascontiguousarray(spectra.flux[rows]).data)
+        part.update(np.ascontiguousarray(spectra.ivar[rows]).data)
+        return part.digest()
 
     digest = hashlib.sha256(repr((labels.names, options)).encode())
     for array in (spectra.wavelength, labels.values, labels.covariance):

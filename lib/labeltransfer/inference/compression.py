@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from ..cannon import CannonModel
+from ..parallel import compiled_sums
 
 
 def products_size(model: CannonModel, dtype: np.typing.DTypeLike) -> int:
@@ -50,7 +50,7 @@ class Compressor:
         return (weight @ self.products).astype(float), (weighted @ self.coefficients).astype(float), c, n_pixels
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@compiled_sums()
 def weigh(
     flux: np.ndarray,
     ivar: np.ndarray,

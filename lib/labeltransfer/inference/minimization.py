@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
+
+from ..parallel import compiled, compiled_sums
 
 MAX_STEPS = 100
 PATIENCE = 6
@@ -30,7 +31,7 @@ DISTINCT = 1e-4
 the end of an earlier one has joined it."""
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _terms(
     x: np.ndarray, parents: np.ndarray, factors: np.ndarray, v: np.ndarray, jacobian: np.ndarray, derivatives: bool
 ) -> None:
@@ -44,7 +45,7 @@ def _terms(
             jacobian[factors[m], m] += v[parents[m]]
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@compiled_sums()
 def _form(A: np.ndarray, b: np.ndarray, v: np.ndarray, excess: np.ndarray) -> float:
     """vᵀ A v - 2 bᵀ v; `excess` becomes A v - b."""
     total = 0.0
@@ -57,7 +58,7 @@ def _form(A: np.ndarray, b: np.ndarray, v: np.ndarray, excess: np.ndarray) -> fl
     return total
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@compiled_sums()
 def _normal(A: np.ndarray, jacobian: np.ndarray, half: np.ndarray, normal: np.ndarray) -> None:
     """Jᵀ A J, half the Gauss-Newton Hessian, skipping the zeros of J; `half` is work space."""
     n_labels, n_terms = jacobian.shape
@@ -76,7 +77,7 @@ def _normal(A: np.ndarray, jacobian: np.ndarray, half: np.ndarray, normal: np.nd
             normal[q, k] = total
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _bend(
     x: np.ndarray,
     excess: np.ndarray,
@@ -104,7 +105,7 @@ def _bend(
                     hessian[k, q] += excess[m - 1] * second[m, k, q]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _solve(matrix: np.ndarray, damping: float, right: np.ndarray, factor: np.ndarray, solution: np.ndarray) -> bool:
     """Solve (matrix + damping · its diagonal) x = right by Cholesky's method; False if not positive definite."""
     n = right.size
@@ -132,7 +133,7 @@ def _solve(matrix: np.ndarray, damping: float, right: np.ndarray, factor: np.nda
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def minimize(
     packed: np.ndarray,
     b: np.ndarray,
@@ -251,7 +252,7 @@ def minimize(
     return best_x, covariance, chi2, best_start, rise, distance
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _length2(x: np.ndarray, origin: np.ndarray, normal: np.ndarray) -> float:
     """(x - origin)ᵀ normal (x - origin)."""
     total = 0.0
@@ -261,7 +262,7 @@ def _length2(x: np.ndarray, origin: np.ndarray, normal: np.ndarray) -> float:
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _joined(x: np.ndarray, minima: np.ndarray, heights: np.ndarray, n_before: int, normal: np.ndarray) -> int:
     """Which of the minima that earlier starts reached lies within `DISTINCT` of x; -1 if none does."""
     for s in range(n_before):
@@ -270,7 +271,7 @@ def _joined(x: np.ndarray, minima: np.ndarray, heights: np.ndarray, n_before: in
     return -1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _largest(x: np.ndarray) -> float:
     largest = 0.0
     for k in range(x.size):
@@ -278,7 +279,7 @@ def _largest(x: np.ndarray) -> float:
     return largest
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _penalty(x: np.ndarray, mean: np.ndarray, weight: np.ndarray) -> float:
     """Σ weight (x - mean)²."""
     total = 0.0
@@ -287,7 +288,7 @@ def _penalty(x: np.ndarray, mean: np.ndarray, weight: np.ndarray) -> float:
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _downhill(
     A: np.ndarray,
     excess: np.ndarray,

@@ -1,0 +1,13 @@
+"""Compiled passes over arrays: they release the interpreter lock, and their loops use wide registers."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numba
+
+compiled = partial(numba.njit, cache=True, nogil=True, error_model="numpy")
+"""Decorator of a compiled function. A division by zero gives infinity or NaN; a check would keep loops scalar."""
+
+compiled_sums = partial(compiled, fastmath={"reassoc", "contract", "nsz"})
+"""The same where sums may be reordered; NaN and infinity keep their meaning."""
