@@ -1,9 +1,5 @@
 """The rendered book in a real browser, at the width of a desk and of a phone, without a network."""
 
-import shutil
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -12,70 +8,11 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "_build" / "html"
 PICTURES = ROOT / "_build" / "screenshots"
 SIZES = {"desk": (1280, 900), "phone": (390, 844)}
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 KNOWN = "THEBE_JS_URL"
 """sphinx-thebe loads its script twice, which is harmless."""
 
 STEMS = sorted(page.stem for page in (PAGES / "book").glob("*.html")) or ["index"]
 pytestmark = pytest.mark.browser
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format, *arguments):
-        pass
-
-
-@pytest.fixture(scope="session")
-def address():
-    if not (PAGES / "book" / "index.html").exists():
-        pytest.skip("the book is not rendered: `make book` does it")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(PAGES)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-@pytest.fixture(scope="session")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    if path is None:
-        pytest.skip("no chromium: `apt-get install chromium fonts-dejavu-core fonts-liberation`")
-    with playwright.sync_playwright() as engine:
-        instance = engine.chromium.launch(executable_path=path, chromium_sandbox=False)
-        yield instance
-        instance.close()
-
-
-@pytest.fixture
-def visit(browser, address):
-    """Open a page and return it with what it asked for from elsewhere and what went wrong."""
-    contexts = []
-
-    def open_page(stem, size="desk", scheme="light"):
-        width, height = SIZES[size]
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-        contexts.append(context)
-        page = context.new_page()
-        page.elsewhere, page.wrong = [], []
-        page.on("request", lambda r: page.elsewhere.append(r.url) if not local(r.url, address) else None)
-        page.on("pageerror", lambda error: page.wrong.append(str(error)))
-        page.on("response", lambda r: page.wrong.append(f"{r.status} {r.url}") if r.status >= 400 else None)
-        page.goto(f"{address}/book/{stem}.html", wait_until="load")
-        page.wait_for_function("!window.MathJax || !MathJax.startup || MathJax.startup.promise.then(() => true)")
-        page.wait_for_load_state("networkidle")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-
-
-def local(url, address):
-    return url.startswith((address, "data:", "blob:", "about:"))
 
 
 @pytest.mark.parametrize("size", SIZES)
