@@ -24,6 +24,7 @@ from myst_parser.config.main import MdParserConfig
 from nbformat import NotebookNode
 
 from .book import Book, ChapterText, default_values, runs_folder
+from .explorer_page import place_explorer_data
 from .figure_data import offer_figure_data
 from .runs import Record, read_record
 from .sync import notebook_of, tags
@@ -63,6 +64,7 @@ def build(book: Book, name: str = DEFAULT) -> Path:
     write_provenance(pages, record)
     data_hash = record.data_hash if record.parameters.get("source") == "folder" else ""
     offer_figure_data(pages, book, folder / "data", record.parameters, data_hash)
+    place_explorer_data(pages, folder / "data")
     (pages / ".nojekyll").touch()
     return pages / "index.html"
 
