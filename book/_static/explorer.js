@@ -7,10 +7,10 @@
   if (!data || !root) return;
 
   const WHOLE = 400; // more pixels than this are drawn as a line, fewer as steps
+  const TYPICAL_SNR = 100, NARROW = 240; // pixels; a page that is not laid out yet has none
   const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   const EXAMPLES = [
-    ["most metal-poor", "fe_h", -1], ["richest in α", "alpha_m", 1], ["coolest", "teff", -1],
-    ["hottest", "teff", 1], ["most reddened", "a_k", 1], ["noisiest", "snr", -1],
+    ["metal-poor", "fe_h", -1], ["α-rich", "alpha_m", 1], ["cool", "teff", -1], ["hot", "teff", 1], ["reddened", "a_k", 1],
   ];
 
   // ---- data ----------------------------------------------------------------------------------------------------
@@ -156,7 +156,7 @@
     }
 
     resize() {
-      const width = this.box.clientWidth, height = Math.round(Math.min(320, Math.max(230, 0.8 * width)));
+      const width = Math.max(this.box.clientWidth, NARROW), height = Math.round(Math.min(320, Math.max(230, 0.8 * width)));
       this.x = scale(this.ends[0], [52, width - 8]);
       this.y = scale(this.ends[1], [height - 42, 18]);
       const svg = emptied(this.svg, width, height);
@@ -271,7 +271,7 @@
   const spectrum = {
     resize() {
       const box = root.querySelector(".explorer-spectrum");
-      this.width = box.clientWidth;
+      this.width = Math.max(box.clientWidth, NARROW);
       this.main = [this.width < 500 ? 210 : 280, 30];
       this.below = [this.main[0] + (this.width < 500 ? 90 : 110), this.main[0] + 12];
       this.svg = emptied(box.querySelector("svg"), this.width, this.below[0] + 42);
@@ -308,6 +308,7 @@
     still() {
       const { svg, x, y, r, pixels } = this, stepped = pixels[1] - pixels[0] < WHOLE;
       svg.replaceChildren();
+      svg.classList.toggle("dense", !stepped);
       const clip = draw(draw(svg, "defs"), "clipPath", { id: "explorer-clip" });
       for (const [bottom, top] of [this.main, this.below]) {
         draw(clip, "rect", { x: x.to[0], y: top, width: x.to[1] - x.to[0], height: bottom - top });
@@ -322,7 +323,7 @@
       draw(inside, "path", { class: "data", d: curve(this.residual(this.fitted), x, r, pixels, stepped) });
       this.moving = draw(inside, "g");
       frame(svg, x, y, [null, "normalized flux"], [6, 5]);
-      frame(svg, x, r, ["rest-frame wavelength [Å]", "residual [σ]"], [this.width < 500 ? 4 : 7, 3]);
+      frame(svg, x, r, ["rest-frame wavelength [Å]", "residual [σ]"], [this.width < 500 ? 4 : 7, 5]);
       sayIfSimulated(svg, x.to[1]);
       const [name, low, high] = data.windows[part];
       root.querySelector(".explorer-spectrum").setAttribute("aria-label",
@@ -361,6 +362,7 @@
     tabulate();
     spectrum.star();
     planes.forEach((plane) => plane.mark());
+    sayChi2();
   }
 
   function setSliders() {
@@ -381,8 +383,7 @@
     slider.setAttribute("aria-valuetext", `${text}, ${change ? signed(change, label.digits) : "as fitted"}`);
   }
 
-  function slide(slider, i) {
-    sayValue(slider, i);
+  function drawWhatIf() {
     spectrum.move();
     planes.forEach((plane) => plane.mark());
     sayChi2();
@@ -397,25 +398,20 @@
 
   function reset() {
     sliders().forEach((slider, i) => { slider.value = 0; sayValue(slider, i); });
-    spectrum.move();
-    planes.forEach((plane) => plane.mark());
-    sayChi2();
+    drawWhatIf();
   }
 
   function tabulate() {
     const star = stars[chosen];
     one("tbody").innerHTML = labels.map((label, i) => {
-      const difference = (star.fitted[i] - star.reference[i]) / star.errors[i];
+      const difference = star.fitted[i] - star.reference[i];
       return `<tr><th scope="row">${typeset(label.symbol)} <small>[${label.unit}]</small></th>
         <td>${fixed(star.reference[i], label.digits)}</td>
-        <td>${fixed(star.fitted[i], label.digits)} ± ${fixed(star.errors[i], errorDigits(label))}</td>
-        <td>${signed(difference, 1)} σ</td></tr>`;
+        <td>${fixed(star.fitted[i], errorDigits(label))} ± ${fixed(star.errors[i], errorDigits(label))}</td>
+        <td>${signed(difference, label.digits)}</td></tr>`;
     }).join("");
     one(".explorer-facts").textContent = `S/N ${fixed(star.snr, 0)} · reduced χ² ${fixed(star.chi2, 2)}`;
-    sayChi2Later();
   }
-
-  const sayChi2Later = () => queueMicrotask(sayChi2);
 
   function show(number) {
     part = number;
@@ -424,10 +420,13 @@
     spectrum.frame();
   }
 
+  const highest = (value) => stars.reduce((best, star, k) => (value(star) > value(stars[best]) ? k : best), 0);
+  const disagreement = (star) => Math.hypot(...star.fitted.map((value, i) => (value - star.reference[i]) / data.scales[i]));
+
+  /** The star with the highest or lowest label by The Cannon, among the half with the higher S/N. */
   function extreme(name, sign) {
-    const i = labels.findIndex((label) => label.name === name);
-    const value = (star) => sign * (name === "snr" ? star.snr : star.reference[i]);
-    return stars.reduce((best, star, k) => (value(star) > value(stars[best]) ? k : best), 0);
+    const i = labels.findIndex((label) => label.name === name), middle = range(stars.map((star) => star.snr), 0.5)[0];
+    return highest((star) => (star.snr < middle ? -Infinity : sign * star.fitted[i]));
   }
 
   // ---- the page ------------------------------------------------------------------------------------------------
@@ -444,7 +443,7 @@
       <button type="button" data-go="1" aria-label="Next star">›</button>
       <button type="button" class="explorer-random">Random star</button>
     </div>
-    <div class="explorer-choose explorer-examples" role="group" aria-label="Examples"></div>
+    <div class="explorer-choose explorer-examples" role="group" aria-label="Examples"><span>Examples</span></div>
     <p class="explorer-announcement" role="status" aria-live="polite"></p>
     <div class="explorer-windows" role="group" aria-label="Part of the spectrum"></div>
     <div class="explorer-spectrum" role="img"><svg aria-hidden="true"></svg></div>
@@ -454,7 +453,7 @@
       <fieldset class="explorer-sliders"><legend>What if its labels were others?</legend>
         <div></div><p class="explorer-chi2"></p><button type="button" class="explorer-reset">Reset</button></fieldset>
       <div><table><thead><tr><th scope="col">Label</th><th scope="col" class="against"></th>
-        <th scope="col">The Cannon</th><th scope="col">differ by</th></tr></thead><tbody></tbody></table>
+        <th scope="col">The Cannon</th><th scope="col">difference</th></tr></thead><tbody></tbody></table>
         <p class="explorer-facts"></p></div>
     </div>`;
 
@@ -469,10 +468,12 @@
   function fillControls() {
     one(".against").textContent = data.against;
     stars.forEach((star, k) => one("select").add(new Option(star.id, k)));
-    const known = ["snr", ...labels.map((label) => label.name)];
+    const examples = one(".explorer-examples"), known = labels.map((label) => label.name);
     for (const [text, name, sign] of EXAMPLES.filter((example) => known.includes(example[1]))) {
-      button(text, one(".explorer-examples"), () => choose(extreme(name, sign)));
+      button(text, examples, () => choose(extreme(name, sign)));
     }
+    button("noisy", examples, () => choose(highest((star) => -star.snr)));
+    button("labels disagree", examples, () => choose(highest(disagreement)));
     data.windows.forEach(([name], k) => button(name, one(".explorer-windows"), () => show(k)));
     labels.forEach((label, i) => addSlider(label, i));
   }
@@ -481,7 +482,7 @@
     const row = document.createElement("div");
     row.innerHTML = `<label for="explorer-${label.name}">${typeset(label.symbol)}</label>
       <input type="range" id="explorer-${label.name}" step="${label.step}" value="0"><output></output>`;
-    row.querySelector("input").addEventListener("input", (event) => slide(event.target, i));
+    row.querySelector("input").addEventListener("input", (event) => { sayValue(event.target, i); drawWhatIf(); });
     one(".explorer-sliders div").append(row);
   }
 
@@ -509,7 +510,7 @@
   fit.width = root.clientWidth;
   planes.forEach((plane) => plane.resize());
   spectrum.resize();
-  choose(extreme("snr", 1));
+  choose(highest((star) => -disagreement(star) - Math.abs(Math.log(star.snr / TYPICAL_SNR))));
   show(0);
   listen();
   data.predict = predict;

@@ -51,7 +51,8 @@ class StarPage:
             style=(static / "explorer.css").read_text(encoding="utf-8"), data=self.data.read_text(encoding="utf-8"),
             script=(static / "explorer.js").read_text(encoding="utf-8"),
         )  # fmt: skip
-        return HTML(f'<iframe title="Pick a star" srcdoc="{escape(page)}" width="100%" height="{height}"></iframe>')
+        frame = f'<iframe title="Pick a star" srcdoc="{escape(page)}" width="100%" height="{height}"></iframe>'
+        return HTML(f"<div>{frame}</div>")
 
 
 def place_explorer_data(pages: Path, data: Path) -> list[Path]:
