@@ -435,8 +435,8 @@
     <p id="explorer-help">Pick a star in a plane of labels with mouse or finger; or go there with Tab and walk from star
       to star with the arrow keys.</p>
     <div class="explorer-planes"></div>
-    <p class="explorer-legend"><span class="key-star">pick one</span><span class="key-crowd">reference stars</span>
-      <span class="key-fitted">its labels by The Cannon</span><span class="key-what-if">with the sliders' labels</span></p>
+    <p class="explorer-legend"><span class="key-star">stars to pick</span><span class="key-crowd">reference stars</span>
+      <span class="key-fitted">its labels by The Cannon</span><span class="key-moved">labels of the sliders</span></p>
     <div class="explorer-choose">
       <button type="button" data-go="-1" aria-label="Previous star">‹</button>
       <label>Star <select></select></label>
@@ -448,7 +448,7 @@
     <div class="explorer-windows" role="group" aria-label="Part of the spectrum"></div>
     <div class="explorer-spectrum" role="img"><svg aria-hidden="true"></svg></div>
     <p class="explorer-legend"><span class="key-data">observed</span><span class="key-model">model</span>
-      <span class="key-band">±1σ: reported error and scatter</span><span class="key-what-if">with the sliders' labels</span></p>
+      <span class="key-band">±1σ: reported error and scatter</span><span class="key-what-if">with the labels of the sliders</span></p>
     <div class="explorer-columns">
       <fieldset class="explorer-sliders"><legend>What if its labels were others?</legend>
         <div></div><p class="explorer-chi2"></p><button type="button" class="explorer-reset">Reset</button></fieldset>

@@ -209,10 +209,11 @@ def test_the_page_of_the_book_is_whole(opened, pages, size, scheme):
     assert [error for error in page.wrong if KNOWN not in error] == []
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, "scrolls sideways"
     wide = page.evaluate(
-        "[...document.querySelectorAll('#explorer, #explorer *')].filter(one => !one.closest('svg g') && "
-        "one.getBoundingClientRect().right > innerWidth + 1).length"
+        "(() => { const right = document.querySelector('#explorer').getBoundingClientRect().right + 1; return "
+        "[...document.querySelectorAll('#explorer *')].filter(one => !one.closest('svg g') && "
+        "one.getBoundingClientRect().right > right).map(one => one.outerHTML.slice(0, 60)); })()"
     )
-    assert wide == 0, "something is cut off"
+    assert wide == [], "something is cut off"
     ground, ink = page.evaluate(
         "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.querySelector('#explorer')).color]"
     )
