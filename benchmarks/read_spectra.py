@@ -15,6 +15,7 @@ import numpy as np
 
 from labeltransfer import lamost, mock
 from labeltransfer.archive.folder import spectrum_files
+from labeltransfer.parallel import available_cores
 
 
 def rate(paths, repeats):
@@ -47,4 +48,4 @@ if __name__ == "__main__":
             mock.write_survey(mock.SimulatedSurvey(n_overlap=60, n_dr2=60, n_apogee=200), source)
         repeated = many(spectrum_files(source), Path(folder), 2000)
         repeats = int(sys.argv[2]) if len(sys.argv) > 2 else 5
-        print(f"{rate(repeated, repeats):,.0f} files a second on {lamost.available_cores()} cores")
+        print(f"{rate(repeated, repeats):,.0f} files a second on {available_cores()} cores")
