@@ -239,12 +239,12 @@ def _approach(
     """
     factors, regular = _factorize(block, design, counts, at)
     total_weight = at.packed[:, 0].astype(float)
-    last = np.zeros(len(factors))
+    allowed, last = block.allowed & regular[:, None], np.zeros(len(factors))
     for step in range(1, steps + 1):
         slopes = first or slopes_at(block, design, counts, at)
         first = None
         length = newton_step(
-            slopes, block.allowed, design.ridge, factors, total_weight, at.coefficients, at.variance, move_variance
+            slopes, allowed, design.ridge, factors, total_weight, at.coefficients, at.variance, move_variance
         )
         resting = (length <= RESTING) | ((length < last / 4) & (length**2 < RESTING * last))
         last = length

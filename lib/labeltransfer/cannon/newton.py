@@ -17,8 +17,11 @@ PIECE = 1024
 """Stars of a piece."""
 
 
+FARTHEST = 10.0
+"""Longest step of s², in mean variances of a star: what no star tells must not run away."""
+
 FAR = 0.1
-"""Formal errors from the best s² beyond which the expected curvature is nearer to that of the way than the one here."""
+"""Formal errors from the best s² beyond which the larger of expected and actual curvature avoids steps too far."""
 
 
 def newton_step(
@@ -56,12 +59,15 @@ def newton_step(
         coupling = coupling * allowed
         response = solve(factors, coupling) / scale
         far = slope**2 > FAR**2 * 2 * information
-        h = np.where(far, information, -curvature) / 2 - np.einsum("pm,pm->p", coupling, response)
+        h = np.where(far, np.maximum(information, -curvature), -curvature) / 2 - np.einsum(
+            "pm,pm->p", coupling, response
+        )
         h = np.where(h > information / 8, h, np.maximum(information / 2, 1e-300))
         # the step of θ lowers the residuals, which moves s² in second order: Σ w² v vᵀ is about A Σ w² / Σ w
         bend = length2 * information / np.maximum(weight, 1e-300)
         ahead = (slope + bend) / 2 - np.einsum("pm,pm->p", coupling, change)
-        moved = np.maximum(variance + ahead / h, 0.0)
+        reach = FARTHEST * weight / np.maximum(information, 1e-300)
+        moved = np.maximum(variance + np.clip(ahead / h, -reach, reach), 0.0)
         shift = moved - variance
         length2 = np.maximum(length2, shift**2 * h)
         change -= shift[:, None] * response
