@@ -45,6 +45,18 @@ def test_any_run_becomes_a_book_with_a_banner(small_copy):
     assert not (small_copy / "_build" / "html").exists()
 
 
+def test_variants_are_listed_on_the_first_page_of_the_book_and_travel_with_it(small_copy):
+    book = Book(small_copy)
+    run(book, "other", {"n_overlap": 60}, say=lambda line: None)
+    build(book, "other")
+    first = build(book).parent / "book" / "index.html"
+    build(book, "other")
+    text = first.read_text(encoding="utf-8")
+    assert text.count('href="../variants/other/index.html"') == 1
+    assert "n_overlap = 60" in (first.parents[1] / "variants" / "other" / "book" / "01_stars.html").read_text("utf-8")
+    assert "n_overlap = 60" not in (first.parent / "01_stars.html").read_text(encoding="utf-8")
+
+
 def test_code_that_changed_since_the_run_is_not_shown_as_if_it_had_run(small_copy):
     page = small_copy / "book" / "02_mean.md"
     page.write_text(page.read_text().replace("plt.hist(values);", "plt.plot(values);"))

@@ -31,6 +31,7 @@ from .sync import notebook_of, tags
 
 DEFAULT = "default"
 INJECTED = "injected-parameters"
+VARIANTS = "variants"
 
 
 def build(book: Book, name: str = DEFAULT) -> Path:
@@ -58,7 +59,7 @@ def build(book: Book, name: str = DEFAULT) -> Path:
         pages = book.root / "_build" / "html"
     else:
         source, complete = stage(book, record, folder)
-        out = book.root / "_build" / "variants" / name
+        out = book.root / "_build" / VARIANTS / name
         _jupyter_book(source, out, strict=complete)
         pages = out / "_build" / "html"
     write_provenance(pages, record)
@@ -66,7 +67,36 @@ def build(book: Book, name: str = DEFAULT) -> Path:
     offer_figure_data(pages, book, folder / "data", record.parameters, data_hash)
     place_explorer_data(pages, folder / "data")
     (pages / ".nojekyll").touch()
+    link_variants(book.root)
     return pages / "index.html"
+
+
+def link_variants(root: Path) -> list[str]:
+    """Put the rendered variants beside the pages of the default run, and list them on its first page.
+
+    Returns
+    -------
+    The names of the variants; none if the default run is not rendered.
+    """
+    main = root / "_build" / "html"
+    first = main / "book" / "index.html"
+    if not first.exists():
+        return []
+    shutil.rmtree(main / VARIANTS, ignore_errors=True)
+    rendered = sorted((root / "_build" / VARIANTS).glob("*/_build/html/book/index.html"))
+    names = [page.parents[3].name for page in rendered]
+    for name, page in zip(names, rendered, strict=True):
+        shutil.copytree(page.parents[1], main / VARIANTS / name)
+    links = "".join(f'<li><a href="../{VARIANTS}/{name}/index.html">run {escape(name)}</a></li>' for name in names)
+    text = re.sub(r'<nav class="variants".*?</nav>', "", first.read_text(encoding="utf-8"), flags=re.DOTALL)
+    place = text.rfind('<footer class="provenance">')
+    listed = (
+        f'<nav class="variants" aria-label="Other runs"><h2>The same book from other runs</h2><ul>{links}</ul></nav>'
+    )
+    if names and place >= 0:
+        text = text[:place] + listed + text[place:]
+    first.write_text(text, encoding="utf-8")
+    return names
 
 
 def with_outputs(notebook: NotebookNode, executed: Path) -> NotebookNode:

@@ -1,0 +1,68 @@
+"""A chapter run through the interface of JupyterLab, as its reader would."""
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CHAPTER = "A7_data_model"
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """Address of a JupyterLab that shows a folder with one chapter's twin."""
+    if find_spec("jupyterlab") is None:
+        pytest.skip("JupyterLab is not installed: `make setup` does it")
+    shutil.copy(ROOT / "book" / f"{CHAPTER}.ipynb", tmp_path)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token, log = secrets.token_hex(16), tmp_path / "server.log"
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1"]
+    command += [f"--ServerApp.root_dir={tmp_path}", f"--IdentityProvider.token={token}"]
+    command += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    places = {f"JUPYTER{name}_DIR": str(tmp_path / "jupyter") for name in ("_CONFIG", "_DATA", "_RUNTIME")}
+    environment = {**os.environ, **places, "LABELTRANSFER_RUNS": str(tmp_path / "runs"), "HOME": str(tmp_path)}
+    with log.open("w") as output:
+        server = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=output, stderr=subprocess.STDOUT)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(120):
+            assert server.poll() is None, log.read_text()[-2000:]
+            try:
+                with urllib.request.urlopen(f"{address}/api/status?token={token}", timeout=2):
+                    break
+            except OSError:
+                time.sleep(0.5)
+        yield f"{address}/doc/tree/{CHAPTER}.ipynb?token={token}&reset"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def test_a_chapter_runs_in_jupyterlab(lab, browser):
+    page = browser.new_page()
+    page.goto(lab, wait_until="load")
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", timeout=60_000)
+    page.click(".lm-MenuBar-itemLabel:text-is('Run')")
+    page.click(".lm-Menu-itemLabel:text('Restart Kernel and Run All Cells')")
+    page.click(".jp-Dialog button:has-text('Restart')")
+    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", timeout=120_000)
+    page.wait_for_function(
+        "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].every(one => /[0-9]/.test(one.textContent))",
+        timeout=120_000,
+    )
+    assert "n_columns" in page.inner_text(".jp-Notebook")
+    assert page.query_selector_all("[data-mime-type='application/vnd.jupyter.stderr']") == []
+    page.close()
