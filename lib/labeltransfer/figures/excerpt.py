@@ -40,7 +40,8 @@ class Excerpt:
         rows = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in zip(*cells, strict=True))
         note = "<caption>simulated</caption>" if self.simulated else ""
         return (
-            f'<div style="overflow-x: auto"><table class="table excerpt">{note}'
+            '<div class="scroll" tabindex="0" role="region" aria-label="Excerpt of the catalogue">'
+            f'<table class="table excerpt">{note}'
             f"<thead><tr>{headings}</tr><tr>{units}</tr></thead><tbody>{rows}</tbody></table></div>"
         )
 

@@ -23,6 +23,7 @@ from myst_nb.core.read import read_myst_markdown_notebook
 from myst_parser.config.main import MdParserConfig
 from nbformat import NotebookNode
 
+from .access import accessible
 from .book import Book, ChapterText, default_values, runs_folder
 from .explorer_page import place_explorer_data
 from .figure_data import offer_figure_data
@@ -234,7 +235,7 @@ def write_provenance(pages: Path, record: Record) -> None:
         if mark < 0:
             continue
         foot = f'<footer class="provenance">{provenance(record, page.stem)}</footer>'
-        page.write_text(text[:mark] + foot + text[mark:], encoding="utf-8")
+        page.write_text(accessible(text[:mark] + foot + text[mark:]), encoding="utf-8")
 
 
 def provenance(record: Record, stem: str) -> str:
