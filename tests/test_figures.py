@@ -116,6 +116,13 @@ def gallery(n=300, names=PAPER_LABELS):
             log_x=True,
             simulated=s,
         ),
+        "changes_of_scatter": lambda s: figures.changes_of_scatter(
+            ["n_folds = 4", "mask = or"],
+            rng.normal(0, 0.1, (2, len(names))),
+            np.full((2, len(names)), 0.03),
+            names,
+            simulated=s,
+        ),
         "information_by_window": lambda s: figures.information_by_window(
             np.linspace(4000, 9000, 11), rng.uniform(size=(10, len(names))), names, simulated=s
         ),

@@ -97,6 +97,39 @@ def test_of_several_maxima_the_highest_is_taken(seed):
 
 
 @pytest.mark.statistical
+def test_a_sample_that_shows_the_way_does_not_change_the_goal(monkeypatch):
+    reference = oracle.draw(oracle.known_model(8, 2), 1500)
+    some_bright = np.where(np.random.default_rng(3).random((1500, 1)) < 0.02, 400.0, 1.0)
+    reference = with_spectra(reference, ivar=reference.spectra.ivar * some_bright)
+    assert ascent.Design.of(np.ones((1500, 6)), 0.0, np.dtype(float)).sample.size == 6 * ascent.SAMPLE
+    shown = train(reference)
+    monkeypatch.setattr(ascent, "SAMPLE", 10**6)
+    alone = train(reference)
+    np.testing.assert_allclose(shown.scatter, alone.scatter, rtol=1e-7)
+    np.testing.assert_array_less(abs(shown.coefficients - alone.coefficients), 1e-5 * formal_errors(alone, reference))
+
+
+def test_noise_that_differs_much_from_star_to_star_makes_no_step_too_far(monkeypatch):
+    rng = np.random.default_rng(4)
+    reference = oracle.draw(oracle.known_model(24, 2, scatter=(1e-4, 3e-3)), 800)
+    noise = rng.lognormal(0.0, 1.2, reference.spectra.flux.shape)
+    flux = reference.spectra.flux + rng.standard_t(2, noise.shape) * noise * 0.004
+    reference = with_spectra(reference, flux, reference.spectra.ivar / noise**2)
+    climbed_anew = []
+    climb = ascent.maximize
+
+    def counted(block, design, counts):
+        climbed_anew.append(len(block.flux))
+        return climb(block, design, counts)
+
+    monkeypatch.setattr(ascent, "maximize", counted)
+    folds = rng.integers(4, size=800)
+    models = train_subsets(reference, np.array([(folds != fold).astype(float) for fold in range(4)]))
+    assert sum(climbed_anew) <= 0.1 * 4 * 24, "the way from all stars to a fold is short"
+    alone = train(reference[folds != 0])
+    np.testing.assert_allclose(models[0].scatter, alone.scatter, rtol=1e-6)
+
+
 def test_fitted_scatter_over_true_scatter_is_one():
     truth = oracle.known_model(400, scatter=(0.006, 0.02))
     reference = oracle.draw(truth, 4000, snr=(50, 200))
