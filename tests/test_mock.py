@@ -6,10 +6,18 @@ import numpy as np
 import pytest
 
 from labeltransfer import apogee, lamost
-from labeltransfer.mock import SimulatedSurvey, SyntheticGrid, facts
+from labeltransfer.mock import SimulatedSurvey, SyntheticGrid, facts, pointings
 from labeltransfer.mock import sky as mock_sky
 from labeltransfer.mock.detector import NEIGHBOUR
 from labeltransfer.mock.lamost_instrument import Instrument, pixel_wavelengths
+
+BOOK_LABELS = [
+    [4426.936677137244, 1.5716274689293535, -1.123844808698456, 0.16153165526075747, 0.08246760166863021],
+    [4686.035076254068, 2.371821914231541, -0.8245680943664125, 0.25052442183175705, 0.06621015939167021],
+    [6606.244227722906, 4.1272265876173115, -0.4279398500014304, 0.025754558966741337, 0.1534516228840494],
+]
+BOOK_FLUXES = [41388.82, 9007.765, 1645.476]
+BOOK_IVARS = [9.457683e-05, 0.0001936756, 0.0003916428]
 
 
 @pytest.fixture(scope="module")
@@ -179,9 +187,60 @@ def test_galactic_coordinates_agree_with_astropy():
     np.testing.assert_allclose(back[1], dec, atol=1e-8)
 
 
-def test_lamost_stars_stand_on_lamost_plates(big):
+def test_every_star_stands_where_a_telescope_pointed(big, survey):
+    for simulated in (big, survey):
+        lamost_places = mock_sky.directions(simulated.stars.ra, simulated.stars.dec)
+        assert pointings.on_lamost_plates(lamost_places).all()
+        assert pointings.in_apogee_fields(lamost_places[: simulated.n_overlap]).all()
+        table = simulated.allstar()
+        apogee_places = mock_sky.directions(np.asarray(table["ra"]), np.asarray(table["dec"]))
+        assert pointings.in_apogee_fields(apogee_places, margin=0.05).all()
     assert big.stars.dec.min() > -10 - 2.6
     assert big.stars.dec.max() < 60 + 2.6
+
+
+def test_apogee_covers_patches_and_lamost_most_of_the_northern_sky():
+    ra, dec = mock_sky.coordinates(mock_sky._even_directions(40_000))
+    places = mock_sky.directions(ra, dec)
+    assert 0.04 < pointings.in_apogee_fields(places).mean() < 0.08
+    northern = (dec > -8) & (dec < 58)
+    assert 0.6 < pointings.on_lamost_plates(places)[northern].mean() < 0.9
+    assert not pointings.on_lamost_plates(places)[np.abs(dec - 25) > 40].any()
+    lon, lat = mock_sky.galactic(ra, dec)
+    anticentre = northern & (np.abs(lon - 180) < 20) & (np.abs(lat) < 15)
+    assert pointings.on_lamost_plates(places)[anticentre].mean() > 0.9
+
+
+def test_no_field_has_more_stars_than_apogee_can_observe():
+    from scipy.spatial import cKDTree
+
+    table = SimulatedSurvey(n_overlap=0, n_dr2=0, n_apogee=40_000, seed=2, duplicate_share=0.0).allstar()
+    centres, _ = pointings.apogee_fields()
+    _, nearest = cKDTree(centres).query(mock_sky.directions(np.asarray(table["ra"]), np.asarray(table["dec"])))
+    assert np.bincount(nearest).max() < 2 * pointings.FIELD_STARS * pointings.COHORTS
+
+
+def test_where_telescopes_point_changes_no_label_and_no_spectrum(survey, monkeypatch):
+    def stay(rng, ra, dec, *arguments, **options):
+        return ra, dec
+
+    monkeypatch.setattr("labeltransfer.mock.pointings.gather", stay)
+    smooth = SimulatedSurvey(n_overlap=300, n_dr2=200, n_apogee=2000, seed=3)
+    assert not np.allclose(smooth.stars.ra, survey.stars.ra)
+    for name in ("drawn", "truth", "velocity", "snr"):
+        np.testing.assert_array_equal(getattr(smooth.stars, name), getattr(survey.stars, name), err_msg=name)
+    np.testing.assert_array_equal(smooth.spectra([0, 499]).flux, survey.spectra([0, 499]).flux)
+    for name in ("teff", "alpha_m", "a_k", "snr", "aspcapflag"):
+        np.testing.assert_array_equal(np.asarray(smooth.allstar()[name]), np.asarray(survey.allstar()[name]))
+
+
+def test_the_survey_is_still_the_one_of_the_book():
+    """Labels and spectra of the default seed, to the digit: a change here changes every number of every chapter."""
+    survey = SimulatedSurvey(n_overlap=11057, n_dr2=100, n_apogee=11057)
+    np.testing.assert_allclose(survey.stars.truth[[0, 11056, 11100]], BOOK_LABELS, rtol=1e-9)
+    spectra = survey.spectra([0, 11056, 11100])
+    np.testing.assert_allclose(spectra.flux[:, 1800], BOOK_FLUXES, rtol=1e-5)
+    np.testing.assert_allclose(spectra.ivar[:, 1800], BOOK_IVARS, rtol=1e-5)
 
 
 def test_allstar_has_duplicates_flags_and_gaps(big):

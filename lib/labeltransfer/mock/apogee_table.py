@@ -7,7 +7,7 @@ from astropy.table import Table
 from scipy.spatial import cKDTree
 
 from ..labels import LABELS, PAPER_LABELS
-from . import sky
+from . import pointings, sky
 from .pipelines import ApogeeAccuracy, apogee_flags, apogee_labels
 from .stars import Stars, draw_extinction, draw_giants, side_preference
 
@@ -38,7 +38,11 @@ def allstar(
     drawn = np.concatenate([lamost.drawn[:n_overlap], draw_giants(rng, n_alone)])
     alone = drawn[n_overlap:]
     bins = sky.draw_latitude_bins(rng, alone[:, 2], alone[:, 3])
-    ra, dec = sky.draw_positions(rng, bins, side_preference(alone), sky.apogee_fields(), sky.FIELD_RADIUS)
+    ra, dec = sky.draw_positions(rng, bins, side_preference(alone), sky.apogee_sky(), sky.LATTICE_RADIUS["apogee"])
+    ra, dec = pointings.gather(
+        rng.spawn(1)[0], ra, dec, bins, pointings.apogee_fields(),
+        reach=pointings.APOGEE_REACH, room=pointings.FIELD_STARS * pointings.COHORTS,
+    )  # fmt: skip
     dec = _apart(ra, dec, lamost)
     noise = ASTROMETRIC_NOISE / 3600.0 * rng.standard_normal((2, n_overlap))
     known = lamost[slice(n_overlap)]

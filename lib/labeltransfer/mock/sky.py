@@ -1,4 +1,4 @@
-"""Where simulated stars stand: LAMOST's plates, APOGEE's fields, Galactic latitude by kind of star."""
+"""How stars are spread over the sky: Galactic latitude by kind of star, and what each survey can reach."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ the overlap's mixture of labels gives the counts, shares and medians measured in
 DR2_SHARES = np.array([0.14, 0.14, 0.24, 0.16, 0.16, 0.16])
 """DR2 covers the sky more evenly than its overlap with APOGEE: share of its stars by bin of |b| (assumption)."""
 
-PLATE_RADIUS = 2.5
-FIELD_RADIUS = 1.5
+LATTICE_RADIUS = {"lamost": 2.5, "apogee": 1.5}
+"""Disks around the points of the lattices below, which make them a smooth sky [deg]."""
+
 DECLINATIONS = (-10.0, 60.0)
 
 TO_GALACTIC = np.array(
@@ -53,8 +54,8 @@ def equatorial(lon: np.ndarray, lat: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return coordinates(directions(lon, lat) @ TO_GALACTIC)
 
 
-def lamost_plates() -> tuple[np.ndarray, np.ndarray]:
-    """(F, 3) directions of plate centres and (F,) their weights: -10° < Dec < 60°, dense towards the anticentre."""
+def lamost_sky() -> tuple[np.ndarray, np.ndarray]:
+    """Directions (F, 3) of a lattice and density (F,) there: -10° < Dec < 60°, dense towards the anticentre."""
     ra, dec = coordinates(_even_directions(2400))
     keep = (dec > DECLINATIONS[0]) & (dec < DECLINATIONS[1])
     ra, dec = ra[keep], dec[keep]
@@ -63,8 +64,8 @@ def lamost_plates() -> tuple[np.ndarray, np.ndarray]:
     return directions(ra, dec), 0.35 + 2.0 * anticentre
 
 
-def apogee_fields() -> tuple[np.ndarray, np.ndarray]:
-    """Directions and weights of APOGEE's fields: the disk on a lattice of longitude, the halo evenly, the bulge."""
+def apogee_sky() -> tuple[np.ndarray, np.ndarray]:
+    """Directions of a lattice and density: the disk and the bulge within 16° of the plane, the halo evenly."""
     lon, lat = np.meshgrid(np.arange(-5.0, 245.0, 5.0), [-16.0, -12.0, -8.0, -4.0, 0.0, 4.0, 8.0, 12.0, 16.0])
     ra, dec = equatorial(lon.ravel(), lat.ravel())
     halo_ra, halo_dec = coordinates(_even_directions(1500))
@@ -96,15 +97,15 @@ def draw_positions(
     fields: tuple[np.ndarray, np.ndarray],
     radius: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Right ascension and declination [deg] in given bins of |b|, inside plates or fields.
+    """Right ascension and declination [deg] in given bins of |b|, on a smooth sky.
 
     Parameters
     ----------
     latitude_bins : (N,)
     preference : (N,) how much the star prefers the side of the Galactic centre (positive) or the anticentre: the
         density of its kind goes as exp(preference cos l cos b)
-    fields : directions (F, 3) and weights (F,)
-    radius : of a field [deg]
+    fields : lattice of directions (F, 3) and density (F,)
+    radius : of the disk around a point of the lattice [deg]
     """
     centres, weights = fields
     centre_lat = np.abs(coordinates(centres @ TO_GALACTIC.T)[1])
@@ -116,18 +117,24 @@ def draw_positions(
         waiting = np.flatnonzero(latitude_bins == number)
         while waiting.size:
             field = near[rng.choice(near.size, waiting.size, p=chances)]
-            place = _offset(rng, centres[field], radius)
-            sky = place @ TO_GALACTIC.T
-            height = np.degrees(np.arcsin(np.clip(np.abs(sky[:, 2]), 0.0, 1.0)))
+            place = offset(rng, centres[field], radius)
             tilt = preference[waiting]
-            accepted = (height >= low) & (height < high)
-            accepted &= rng.random(waiting.size) < np.exp(tilt * sky[:, 0] - np.abs(tilt))
+            towards_centre = (place @ TO_GALACTIC.T)[:, 0]
+            accepted = in_latitudes(place, low, high)
+            accepted &= rng.random(waiting.size) < np.exp(tilt * towards_centre - np.abs(tilt))
             ra[waiting[accepted]], dec[waiting[accepted]] = coordinates(place[accepted])
             waiting = waiting[~accepted]
     return ra, dec
 
 
-def _offset(rng: np.random.Generator, centres: np.ndarray, radius: float) -> np.ndarray:
+def in_latitudes(places: np.ndarray, low: float, high: float) -> np.ndarray:
+    """(N,) True where a direction (N, 3) has a Galactic latitude from `low` to `high` [deg], north or south."""
+    sine = np.abs((places @ TO_GALACTIC.T)[:, 2])
+    height = np.degrees(np.arcsin(np.clip(sine, 0.0, 1.0)))
+    return (height >= low) & (height < high)
+
+
+def offset(rng: np.random.Generator, centres: np.ndarray, radius: float | np.ndarray) -> np.ndarray:
     """Directions spread evenly over a disk around each centre."""
     distance = np.radians(radius) * np.sqrt(rng.random(len(centres)))
     angle = 2.0 * np.pi * rng.random(len(centres))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import sky
+from . import pointings, sky
 from .grid import SyntheticGrid
 
 POPULATION_FILE = Path(__file__).parent / "population.json"
@@ -97,7 +97,8 @@ def draw_dwarfs(rng: np.random.Generator, number: int) -> np.ndarray:
 def overlap_stars(rng: np.random.Generator, number: int) -> Stars:
     """Giants that both surveys observed."""
     drawn = draw_giants(rng, number)
-    return _observed(rng, drawn, sky.draw_latitude_bins(rng, drawn[:, 2], drawn[:, 3]), np.ones(number, dtype=bool))
+    bins = sky.draw_latitude_bins(rng, drawn[:, 2], drawn[:, 3])
+    return _observed(rng, drawn, bins, np.ones(number, dtype=bool), both_surveys=True)
 
 
 def dr2_stars(rng: np.random.Generator, number: int, giant_share: float) -> Stars:
@@ -118,10 +119,18 @@ def dr2_stars(rng: np.random.Generator, number: int, giant_share: float) -> Star
     return _observed(rng, drawn, latitude_bins, giant)
 
 
-def _observed(rng: np.random.Generator, drawn: np.ndarray, bins: np.ndarray, giant: np.ndarray) -> Stars:
+def _observed(
+    rng: np.random.Generator, drawn: np.ndarray, bins: np.ndarray, giant: np.ndarray, both_surveys: bool = False
+) -> Stars:
     number = len(drawn)
     grid = SyntheticGrid.load()
-    ra, dec = sky.draw_positions(rng, bins, side_preference(drawn), sky.lamost_plates(), sky.PLATE_RADIUS)
+    ra, dec = sky.draw_positions(rng, bins, side_preference(drawn), sky.lamost_sky(), sky.LATTICE_RADIUS["lamost"])
+    pointing = rng.spawn(1)[0]
+    if both_surveys:
+        fields = pointings.common_fields()
+        ra, dec = pointings.gather(pointing, ra, dec, bins, fields, reach=pointings.APOGEE_REACH, on_plates=True)
+    else:
+        ra, dec = pointings.gather(pointing, ra, dec, bins, pointings.lamost_plates())
     glon, glat = sky.galactic(ra, dec)
     a_k = draw_extinction(rng, bins)
     rich = drawn[:, 3] > 0.15
