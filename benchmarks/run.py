@@ -1,4 +1,4 @@
-"""How fast and how right: training, folds, test step and normalization beside the usual loops, in one run.
+"""How fast and how right: training, folds, test step, normalization and simulation, beside the usual loops, in one run.
 
     python benchmarks/run.py [--stars 9952] [--pixels 3626] [--labels 5] [--out _build/benchmarks.json]
 
@@ -25,6 +25,7 @@ from labeltransfer.cannon.model import CannonModel, terms
 from labeltransfer.continuum import normalize
 from labeltransfer.inference import infer, starting_points
 from labeltransfer.labels import PAPER_LABELS, Labels, register_label
+from labeltransfer.mock import SimulatedSurvey
 from labeltransfer.parallel import available_cores, over_blocks
 from labeltransfer.reference import ReferenceSet
 from labeltransfer.spectra import Spectra
@@ -162,6 +163,14 @@ def normalization(reference: ReferenceSet) -> dict[str, float]:
     return found
 
 
+def simulation(n_stars: int) -> dict[str, float]:
+    """Raw LAMOST spectra, made and put onto the common grid in memory."""
+    survey = SimulatedSurvey(n_overlap=n_stars, n_dr2=0, n_apogee=n_stars)
+    survey.spectra(slice(64))
+    seconds, _ = best_time(survey.spectra, 2)
+    return {"simulation_s_per_10000": seconds * 10_000 / n_stars}
+
+
 def growth(n_stars: int, n_pixels: int, n_labels: int, rng: np.random.Generator) -> list[dict[str, float]]:
     """Times as N, P and the number of labels change, one at a time."""
     sizes = [(n_stars // k, n_pixels, n_labels) for k in (4, 2, 1)]
@@ -206,6 +215,7 @@ def report(found: dict[str, Any]) -> str:
         ),
         f"{'normalization of 10,000 [s]':34}{n['normalization_float64_s_per_10000']:12.2f}"
         f"{n['normalization_float32_s_per_10000']:12.2f}",
+        f"{'simulation of 10,000 spectra [s]':46}{found['simulation']['simulation_s_per_10000']:12.2f}",
         "",
         f"8 folds cost {t['eight_folds_float64_s'] / t['training_float64_s']:.1f} trainings; one set of normal "
         f"matrices at the machine's product rate is {fraction:.0%} of a training",
@@ -257,6 +267,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         "training": training(reference, truth, options.loop, rng),
         "test_step": test_step(reference, truth, options.loop, rng),
         "normalization": normalization(reference),
+        "simulation": simulation(options.stars),
         "growth": growth(options.stars, options.pixels, options.labels, rng),
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
