@@ -1,6 +1,11 @@
 """The simulated survey in the surveys' own file formats: what is read back is what is made in memory."""
 
 import json
+import multiprocessing
+import os
+import signal
+import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -8,7 +13,7 @@ from astropy.io import fits
 
 from labeltransfer import apogee, lamost
 from labeltransfer.archive import open_survey
-from labeltransfer.mock import SimulatedSurvey, write_survey
+from labeltransfer.mock import SimulatedSurvey, survey_files, write_survey
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +88,89 @@ def test_a_folder_in_use_is_refused(survey, tmp_path):
 def test_an_unknown_format_is_refused(survey, tmp_path):
     with pytest.raises(ValueError, match="spectra_format 'dr2'"):
         write_survey(survey, tmp_path / "new", spectra_format="dr2")
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def write_and_be_killed(folder, after, compress):
+    """In a process of its own: killed in the middle of its `after`-th spectrum."""
+    survey_files.BLOCK = 8
+    made, written = threading.Semaphore(after), survey_files.spectrum_bytes
+
+    def spectrum_bytes(block, n, spectra_format):
+        if not made.acquire(blocking=False):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return written(block, n, spectra_format)
+
+    survey_files.spectrum_bytes = spectrum_bytes
+    survey = SimulatedSurvey(n_overlap=30, n_dr2=12, n_apogee=400, seed=5)
+    write_survey(survey, folder, compress=compress, progress=False)
+
+
+def killed(folder, after, compress=False):
+    process = multiprocessing.get_context("spawn").Process(target=write_and_be_killed, args=(folder, after, compress))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    return folder
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_writing_that_was_killed_goes_on_where_it_stopped(survey, tmp_path, monkeypatch, compress):
+    whole = write_survey(survey, tmp_path / "whole", compress=compress, progress=False)
+    folder = killed(tmp_path / "killed", 21, compress)
+    assert not (folder / "simulated.json").exists()
+    spectra = list((folder / "spectra").rglob("*.fits*"))
+    assert 1 <= len([path for path in spectra if path.suffix != ".part"]) < len(survey)
+    cut_short = next(path for path in spectra if path.suffix != ".part")
+    cut_short.write_bytes(b"")
+    made, written = [], survey_files.spectrum_bytes
+
+    def counted(block, n, spectra_format):
+        made.append(block.ids[n])
+        return written(block, n, spectra_format)
+
+    monkeypatch.setattr(survey_files, "spectrum_bytes", counted)
+    write_survey(survey, folder, compress=compress, progress=False)
+    assert len(made) < len(survey)
+    assert contents(folder) == contents(whole)
+
+
+def test_an_unfinished_folder_of_another_survey_is_refused(survey, tmp_path):
+    folder = killed(tmp_path / "killed", 5)
+    before = contents(folder)
+    other = SimulatedSurvey(n_overlap=30, n_dr2=12, n_apogee=400, seed=6)
+    with pytest.raises(FileExistsError, match=r"left unfinished \(different: seed\)"):
+        write_survey(other, folder)
+    with pytest.raises(FileExistsError, match="different: spectra_format"):
+        write_survey(survey, folder, spectra_format="table")
+    assert contents(folder) == before
+
+
+def test_too_little_room_is_said_before_anything_is_written(survey, tmp_path, monkeypatch):
+    from collections import namedtuple
+
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(survey_files.shutil, "disk_usage", lambda folder: usage(10**9, 10**9 - 10**6, 10**6))
+    with pytest.raises(OSError, match=r"42 spectra need 0\.0035 GB, 0\.001 GB are free"):
+        write_survey(survey, tmp_path / "new", progress=False)
+    assert not list((tmp_path / "new").rglob("*.fits*"))
+
+
+def test_memory_does_not_grow_with_the_number_of_spectra(tmp_path, monkeypatch):
+    monkeypatch.setattr(survey_files, "BLOCK", 16)
+
+    def peak(n_stars):
+        survey = SimulatedSurvey(n_overlap=n_stars, n_dr2=0, n_apogee=n_stars, seed=5)
+        survey.stars, survey.ids, survey.allstar()
+        survey.raw_block(0, 2)
+        tracemalloc.start()
+        write_survey(survey, tmp_path / str(n_stars), progress=False)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    few, many = peak(64), peak(320)
+    assert many < 1.25 * few + 256 * 1000

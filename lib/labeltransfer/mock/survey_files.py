@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
+import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +17,7 @@ from astropy.table import Table
 from tqdm import tqdm
 
 from ..files import written_whole
+from ..files.locks import LOCK, only_writer
 from ..lamost.reading import available_cores
 from .observing import spectrum_numbers
 from .simulated_survey import RawBlock, SimulatedSurvey
@@ -21,6 +25,7 @@ from .simulated_survey import RawBlock, SimulatedSurvey
 FORMATS = ("image", "table")
 """Spectra as in LAMOST DR1-DR7, or as in DR8 and later."""
 
+UNFINISHED = "unfinished.json"
 BLOCK = 256
 FITS_BLOCK = 2880
 MISSING = -9999.0
@@ -42,11 +47,14 @@ def write_survey(
     compress: bool = False,
     progress: bool = True,
 ) -> Path:
-    """Write spectra, LAMOST's catalogue, APOGEE's table and the truth into a new folder.
+    """Write spectra, LAMOST's catalogue, APOGEE's table and the truth into a folder, block by block.
+
+    A folder whose writing was stopped, be it by a kill, is taken up where it was left, and then holds the
+    bytes it would have held. Memory does not grow with the number of spectra, but for the catalogue.
 
     Parameters
     ----------
-    folder : new or empty
+    folder : new, empty, or left unfinished by the same survey in the same format
     spectra_format : ``"image"`` (LAMOST DR1-DR7) or ``"table"`` (DR8 and later)
     compress : write ``.fits.gz``: smaller, and slower to write and read
     progress : show a bar, if there is a terminal
@@ -55,43 +63,102 @@ def write_survey(
     -------
     Path
         The folder. It holds ``spectra/PLAN/spec-….fits``, ``lamost_catalogue.fits``, ``allStar-simulated.fits``,
-        ``truth.npz`` and, last of all, ``simulated.json``, which says how the survey was made.
+        ``truth.npz`` and, last of all, ``simulated.json``, which says how the survey was made. Until then there is
+        ``unfinished.json`` instead.
 
     Raises
     ------
     FileExistsError
-        If there is something in the folder already.
+        If there is something else in the folder, or an unfinished survey of another kind, naming what differs.
+    OSError
+        If the disk has too little room, with both numbers.
+    RuntimeError
+        If another process is writing there.
     ValueError
         If the format is unknown.
     """
     if spectra_format not in FORMATS:
         raise ValueError(f"spectra_format {spectra_format!r} is unknown; wanted one of {', '.join(FORMATS)}")
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"{folder}: exists and is not an empty folder; give a new one")
-    folder.mkdir(parents=True, exist_ok=True)
-    for part in np.unique([spectrum_numbers(row)[1] for row in range(0, len(survey), 250)]):
-        (folder / "spectra" / str(part)).mkdir(parents=True)
-
-    def write_block(start: int) -> int:
-        block = survey.raw_block(start, start + BLOCK)
-        for n in range(len(block)):
-            plan = spectrum_numbers(start + n)[1]
-            path = folder / "spectra" / plan / f"{block.ids[n]}.fits{'.gz' if compress else ''}"
-            content = spectrum_bytes(block, n, spectra_format)
-            path.write_bytes(gzip.compress(content, 1) if compress else content)
-        return len(block)
-
-    bar = tqdm(total=len(survey), desc="writing spectra", unit="star", disable=None if progress else True)
-    with bar, ThreadPoolExecutor(available_cores()) as pool:
-        for done in pool.map(write_block, range(0, len(survey), BLOCK)):
-            bar.update(done)
-    _write_table(lamost_catalogue(survey), folder / "lamost_catalogue.fits")
-    _write_table(allstar_columns(survey.allstar()), folder / "allStar-simulated.fits")
-    survey.truth().write(folder / "truth.npz")
-    with written_whole(folder / "simulated.json") as temporary:
-        temporary.write_text(json.dumps(facts_of(survey), indent=1) + "\n", encoding="utf-8")
+    refuse_other_contents(folder, survey, spectra_format, compress)
+    with only_writer(folder):
+        if not (folder / UNFINISHED).exists():
+            _write_json(_recipe(survey, spectra_format, compress), folder / UNFINISHED)
+        _write_spectra(survey, folder / "spectra", spectra_format, compress, progress)
+        _write_table(lamost_catalogue(survey), folder / "lamost_catalogue.fits")
+        _write_table(allstar_columns(survey.allstar()), folder / "allStar-simulated.fits")
+        survey.truth().write(folder / "truth.npz")
+        _write_json(facts_of(survey), folder / "simulated.json")
+        (folder / UNFINISHED).unlink()
+    (folder / LOCK).unlink(missing_ok=True)
     return folder
+
+
+def refuse_other_contents(folder: Path, survey: SimulatedSurvey, spectra_format: str, compress: bool) -> None:
+    """Raise FileExistsError unless a folder is new, empty, or the same survey left unfinished."""
+    if not folder.exists():
+        return
+    if not folder.is_dir() or any(entry.name != LOCK for entry in folder.iterdir()):
+        note = folder / UNFINISHED
+        if not note.is_file():
+            raise FileExistsError(f"{folder}: exists and is not an empty folder; give a new one")
+        wanted = json.loads(json.dumps(_recipe(survey, spectra_format, compress)))
+        found = json.loads(note.read_text(encoding="utf-8"))
+        different = [name for name in wanted if found.get(name) != wanted[name]]
+        if different:
+            raise FileExistsError(
+                f"{folder}: holds another survey, left unfinished (different: {', '.join(different)}); "
+                "ask for that one to finish it, or give a new folder"
+            )
+
+
+def _write_spectra(survey: SimulatedSurvey, folder: Path, spectra_format: str, compress: bool, progress: bool) -> None:
+    """All spectra that are not there yet, a folder a plan."""
+    suffix = ".fits.gz" if compress else ".fits"
+    plans = [str(plan) for plan in np.unique([spectrum_numbers(row)[1] for row in range(0, len(survey), 250)])]
+    there: set[str] = set()
+    for plan in plans:
+        (folder / plan).mkdir(parents=True, exist_ok=True)
+        there.update(entry.name for entry in os.scandir(folder / plan) if entry.stat().st_size)
+    missing = [row for row, name in enumerate(survey.ids) if f"{name}{suffix}" not in there]
+    _require_room(survey, folder, len(missing), spectra_format, compress)
+
+    def write_block(rows: list[int]) -> int:
+        block = survey.raw(rows)
+        for n, row in enumerate(rows):
+            path = folder / spectrum_numbers(row)[1] / f"{block.ids[n]}{suffix}"
+            content = spectrum_bytes(block, n, spectra_format)
+            unfinished = path.with_name(f"{path.name}.part")
+            unfinished.write_bytes(gzip.compress(content, 1, mtime=0) if compress else content)
+            unfinished.replace(path)
+        return len(rows)
+
+    bar = tqdm(
+        total=len(survey), initial=len(survey) - len(missing), desc="writing spectra", unit="star",
+        disable=None if progress else True,
+    )  # fmt: skip
+    with bar, ThreadPoolExecutor(available_cores()) as pool:
+        for done in pool.map(write_block, [missing[n : n + BLOCK] for n in range(0, len(missing), BLOCK)]):
+            bar.update(done)
+
+
+def _require_room(survey: SimulatedSurvey, folder: Path, number: int, spectra_format: str, compress: bool) -> None:
+    if number:
+        content = spectrum_bytes(survey.raw_block(0, 1), 0, spectra_format)
+        needed = number * len(gzip.compress(content, 1) if compress else content)
+        free = shutil.disk_usage(folder).free
+        if needed > free:
+            message = f"{number:,} spectra need {needed / 1e9:.2g} GB, {free / 1e9:.2g} GB are free"
+            raise OSError(errno.ENOSPC, message, str(folder))
+
+
+def _recipe(survey: SimulatedSurvey, spectra_format: str, compress: bool) -> dict[str, object]:
+    return {**facts_of(survey), "spectra_format": spectra_format, "compress": compress}
+
+
+def _write_json(facts: dict[str, object], path: Path) -> None:
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
 def facts_of(survey: SimulatedSurvey) -> dict[str, object]:

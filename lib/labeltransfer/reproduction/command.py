@@ -52,7 +52,12 @@ def parser() -> argparse.ArgumentParser:
     build.set_defaults(call=_build)
 
     simulate = commands.add_parser("simulate", help="write a simulated survey in the surveys' own file formats")
-    simulate.add_argument("folder", metavar="DIR", type=Path, help="where to; must be empty or not exist")
+    simulate.add_argument(
+        "folder",
+        metavar="DIR",
+        type=Path,
+        help="where to: a new or empty folder, or one that the same command left unfinished",
+    )
     simulate.add_argument("--overlap", type=int, default=300, metavar="N", help="stars in common; default 300")
     simulate.add_argument("--dr2", type=int, default=500, metavar="N", help="further LAMOST stars; default 500")
     simulate.add_argument("--apogee", type=int, default=1000, metavar="N", help="stars of APOGEE; default 1000")
@@ -123,8 +128,6 @@ def _build(given: argparse.Namespace) -> None:
 
 
 def _simulate(given: argparse.Namespace) -> None:
-    if given.folder.exists() and (not given.folder.is_dir() or any(given.folder.iterdir())):
-        raise ValueError(f"{given.folder}: exists and is not an empty folder; choose another name")
     survey = mock.SimulatedSurvey(
         n_overlap=given.overlap, n_dr2=given.dr2, n_apogee=max(given.apogee, given.overlap), seed=given.seed
     )
