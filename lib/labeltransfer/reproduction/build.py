@@ -23,7 +23,7 @@ from myst_nb.core.read import read_myst_markdown_notebook
 from myst_parser.config.main import MdParserConfig
 from nbformat import NotebookNode
 
-from .access import accessible
+from .access import make_accessible
 from .book import Book, ChapterText, default_values, runs_folder
 from .explorer_page import place_explorer_data
 from .figure_data import offer_figure_data
@@ -64,6 +64,7 @@ def build(book: Book, name: str = DEFAULT) -> Path:
         _jupyter_book(source, out, strict=complete)
         pages = out / "_build" / "html"
     write_provenance(pages, record)
+    make_accessible(pages)
     data_hash = record.data_hash if record.parameters.get("source") == "folder" else ""
     offer_figure_data(pages, book, folder / "data", record.parameters, data_hash)
     place_explorer_data(pages, folder / "data")
@@ -235,7 +236,7 @@ def write_provenance(pages: Path, record: Record) -> None:
         if mark < 0:
             continue
         foot = f'<footer class="provenance">{provenance(record, page.stem)}</footer>'
-        page.write_text(accessible(text[:mark] + foot + text[mark:]), encoding="utf-8")
+        page.write_text(text[:mark] + foot + text[mark:], encoding="utf-8")
 
 
 def provenance(record: Record, stem: str) -> str:
