@@ -141,6 +141,11 @@ def test_totals_file_and_table(tmp_path):
     html = ledger._repr_html_()
     assert html.count("<tr") == sum(len(claim.checks) for claim in CLAIMS) + 1
     assert all(f'id="claim-{claim.id}"' in html for claim in CLAIMS)
+    for claim in CLAIMS:
+        for check in claim.checks:
+            stem, key = check.number.split(":")
+            assert f'href="{stem}.html#key-numbers" title="{key}, printed by a checked cell"' in html
+            assert "\n## Key numbers\n" in (Book().root / "book" / f"{stem}.md").read_text(encoding="utf-8")
     assert "reproduced" in repr(ledger)
     part = ledger.only("03_cross_validation")
     assert {row.chapter for row in part.rows} == {"03_cross_validation"}

@@ -182,10 +182,12 @@ def _row(row: Row) -> str:
 def _numbers(one: Compared) -> str:
     unit = f" {escape(one.unit)}" if one.unit else ""
     ours = escape(one.ours) + (unit if one.ours != NOT_AVAILABLE else "")
+    stem, _, key = one.number.partition(":")
+    cell = f'<a href="{stem}.html#key-numbers" title="{escape(key)}, printed by a checked cell">{ours}</a>'
     beside = "" if one.in_tolerances is None else f" <small>({one.in_tolerances:+.1f} tol.)</small>"
     return (
         f'<td class="what">{escape(one.what)}</td><td class="paper">{escape(one.paper)}{unit}</td>'
-        f'<td class="here">{ours}{beside}</td>'
+        f'<td class="here">{cell}{beside}</td>'
     )
 
 
