@@ -142,7 +142,7 @@ def test_totals_file_and_table(tmp_path):
     assert html.count("<tr") == sum(len(claim.checks) for claim in CLAIMS) + 1
     assert all(f'id="claim-{claim.id}"' in html for claim in CLAIMS)
     for claim in CLAIMS:
-        for check in claim.checks:
+        for check in (one for one in claim.checks if one.number):
             stem, key = check.number.split(":")
             assert f'href="{stem}.html#key-numbers" title="{key}, printed by a checked cell"' in html
             assert "\n## Key numbers\n" in (Book().root / "book" / f"{stem}.md").read_text(encoding="utf-8")

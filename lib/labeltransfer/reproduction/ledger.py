@@ -183,7 +183,8 @@ def _numbers(one: Compared) -> str:
     unit = f" {escape(one.unit)}" if one.unit else ""
     ours = escape(one.ours) + (unit if one.ours != NOT_AVAILABLE else "")
     stem, _, key = one.number.partition(":")
-    cell = f'<a href="{stem}.html#key-numbers" title="{escape(key)}, printed by a checked cell">{ours}</a>'
+    where = f'<a href="{stem}.html#key-numbers" title="{escape(key)}, printed by a checked cell">'
+    cell = f"{where}{ours}</a>" if key else ours
     beside = "" if one.in_tolerances is None else f" <small>({one.in_tolerances:+.1f} tol.)</small>"
     return (
         f'<td class="what">{escape(one.what)}</td><td class="paper">{escape(one.paper)}{unit}</td>'
