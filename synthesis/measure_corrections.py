@@ -47,13 +47,19 @@ TELLURIC = [
 ]
 AIR = [(6270, 6310), (6865, 6960), (7160, 7330), (7590, 7700), (8100, 8350), (8930, 8998)]
 RIDGE = 1.0
+HOTTEST, LARGEST_LOGG = 5600.0, 3.5
+"""Giants among other stars: Teff [K] and log g of LAMOST's pipeline below these."""
 
 
-def read_giants(folder: Path) -> tuple[Spectra, np.ndarray]:
-    """Normalized spectra with S/N above 30 in g, and Teff, log g, [Fe/H] of LAMOST's pipeline."""
+def read_giants(folder: Path, *, among_others: bool = False) -> tuple[Spectra, np.ndarray]:
+    """Normalized spectra of giants with S/N above 30 in g, and Teff, log g, [Fe/H] of LAMOST's pipeline.
+
+    A folder may hold all kinds of stars: with `among_others` its giants are chosen, by the pipeline's labels.
+    """
     fluxes, ivars, ids, labels = [], [], [], []
     for row in read_table(folder / "labels.csv"):
-        if float(row["snrg"]) > 30:
+        giant = not among_others or (row["teff"] and float(row["teff"]) < HOTTEST and float(row["logg"]) < LARGEST_LOGG)
+        if float(row["snrg"]) > 30 and giant:
             raw = lamost.read_spectrum(folder / row["filename"])
             flux, ivar = lamost.to_rest_frame(raw, redshift=float(row["z"]))
             fluxes.append(flux)
@@ -106,9 +112,8 @@ def usable(wavelength: np.ndarray) -> np.ndarray:
     return good
 
 
-def measure(folder: Path) -> dict[str, object]:
+def measure(real: Spectra, pipeline: np.ndarray) -> dict[str, object]:
     """Contrast, broadening [pixels²], Balmer cores and telluric absorption, the last two in log flux."""
-    real, pipeline = read_giants(folder)
     labels = fitted_labels(real, simulated_reference())
     known = np.isfinite(labels).all(axis=1)
     model = predicted(labels[known], real.ids[known], SyntheticGrid.load(corrected=False))
@@ -178,4 +183,4 @@ def solve(terms: np.ndarray, target: np.ndarray, weight: np.ndarray) -> np.ndarr
 
 if __name__ == "__main__":
     with written_whole(sys.argv[2]) as temporary:
-        temporary.write_text(json.dumps(measure(Path(sys.argv[1])), indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(measure(*read_giants(Path(sys.argv[1]))), indent=1) + "\n", encoding="utf-8")

@@ -49,6 +49,25 @@ def test_the_recorded_comparison_meets_its_goals():
     assert len(found["wavelength"]) == len(found["reduced_chi2"]) == len(found["rms"])
 
 
+def test_other_windows_and_other_giants_say_the_same_within_the_error():
+    found = realism.measured()
+    trusted = found["windows"]["trusted"]
+    for name, row in found["windows"].items():
+        if not name.startswith("3925"):
+            moved = np.abs(np.array(row["robust"]) - trusted["robust"])
+            assert (moved < 2 * np.array(trusted["robust_error"])).all(), name
+    for row in found["apart"].values():
+        assert (np.array(row["robust"]) <= np.array(list(realism.GOALS.values())) + row["robust_error"]).all()
+
+
+def test_the_features_are_where_most_of_the_misfit_is():
+    found = realism.measured()
+    assert list(found["features"]) == list(realism.FEATURES)
+    pixels, excess = (sum(row[key] for row in found["features"].values()) for key in ("pixels", "excess"))
+    assert pixels < 0.4
+    assert excess > 0.5
+
+
 def test_windows_and_model_error(simulated_reference):
     spectra = simulated_reference.spectra
     assert not ((spectra.wavelength > 5560) & (spectra.wavelength < 5600)).any()
