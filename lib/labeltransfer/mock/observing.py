@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 
 from .detector import MASKED_BANDS, SKY_PATCH, detect
@@ -78,42 +79,93 @@ def observe(
     n_pixels (B,), wavelength, flux, ivar (B, Q) float32, and_mask, or_mask (B, Q) int16
     """
     grid, instrument = SyntheticGrid.load(), Instrument.load()
-    width = N_PIXELS + SPARE
-    rest = np.empty((len(rows), grid.wavelength.size))
+    width, number = N_PIXELS + SPARE, len(rows)
+    rest = np.empty((number, grid.wavelength.size))
     starlight(grid.interpolated_scores(truth[:, : len(GRID_LABELS)]), grid.mean, grid.components, rest)
-    n_pixels = np.empty(len(rows), dtype=int)
-    wavelength = np.full((len(rows), width), np.nan, np.float32)
+    n_pixels, starts = np.empty(number, dtype=int), np.empty(number, dtype=int)
+    details, uniforms = np.empty((number, N_DETAILS)), np.empty((number, N_UNIFORMS))
+    normals = np.empty((number, 2, width + 8))
+    sky_normals = np.empty((number, (width + 2 * SPARE) // SKY_PATCH + 2))
+    strengths = np.empty((number, 5))
+    for n, row in enumerate(rows):
+        rng = star_rng(seed, int(row))
+        rng.standard_normal(out=details[n])
+        rng.random(out=uniforms[n])
+        start, late = int(uniforms[n, -1] * (SPARE + 1)), int(uniforms[n, -2] * (2 * SPARE + 1)) - SPARE
+        q = N_PIXELS - start + late if start + N_PIXELS - start + late <= N_PIXELS + SPARE else N_PIXELS
+        starts[n], n_pixels[n] = start, min(q, width)
+        rng.standard_normal(out=normals[n])
+        rng.standard_normal(out=sky_normals[n])
+        width_, bands, _, counts, floor, air = details[n, 2 * N_MODES : 2 * N_MODES + 6]
+        strengths[n] = (
+            BROADENING * np.clip(width_, -2.0, 2.0), np.exp(BAND_SCATTER * bands), np.exp(AIR_SCATTER * air),
+            20.0 * snr[n] ** 1.3 * np.exp(0.3 * counts), floor_scale * np.exp(0.3 * floor),
+        )  # fmt: skip
+    wavelength = np.full((number, width), np.nan, np.float32)
     flux, ivar = np.full_like(wavelength, np.nan), np.zeros_like(wavelength)
     and_mask, or_mask = (np.zeros(wavelength.shape, np.int16) for _ in range(2))
     masked_bands = MASKED_BANDS.copy()
     masked_bands[:, :2] = (np.log10(MASKED_BANDS[:, :2]) - LOG_START) / LOG_STEP
-    signal, seen = np.empty(width), np.empty(width, dtype=np.bool_)
-    one_ivar = np.empty(width)
-    for n, row in enumerate(rows):
-        rng = star_rng(seed, int(row))
-        details = rng.standard_normal(N_DETAILS)
-        uniforms = rng.random(N_UNIFORMS)
-        start, late = int(uniforms[-1] * (SPARE + 1)), int(uniforms[-2] * (2 * SPARE + 1)) - SPARE
-        q = N_PIXELS - start + late if start + N_PIXELS - start + late <= N_PIXELS + SPARE else N_PIXELS
-        q = min(q, width)
-        normals = rng.standard_normal((2, width + 8))
-        sky_normals = rng.standard_normal((width + 2 * SPARE) // SKY_PATCH + 2)
-        calibration = CALIBRATION_NOISE * details[: 2 * N_MODES].reshape(2, N_MODES)
-        extra = details[2 * N_MODES :]
-        through_dust_and_telescope(
-            rest[n], np.log10(grid.wavelength[0]), velocity[n], BROADENING * np.clip(extra[0], -2.0, 2.0), truth[n, 4],
-            np.exp(BAND_SCATTER * extra[1]), np.exp(AIR_SCATTER * extra[5]), calibration, ARM_OFFSET * extra[2], start,
-            instrument.extinction, instrument.bands, instrument.sodium, instrument.air, instrument.red_arm,
-            instrument.modes, signal[:q], seen[:q],
-        )  # fmt: skip
-        scale = 20.0 * snr[n] ** 1.3 * np.exp(0.3 * extra[3]) / np.median(signal[COMMON[0] : COMMON[1] : 32])
-        signal[:q] *= scale
-        detect(
-            start, seen[:q], snr[n], error_factor, floor_scale * np.exp(0.3 * extra[4]), instrument.sn_shape,
-            instrument.typical, instrument.floor, instrument.sky, normals, uniforms, sky_normals, masked_bands, COMMON,
-            signal[:q], one_ivar[:q], and_mask[n, :q], or_mask[n, :q],
-        )  # fmt: skip
-        n_pixels[n] = q
-        wavelength[n, :q] = instrument.wavelength[start : start + q]
-        flux[n, :q], ivar[n, :q] = signal[:q], one_ivar[:q]
+    calibration = CALIBRATION_NOISE * details[:, : 2 * N_MODES].reshape(number, 2, N_MODES)
+    arm_offsets = ARM_OFFSET * details[:, 2 * N_MODES + 2]
+    _expose(
+        rest, float(np.log10(grid.wavelength[0])), np.ascontiguousarray(velocity), np.ascontiguousarray(truth[:, 4]),
+        np.ascontiguousarray(snr), float(error_factor), strengths, calibration, arm_offsets, starts, n_pixels,
+        instrument.extinction, instrument.bands, instrument.sodium, instrument.air, instrument.red_arm,
+        instrument.modes, instrument.sn_shape, instrument.typical, instrument.floor, instrument.sky,
+        instrument.wavelength, normals, uniforms, sky_normals, masked_bands, wavelength, flux, ivar, and_mask, or_mask,
+    )  # fmt: skip
     return n_pixels, wavelength, flux, ivar, and_mask, or_mask
+
+
+@numba.njit(cache=True, nogil=True)
+def _expose(
+    rest: np.ndarray,
+    rest_log_start: float,
+    velocity: np.ndarray,
+    a_k: np.ndarray,
+    snr: np.ndarray,
+    error_factor: float,
+    strengths: np.ndarray,
+    calibration: np.ndarray,
+    arm_offsets: np.ndarray,
+    starts: np.ndarray,
+    n_pixels: np.ndarray,
+    extinction: np.ndarray,
+    bands: np.ndarray,
+    sodium: np.ndarray,
+    air: np.ndarray,
+    red_arm: np.ndarray,
+    modes: np.ndarray,
+    sn_shape: np.ndarray,
+    typical: np.ndarray,
+    floor: np.ndarray,
+    sky: np.ndarray,
+    pixels: np.ndarray,
+    normals: np.ndarray,
+    uniforms: np.ndarray,
+    sky_normals: np.ndarray,
+    masked_bands: np.ndarray,
+    wavelength: np.ndarray,
+    flux: np.ndarray,
+    ivar: np.ndarray,
+    and_mask: np.ndarray,
+    or_mask: np.ndarray,
+) -> None:
+    """From starlight `rest` (B, P0) to what the detector reads, star by star; threads run side by side in here."""
+    signal, seen = np.empty(flux.shape[1]), np.empty(flux.shape[1], dtype=np.bool_)
+    one_ivar = np.empty(flux.shape[1])
+    for n in range(rest.shape[0]):
+        start, q = starts[n], n_pixels[n]
+        broadening, band_strength, airmass, counts, floor_scale = strengths[n]
+        through_dust_and_telescope(
+            rest[n], rest_log_start, velocity[n], broadening, a_k[n], band_strength, airmass, calibration[n],
+            arm_offsets[n], start, extinction, bands, sodium, air, red_arm, modes, signal[:q], seen[:q],
+        )  # fmt: skip
+        signal[:q] *= counts / np.median(signal[COMMON[0] : COMMON[1] : 32])
+        detect(
+            start, seen[:q], snr[n], error_factor, floor_scale, sn_shape, typical, floor, sky, normals[n], uniforms[n],
+            sky_normals[n], masked_bands, COMMON, signal[:q], one_ivar[:q], and_mask[n, :q], or_mask[n, :q],
+        )  # fmt: skip
+        wavelength[n, :q] = pixels[start : start + q]
+        flux[n, :q], ivar[n, :q] = signal[:q], one_ivar[:q]
