@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 import oracle
-from labeltransfer.cannon import ascent, train, train_subsets
+from labeltransfer.cannon import blocks, subsets, train, train_subsets
 from labeltransfer.cannon.model import terms
 from labeltransfer.labels import Labels
 from labeltransfer.reference import ReferenceSet
@@ -101,12 +101,26 @@ def test_a_sample_that_shows_the_way_does_not_change_the_goal(monkeypatch):
     reference = oracle.draw(oracle.known_model(8, 2), 1500)
     some_bright = np.where(np.random.default_rng(3).random((1500, 1)) < 0.02, 400.0, 1.0)
     reference = with_spectra(reference, ivar=reference.spectra.ivar * some_bright)
-    assert ascent.Design.of(np.ones((1500, 6)), 0.0, np.dtype(float)).sample.size == 6 * ascent.SAMPLE
+    assert blocks.Design.of(np.ones((1500, 6)), 0.0, np.dtype(float)).sample.size == 6 * blocks.SAMPLE
     shown = train(reference)
-    monkeypatch.setattr(ascent, "SAMPLE", 10**6)
+    monkeypatch.setattr(blocks, "SAMPLE", 10**6)
     alone = train(reference)
     np.testing.assert_allclose(shown.scatter, alone.scatter, rtol=1e-7)
     np.testing.assert_array_less(abs(shown.coefficients - alone.coefficients), 1e-5 * formal_errors(alone, reference))
+
+
+@pytest.mark.parametrize("overestimated", [1.0, 1.2])
+def test_scatter_far_below_the_noise_is_at_the_maximum(overestimated):
+    reference = oracle.draw(oracle.known_model(24, 2, scatter=(0.0, 2e-3)), 1500)
+    reference = with_spectra(reference, ivar=reference.spectra.ivar / overestimated**2)
+    model = train(reference)
+    assert np.any(model.scatter == 0)
+    vectors = model.label_vector(reference.labels.values)
+    for p in range(24):
+        flux, ivar = reference.spectra.flux[:, p], reference.spectra.ivar[:, p]
+        found = oracle.log_likelihood(model.coefficients[p], model.scatter[p] ** 2, flux, ivar, vectors)
+        for s2 in np.r_[0.0, np.geomspace(1e-9, 1e-2, 60)]:
+            assert oracle.profile(s2, flux, ivar, vectors) <= found + 1e-8
 
 
 def test_noise_that_differs_much_from_star_to_star_makes_no_step_too_far(monkeypatch):
@@ -116,13 +130,13 @@ def test_noise_that_differs_much_from_star_to_star_makes_no_step_too_far(monkeyp
     flux = reference.spectra.flux + rng.standard_t(2, noise.shape) * noise * 0.004
     reference = with_spectra(reference, flux, reference.spectra.ivar / noise**2)
     climbed_anew = []
-    climb = ascent.maximize
+    climb = subsets.maximize
 
     def counted(block, design, counts):
         climbed_anew.append(len(block.flux))
         return climb(block, design, counts)
 
-    monkeypatch.setattr(ascent, "maximize", counted)
+    monkeypatch.setattr(subsets, "maximize", counted)
     folds = rng.integers(4, size=800)
     models = train_subsets(reference, np.array([(folds != fold).astype(float) for fold in range(4)]))
     assert sum(climbed_anew) <= 0.1 * 4 * 24, "the way from all stars to a fold is short"
@@ -167,7 +181,12 @@ def test_single_precision_matrices_give_the_same_maximum():
 def test_big_tables_of_products_are_not_needed(monkeypatch):
     reference = oracle.draw(oracle.known_model(10), 200)
     expected = train(reference)
-    monkeypatch.setattr(ascent, "PRODUCTS_LIMIT", 0)
+    folds = np.arange(200) % 3 != np.arange(3)[:, None]
+    one_by_one = train_subsets(reference, folds)
+    monkeypatch.setattr(subsets, "PRODUCTS_LIMIT", 0)
+    for a, b in zip(train_subsets(reference, folds), one_by_one, strict=True):
+        np.testing.assert_allclose(a.coefficients, b.coefficients, atol=1e-9)
+    monkeypatch.setattr(blocks, "PRODUCTS_LIMIT", 0)
     found = train(reference)
     np.testing.assert_allclose(found.coefficients, expected.coefficients, atol=1e-9)
 

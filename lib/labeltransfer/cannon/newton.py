@@ -20,8 +20,12 @@ PIECE = 1024
 FARTHEST = 10.0
 """Longest step of s², in mean variances of a star: what no star tells must not run away."""
 
-FAR = 0.1
+FAR = 3.0
 """Formal errors from the best s² beyond which the larger of expected and actual curvature avoids steps too far."""
+
+
+BEND = 0.25
+"""Share of a step by which its second order may lengthen or shorten it."""
 
 
 def newton_step(
@@ -50,30 +54,41 @@ def newton_step(
     (B,) length of the step in formal errors.
     """
     gradient, coupling, sums = slopes
-    gradient = (gradient - ridge * coefficients) * allowed
-    weight, slope, curvature, information = sums.T
-    scale = np.where(total_weight > 0, weight, 1.0)[:, None] / np.where(total_weight > 0, total_weight, 1.0)[:, None]
+    gradient, coupling = (gradient - ridge * coefficients) * allowed, coupling * allowed
+    weight, information = np.maximum(sums[:, 0], 1e-300), np.maximum(sums[:, 3], 1e-300)
+    scale = (
+        np.where(total_weight > 0, sums[:, 0], 1.0)[:, None] / np.where(total_weight > 0, total_weight, 1.0)[:, None]
+    )
     change = solve(factors, gradient) / scale
     length2 = np.einsum("pm,pm->p", change, gradient)
     if move_variance:
-        coupling = coupling * allowed
         response = solve(factors, coupling) / scale
-        far = slope**2 > FAR**2 * 2 * information
-        h = np.where(far, np.maximum(information, -curvature), -curvature) / 2 - np.einsum(
-            "pm,pm->p", coupling, response
-        )
-        h = np.where(h > information / 8, h, np.maximum(information / 2, 1e-300))
-        # the step of θ lowers the residuals, which moves s² in second order: Σ w² v vᵀ is about A Σ w² / Σ w
-        bend = length2 * information / np.maximum(weight, 1e-300)
-        ahead = (slope + bend) / 2 - np.einsum("pm,pm->p", coupling, change)
-        reach = FARTHEST * weight / np.maximum(information, 1e-300)
-        moved = np.maximum(variance + np.clip(ahead / h, -reach, reach), 0.0)
+        # the second order of the step: θ lowers the residuals, which moves s², and s² changes A by -Σ w² v vᵀ, for
+        # which A Σ w² / Σ w stands
+        mean = information / weight
+        ahead = length2 * mean / 2 - np.einsum("pm,pm->p", change, coupling)
+        shift, curvature = _variance_step(sums, ahead, np.einsum("pm,pm->p", coupling, response))
+        moved = np.maximum(variance + np.clip(shift, -FARTHEST / mean, FARTHEST / mean), 0.0)
         shift = moved - variance
-        length2 = np.maximum(length2, shift**2 * h)
+        length2 = np.maximum(length2, shift**2 * curvature)
+        change *= 1 + np.clip(shift * mean, -BEND, BEND)[:, None]
         change -= shift[:, None] * response
         variance[:] = moved
     coefficients += change
     return np.sqrt(np.maximum(length2, 0.0))
+
+
+def _variance_step(sums: np.ndarray, ahead: np.ndarray, yielding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(B,) step of s² by Halley's method, and the curvature it meets.
+
+    `ahead` is what the step of θ adds to the slope, `yielding` what the response of θ takes from the curvature.
+    """
+    _, slope, curvature, information, third = sums.T
+    far = slope**2 > FAR**2 * 2 * information
+    h = np.where(far, np.maximum(information, -curvature), -curvature) / 2 - yielding
+    h = np.where(h > information / 8, h, np.maximum(information / 2, 1e-300))
+    shift = (slope / 2 + ahead) / h
+    return shift / (1 - np.clip(third * shift / (2 * h), -BEND, BEND)), h
 
 
 def derivatives(
@@ -96,11 +111,11 @@ def derivatives(
     Returns
     -------
     gradient, coupling : (B, M), (B, M) Σ w r v and Σ w² r v
-    sums : (B, 4) Σ w; twice the first and second derivative by s², Σ w² r² - w and Σ w² - 2 w³ r²; and Σ w², minus the
-        expectation of the last
+    sums : (B, 5) Σ w; twice the first and second derivative by s², Σ w² r² - w and Σ w² - 2 w³ r²; Σ w², minus the
+        expectation of the last; the third derivative by s², Σ 3 w⁴ r² - w³
     """
     n_pixels, n_terms = coefficients.shape
-    moments, sums = np.zeros((2 * n_pixels, n_terms)), np.zeros((n_pixels, 4))
+    moments, sums = np.zeros((2 * n_pixels, n_terms)), np.zeros((n_pixels, 5))
     work = np.empty((2 * n_pixels, PIECE))
     for start in range(0, flux.shape[1], PIECE):
         piece = vectors[:, start : start + PIECE]
@@ -129,7 +144,7 @@ def _weigh(
         f, v = flux[p, start : start + size], ivar[p, start : start + size]
         wr, wwr = work[p, :size], work[n_pixels + p, :size]
         s2 = variance[p]
-        weight = slope = curvature = information = 0.0
+        weight = slope = curvature = information = third = 0.0
         for n in range(f.size):
             r = f[n] - wr[n]
             w = v[n] / (1.0 + v[n] * s2)
@@ -139,12 +154,14 @@ def _weigh(
             slope += counted * (chi2 - 1.0)
             curvature += counted * w * (1.0 - 2.0 * chi2)
             information += counted * w
+            third += counted * w * w * (3.0 * chi2 - 1.0)
             wr[n] = counted * r
             wwr[n] = counted * w * r
         sums[p, 0] += weight
         sums[p, 1] += slope
         sums[p, 2] += curvature
         sums[p, 3] += information
+        sums[p, 4] += third
 
 
 @compiled()

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from itertools import repeat
 
 import numpy as np
 
 from ..parallel import over_blocks
 from ..reference import ReferenceSet
-from .ascent import Design, PixelBlock, adjust, maximize, slopes_at
+from .ascent import maximize
+from .blocks import Design, PixelBlock
 from .model import CannonModel, label_vector, label_vector_derivatives, scaling, terms
+from .subsets import adjusted, subsets_of
 
 PIXELS, STARS = 128, 256
 """Pixels of a block in training; stars of a block in fingerprints."""
@@ -100,7 +103,7 @@ def train_subsets(
     derivatives = label_vector_derivatives(scaled, order) if label_errors else None
     label_covariance = None if labels.covariance is None else labels.covariance / np.outer(scales, scales)
 
-    subsets = (counts != 1).any()
+    subsets = subsets_of(design, counts) if (counts != 1).any() else []
     coefficients = np.zeros((len(counts), *allowed.shape))
     scatter = np.full((len(counts), len(allowed)), np.inf)
 
@@ -111,9 +114,8 @@ def train_subsets(
         if derivatives is not None and label_covariance is not None:
             block.ivar = _with_label_errors(block.ivar, whole.coefficients, derivatives, label_covariance)
             whole = maximize(block, design, everyone)
-        slopes = slopes_at(block, design, everyone, whole) if subsets else ()
-        for k, repeats in enumerate(counts):
-            solution = adjust(block, design, repeats, whole, slopes) if subsets else whole
+        solutions = adjusted(block, design, whole, subsets) if subsets else repeat(whole, len(counts))
+        for k, solution in enumerate(solutions):
             coefficients[k, pixels] = solution.coefficients * solution.solved[:, None]
             scatter[k, pixels] = np.where(solution.solved, np.sqrt(solution.variance), np.inf)
 

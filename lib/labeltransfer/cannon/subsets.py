@@ -1,0 +1,71 @@
+"""From the maximum of eq. 5 for all stars to those for folds and resamplings of them, for a block of B pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .ascent import FEW, Slopes, approach, maximize, slopes_at
+from .blocks import PRODUCTS_LIMIT, Design, Maximum, PixelBlock, normal_matrices
+
+
+@dataclass(frozen=True)
+class Subset:
+    """How often each star is taken, counts (N,); the rows of those not taken once; what those share, if kept."""
+
+    counts: np.ndarray
+    others: np.ndarray
+    design: Design | None
+
+
+def subsets_of(design: Design, counts: np.ndarray) -> list[Subset]:
+    """From (K, N) counts. Designs are kept for all blocks if their products of terms find room."""
+    others = [np.flatnonzero(once != 1) for once in counts]
+    size = sum(map(len, others)) * (0 if design.products is None else design.products[0].nbytes)
+    designs = [design.of_stars(rows) if size <= PRODUCTS_LIMIT else None for rows in others]
+    return [Subset(*one) for one in zip(counts, others, designs, strict=True)]
+
+
+@dataclass(frozen=True)
+class Summit:
+    """The maximum for all stars, with the normal matrices and derivatives right there; (B,) stars with weight."""
+
+    maximum: Maximum
+    slopes: Slopes
+    measured: np.ndarray
+
+    @classmethod
+    def of(cls, block: PixelBlock, design: Design, maximum: Maximum) -> Summit:
+        everyone = np.ones(block.flux.shape[1])
+        packed = normal_matrices(block, design, everyone, maximum.variance)
+        slopes = slopes_at(block, design, everyone, maximum)
+        return cls(replace(maximum, packed=packed), slopes, block.measured(everyone))
+
+
+def adjusted(block: PixelBlock, design: Design, whole: Maximum, subsets: Iterable[Subset]) -> Iterator[Maximum]:
+    """The maximum for each subset, from that for all stars."""
+    summit = Summit.of(block, design, whole)
+    for subset in subsets:
+        yield _adjust(block, design, subset, summit)
+
+
+def _adjust(block: PixelBlock, design: Design, subset: Subset, summit: Summit) -> Maximum:
+    """Stars taken once change nothing, the others correct matrices and derivatives.
+
+    Where the way is too far, it is climbed anew.
+    """
+    whole, counts, rows = summit.maximum, subset.counts, subset.others
+    others = block.of_stars(rows)
+    correction = others, subset.design or design.of_stars(rows), counts[rows] - 1
+    packed = whole.packed + normal_matrices(*correction, whole.variance)
+    first = tuple(a + b for a, b in zip(summit.slopes, slopes_at(*correction, whole), strict=True))
+    richness = (summit.measured - others.measured(counts[rows] == 0)) / block.allowed.sum(axis=1)
+    solved = whole.solved & (richness > FEW)
+    near = Maximum(whole.coefficients.copy(), whole.variance.copy(), packed, solved, whole.alone.copy())
+    near.solved &= approach(block, design, counts, near, first=first)
+    again = np.flatnonzero(~near.solved & (richness > 1))
+    if again.size:
+        near.put(again, maximize(block[again], design, counts))
+    return near
