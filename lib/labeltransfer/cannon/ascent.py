@@ -147,18 +147,20 @@ def approach(
         )
         first = None
         resting = (length <= RESTING) | ((length < last / 4) & (length**2 < RESTING * last))
-        slow = ~resting & regular & (last > 0) & (length > SLOW * last)
+        slow = np.flatnonzero(~resting & regular & (last > 0) & (length > SLOW * last))
         last = length
         left = np.flatnonzero(~resting & regular)
         if left.size == 0 or step == steps:
             break
-        if left.size < FEWER * len(resting) or slow.any():
+        if slow.size:
+            at.packed[slow] = normal_matrices(block[slow], design, counts, at.variance[slow])
+        if left.size < FEWER * len(resting):
             part = at[left]
-            again = slow[left]
-            part.packed[again] = normal_matrices(block[left[again]], design, counts, part.variance[again])
             resting[left] = approach(block[left], design, counts, part, steps - step, last=last[left])
             at.put(left, part)
             break
+        if slow.size:
+            factors[slow], regular[slow] = _factorize(block[slow], design, counts, at[slow])
     return resting & regular
 
 
