@@ -27,6 +27,9 @@ RESTING = 1e-6
 SLOW = 0.02
 """Share of the last step above which a step tells that the normal matrices are from too far away."""
 
+CLOSE = 5.0
+"""Formal errors of a step after which the coupling of θ and s² is known well enough without another sum."""
+
 ROUNDS, STEPS = 10, 8
 """Rounds of one climb at most, and Newton steps of a round."""
 
@@ -66,9 +69,11 @@ def maximize(block: PixelBlock, design: Design, counts: np.ndarray) -> Maximum:
     return best
 
 
-def slopes_at(block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum) -> Slopes:
+def slopes_at(
+    block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum, coupling: np.ndarray | None = None
+) -> Slopes:
     """The derivatives of eq. 5 there, see `newton.derivatives`."""
-    return derivatives(block.flux, block.ivar, counts, design.vectors, at.coefficients, at.variance)
+    return derivatives(block.flux, block.ivar, counts, design.vectors, at.coefficients, at.variance, coupling)
 
 
 def _nothing(block: PixelBlock, design: Design, variance: np.ndarray, solved: np.ndarray) -> Maximum:
@@ -140,12 +145,13 @@ def approach(
     """
     factors, regular = _factorize(block, design, counts, at)
     allowed, last = block.allowed & regular[:, None], np.zeros(len(factors)) if last is None else last
+    coupling = None
     for step in range(1, steps + 1):
-        slopes = first or slopes_at(block, design, counts, at)
+        slopes = first or slopes_at(block, design, counts, at, coupling)
         length = newton_step(
             slopes, allowed, design.ridge, factors, at.packed[:, 0], at.coefficients, at.variance, move_variance
         )
-        first = None
+        first, coupling = None, slopes[1] if length.max() < CLOSE else None
         resting = (length <= RESTING) | ((length < last / 4) & (length**2 < RESTING * last))
         slow = np.flatnonzero(~resting & regular & (last > 0) & (length > SLOW * last))
         last = length

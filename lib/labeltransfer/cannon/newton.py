@@ -42,7 +42,7 @@ def newton_step(
 
     Parameters
     ----------
-    slopes : what `derivatives` gives
+    slopes : what `derivatives` gives; the coupling becomes about what it is after the step
     allowed : (B, M) terms that may act at the pixel
     ridge : (M,)
     factors, total_weight : (B, M, M), (B,) of the normal matrices and Σ w, both at some s² near the present one; the
@@ -54,7 +54,8 @@ def newton_step(
     (B,) length of the step in formal errors.
     """
     gradient, coupling, sums = slopes
-    gradient, coupling = (gradient - ridge * coefficients) * allowed, coupling * allowed
+    gradient = (gradient - ridge * coefficients) * allowed
+    coupling *= allowed
     weight, information = np.maximum(sums[:, 0], 1e-300), np.maximum(sums[:, 3], 1e-300)
     scale = (
         np.where(total_weight > 0, sums[:, 0], 1.0)[:, None] / np.where(total_weight > 0, total_weight, 1.0)[:, None]
@@ -73,6 +74,8 @@ def newton_step(
         length2 = np.maximum(length2, shift**2 * curvature)
         change *= 1 + np.clip(shift * mean, -BEND, BEND)[:, None]
         change -= shift[:, None] * response
+        coupling *= 1 - (shift * mean)[:, None]
+        coupling -= gradient * mean[:, None]
         variance[:] = moved
     coefficients += change
     return np.sqrt(np.maximum(length2, 0.0))
@@ -98,6 +101,7 @@ def derivatives(
     vectors: np.ndarray,
     coefficients: np.ndarray,
     variance: np.ndarray,
+    coupling: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Everything a step needs but A; sums over stars, so that those of two sets of stars may be added.
 
@@ -107,6 +111,7 @@ def derivatives(
     counts : (N,) how often each star is taken
     vectors : (M, N) label vectors
     coefficients, variance : (B, M), (B,) θ and s²
+    coupling : (B, M) where it is known well enough
 
     Returns
     -------
@@ -115,15 +120,16 @@ def derivatives(
         expectation of the last; the third derivative by s², Σ 3 w⁴ r² - w³
     """
     n_pixels, n_terms = coefficients.shape
-    moments, sums = np.zeros((2 * n_pixels, n_terms)), np.zeros((n_pixels, 5))
-    work = np.empty((2 * n_pixels, PIECE))
+    n_moments = n_pixels if coupling is not None else 2 * n_pixels
+    moments, sums = np.zeros((n_moments, n_terms)), np.zeros((n_pixels, 5))
+    work = np.empty((n_moments, PIECE))
     for start in range(0, flux.shape[1], PIECE):
         piece = vectors[:, start : start + PIECE]
-        model, both = work[:n_pixels, : piece.shape[1]], work[:, : piece.shape[1]]
-        np.matmul(coefficients, piece, out=model)
+        weighed = work[:, : piece.shape[1]]
+        np.matmul(coefficients, piece, out=weighed[:n_pixels])
         _weigh(flux, ivar, counts, variance, start, piece.shape[1], work, sums)
-        moments += both @ piece.T
-    return moments[:n_pixels], moments[n_pixels:], sums
+        moments += weighed @ piece.T
+    return moments[:n_pixels], moments[n_pixels:] if coupling is None else coupling, sums
 
 
 @compiled_sums()
@@ -137,12 +143,14 @@ def _weigh(
     work: np.ndarray,
     sums: np.ndarray,
 ) -> None:
-    """Turn the model flux in the first half of `work` (2B, size) into w r, the second half into w² r; add to `sums`."""
+    """Turn the model flux in `work` (B or 2B, size) into w r, its second half, if any, into w² r; add to `sums`."""
     n_pixels = flux.shape[0]
+    coupled = work.shape[0] > n_pixels
     repeats = counts[start : start + size]
     for p in range(n_pixels):
         f, v = flux[p, start : start + size], ivar[p, start : start + size]
-        wr, wwr = work[p, :size], work[n_pixels + p, :size]
+        wr = work[p, :size]
+        wwr = work[n_pixels + p if coupled else p, :size]
         s2 = variance[p]
         weight = slope = curvature = information = third = 0.0
         for n in range(f.size):
@@ -155,8 +163,9 @@ def _weigh(
             curvature += counted * w * (1.0 - 2.0 * chi2)
             information += counted * w
             third += counted * w * w * (3.0 * chi2 - 1.0)
+            if coupled:
+                wwr[n] = counted * w * r
             wr[n] = counted * r
-            wwr[n] = counted * w * r
         sums[p, 0] += weight
         sums[p, 1] += slope
         sums[p, 2] += curvature
