@@ -70,7 +70,19 @@ def test_on_simulated_data_only_the_method_is_reproduced():
     ledger = Ledger.of(agreeing(), "simulated", FIVE)
     for row in ledger.rows:
         assert row.verdict == (REPRODUCED if row.data == "method" else NOT_TESTABLE), row.id
-    assert all("simulated" in row.reason for row in ledger.rows if row.data == "sky")
+        if row.data == "sky" and row.id != "aspcap-errors":
+            assert row.reason.endswith("simulated; as a check of consistency, ours agrees")
+    assert "nothing in this book measures" in next(row.reason for row in ledger.rows if row.id == "aspcap-errors")
+
+
+def test_a_check_of_consistency_says_what_differs():
+    numbers = agreeing()
+    numbers["03_cross_validation:scatter_teff"] = Number.of(95.0)
+    numbers["02_training:n_clipped"] = Number.of(5)
+    rows = {row.id: row for row in Ledger.of(numbers, "simulated", FIVE).rows}
+    assert rows["cv-scatter"].reason.endswith("ours differs: Teff")
+    assert rows["cut-clip"].reason.endswith("ours differs")
+    assert all("ours lacks" in row.reason for row in Ledger.of({}, "simulated", FIVE).rows if row.id == "sky")
 
 
 def test_with_the_surveys_themselves_all_that_we_measure_is_testable():

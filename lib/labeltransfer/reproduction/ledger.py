@@ -68,9 +68,9 @@ def written(check: Check, other: Number | None = None) -> str:
     if check.compare == "between":
         return f"{check.low:g} … {check.high:g}"
     sign = {"at most": "≤ ", "at least": "≥ ", "within": ""}[check.compare]
-    if check.than and other is not None:
-        return sign + other.text
-    return f"{sign}…" if check.than and check.paper is None else sign + check.paper_text
+    if check.than:
+        return f"{sign}{check.limit} {'' if other is None else other.text}".strip()
+    return sign + check.paper_text
 
 
 def judge(claim: Claim, numbers: Mapping[str, Number], data: str, label_names: Sequence[str]) -> Row:
@@ -86,21 +86,24 @@ def judge(claim: Claim, numbers: Mapping[str, Number], data: str, label_names: S
     needed = dict.fromkeys([*claim.labels, *(check.label for check in claim.checks if check.label)])
     lacking = [PLAIN[name] for name in needed if name not in label_names]
     missing = [c.number.split(":")[-1] for c, one in zip(claim.checks, compared, strict=True) if one.agrees is None]
-    if claim.data == "sky" and data == "simulated":
-        verdict, reason = NOT_TESTABLE, "a claim about the sky, and the data are simulated; ours is a consistency check"
+    wrong = ", ".join(one.what for one in compared if one.agrees is False)
+    differs = any(one.agrees is False for one in compared)
+    if not any(check.number for check in claim.checks):
+        verdict, reason = NOT_TESTABLE, "an input of the paper, which nothing in this book measures"
+    elif claim.data == "sky" and data == "simulated":
+        ours = f"ours lacks {', '.join(missing)}" if missing else "ours agrees"
+        ours = f"ours differs: {wrong}".removesuffix(": ") if differs else ours
+        verdict, reason = NOT_TESTABLE, f"about the sky, and the data are simulated; as a check of consistency, {ours}"
     elif claim.data == "sky" and data == "labels":
         verdict, reason = NOT_TESTABLE, "a claim about LAMOST and APOGEE, and the labels are not from APOGEE's table"
     elif lacking:
         verdict, reason = NOT_TESTABLE, f"needs {', '.join(lacking)}, not among the labels of this run"
-    elif not any(check.number for check in claim.checks):
-        verdict, reason = NOT_TESTABLE, "an input of the paper, which nothing in this book measures"
     elif missing:
         verdict, reason = NOT_TESTABLE, f"this run has no number for {', '.join(missing)}"
     elif all(one.agrees for one in compared):
         verdict, reason = REPRODUCED, "within the tolerance"
     else:
-        wrong = [one.what or one.number.split(":")[-1] for one in compared if not one.agrees]
-        verdict, reason = DIFFERS, f"outside the tolerance: {', '.join(wrong)}"
+        verdict, reason = DIFFERS, f"outside the tolerance: {wrong}".removesuffix(": ")
     return Row(claim.id, claim.chapter, claim.where, claim.statement, claim.data, compared, verdict, reason, claim.why)
 
 
@@ -159,7 +162,15 @@ class Ledger:
 
 def _table(head: Sequence[str], rows: Iterable[str], kind: str = "") -> str:
     names = "".join(f'<th scope="col">{name}</th>' for name in head)
-    return f'<table class="ledger{kind}"><thead><tr>{names}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    columns = "" if kind else "".join(f'<col style="width: {share}%">' for share in (22, 34, 16, 14, 14))
+    start = f'<table class="ledger{kind}"><colgroup>{columns}</colgroup><thead><tr>{names}</tr></thead>'
+    return f"{start}<tbody>{''.join(rows)}</tbody></table>"
+
+
+def _text(words: str) -> str:
+    """Words as HTML: with subscripts, and minus signs where hyphens stand for them."""
+    words = escape(words).replace("A_K", "A<sub>K</sub>").replace("Teff", "T<sub>eff</sub>")
+    return re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", words)
 
 
 def _lines(first: str, identity: str, others: Sequence[str]) -> str:
@@ -171,23 +182,23 @@ def _lines(first: str, identity: str, others: Sequence[str]) -> str:
 def _row(row: Row) -> str:
     mark = {REPRODUCED: "reproduced", DIFFERS: "differs", NOT_TESTABLE: "not-testable"}[row.verdict]
     first = (
-        f'<td rowspan="ROWS"><a href="{row.chapter}.html">{escape(row.claim)}</a> '
+        f'<td rowspan="ROWS"><a href="{row.chapter}.html">{_text(row.claim)}</a> '
         f"<small>{escape(row.where)}</small></td>"
         f'<td rowspan="ROWS"><strong class="verdict {mark}">{row.verdict}</strong> '
-        f"<small>{escape(row.reason)}. <em>Tolerance:</em> {escape(row.why)}</small></td>"
+        f"<small>{_text(row.reason)}. <em>Tolerance:</em> {_text(row.why)}</small></td>"
     )
     return _lines(first, f"claim-{row.id}", [_numbers(one) for one in row.compared])
 
 
 def _numbers(one: Compared) -> str:
-    unit = f" {escape(one.unit)}" if one.unit else ""
-    ours = escape(one.ours) + (unit if one.ours != NOT_AVAILABLE else "")
+    unit = f"\N{NO-BREAK SPACE}{escape(one.unit)}" if one.unit else ""
+    ours = _text(one.ours) + (unit if one.ours != NOT_AVAILABLE else "")
     stem, _, key = one.number.partition(":")
     where = f'<a href="{stem}.html#key-numbers" title="{escape(key)}, printed by a checked cell">'
     cell = f"{where}{ours}</a>" if key else ours
-    beside = "" if one.in_tolerances is None else f" <small>({one.in_tolerances:+.1f} tol.)</small>"
+    beside = "" if one.in_tolerances is None else f" <small>({_text(format(one.in_tolerances, '+.1f'))} tol.)</small>"
     return (
-        f'<td class="what">{escape(one.what)}</td><td class="paper">{escape(one.paper)}{unit}</td>'
+        f'<td class="what">{_text(one.what)}</td><td class="paper">{_text(one.paper)}{unit}</td>'
         f'<td class="here">{cell}{beside}</td>'
     )
 
@@ -204,10 +215,10 @@ class ClaimTable:
     def _repr_html_(self) -> str:
         rows = []
         for claim in self.claims:
-            first = f'<td rowspan="ROWS">{escape(claim.statement)} <small>{escape(claim.where)}</small></td>'
+            first = f'<td rowspan="ROWS">{_text(claim.statement)} <small>{escape(claim.where)}</small></td>'
             values = [
-                f'<td class="what">{escape(check.what)}</td><td class="value">{escape(written(check))} '
-                f"{escape(check.unit)}</td>"
+                f'<td class="what">{_text(check.what)}</td><td class="value">{_text(written(check))} '
+                f"{'' if check.than else escape(check.unit)}</td>"
                 for check in claim.checks
             ]
             rows.append(_lines(first, "", values))
