@@ -23,6 +23,8 @@ def test_help_lists_commands_and_parameters(capsys):
     shown = capsys.readouterr().out
     assert "smoothing_width" in shown
     assert "--resume" in shown
+    assert "default [teff,logg,fe_h,alpha_m,a_k]; allowed: names of labels" in shown
+    assert "default 2017; allowed: 0 to 2147483647" in shown
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,7 @@ def test_help_lists_commands_and_parameters(capsys):
         (["run", "x", "-p", "clip_sigma", "0.1"], "range 1 to 100"),
         (["run", "x", "-p", "clip_sigma", "[2"], "cannot read"),
         (["run", "x", "--chapters", "7"], "no chapter '7'"),
+        (["run", "x", "--chapters", "3-1"], "found a range that runs backwards, wanted 1-3"),
         (["run", "x/y"], "run name"),
         (["build", "nothing"], "no run 'nothing'"),
         (["sync", "--accept", "nothing"], "no run 'nothing'"),

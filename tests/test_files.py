@@ -76,6 +76,14 @@ def test_a_plain_numpy_file_or_a_pickle_is_refused(tmp_path):
             read_arrays(tmp_path / name, "Thing")
 
 
+def test_a_file_of_another_kind_is_told_by_its_beginning(tmp_path):
+    """A catalogue given for a model: what it is not, and no advice to trust it."""
+    (tmp_path / "labels.fits").write_bytes(b"SIMPLE  =                    T")
+    with pytest.raises(ValueError, match=r"labels.fits: not a complete .*b'SIMP'.*wanted .*npz") as refused:
+        read_arrays(tmp_path / "labels.fits", "Thing")
+    assert "pickle" not in str(refused.value)
+
+
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
     path = tmp_path / "x.txt"
     path.write_text("old")

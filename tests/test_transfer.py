@@ -122,11 +122,17 @@ def test_the_mask_of_the_survey_is_applied_to_the_files(folder):
 
 
 def test_nothing_to_label(transfer, tmp_path):
-    with pytest.raises(ValueError, match="found no file, wanted LAMOST spectra"):
+    with pytest.raises(ValueError, match="found no spectra, wanted LAMOST files"):
         label_files(transfer, [tmp_path], progress=False)
     (tmp_path / "a.fits").write_bytes(b"x")
     with pytest.raises(ValueError, match=r"none of 1 files could be read; .*a.fits: not a FITS file"):
         label_files(transfer, [tmp_path / "a.fits"], progress=False)
+
+
+def test_too_few_stars_to_learn_from(folder):
+    survey = open_survey("folder", folder, NAMES, progress=False)
+    with pytest.raises(ValueError, match=r": found \d+ stars with spectra and good labels, wanted 100000 or"):
+        learn(survey, rng=np.random.default_rng(1), n_starts=100_000)
 
 
 def test_real_giants_are_learnt_and_labelled():

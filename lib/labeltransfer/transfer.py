@@ -133,6 +133,11 @@ def learn(
     keep = ~np.any(list(excised.values()), axis=0)
     spectra = normalized(overlap.spectra[keep], width, convention)
     candidates = ReferenceSet.join(spectra, overlap.labels[keep])
+    if len(candidates) < n_starts:
+        raise ValueError(
+            f"{survey.description}: found {len(candidates)} stars with spectra and good labels, wanted {n_starts} or "
+            "more; the table of labels, or the labels asked for, leave too few"
+        )
     starts = starting_points(candidates.labels, n_starts, rng=rng)
     first = infer(train(candidates, order=order), candidates.spectra, starts)
     clipped, _ = outliers(candidates.labels, first.labels, clip_sigma)
@@ -171,9 +176,11 @@ def label_files(
         If there are no files, or none could be read (the message gives the first reason), or `parts` belongs to
         another run.
     """
+    paths = [Path(path) for path in paths]
     files = list(_files(paths))
     if not files:
-        raise ValueError("label_files: found no file, wanted LAMOST spectra (*.fits, *.fits.gz) or folders of them")
+        where = ", ".join(map(str, paths)) or "no path given"
+        raise ValueError(f"{where}: found no spectra, wanted LAMOST files (*.fits, *.fits.gz) or folders of them")
     first: dict[str, Path] = {}
     repeated = [path for path in files if first.setdefault(lamost.identifier(path), path) is not path]
     distinct = list(first.values())

@@ -20,6 +20,7 @@ from typing import IO, Any
 import numpy as np
 
 FORMAT_VERSION = 1
+ZIP = b"PK\x03\x04"
 
 DAMAGE = (
     zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, KeyError, SyntaxError, RuntimeError, MemoryError,
@@ -104,9 +105,11 @@ def read_arrays(path: str | Path, kind: str) -> tuple[dict[str, np.ndarray], dic
 
 
 def _load(stream: IO[bytes]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    begins = stream.read(len(ZIP))
+    stream.seek(0)
+    if begins != ZIP:
+        raise ValueError(f"begins with {begins!r}, wanted {ZIP!r}, as .npz files do")
     archive = np.load(stream, allow_pickle=False)
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise ValueError("a single array")
     with archive:
         arrays = {name: archive[name] for name in archive.files}
     facts = json.loads(str(arrays.pop("header")))

@@ -189,6 +189,8 @@ class Book:
         for part in wanted.split(","):
             first, _, last = part.strip().partition("-")
             ends = [self.chapters.index(self.chapter(end.strip())) for end in (first, last or first)]
+            if ends[0] > ends[1]:
+                raise ValueError(f"chapters {part.strip()!r}: found a range that runs backwards, wanted {last}-{first}")
             chosen += self.chapters[ends[0] : ends[1] + 1]
         return [chapter for chapter in self.chapters if chapter in chosen]
 

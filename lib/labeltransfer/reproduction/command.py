@@ -11,7 +11,17 @@ from typing import Any
 from .. import mock
 from .book import Book, runs_folder
 from .labelling import add_commands
-from .parameters import PARAMETERS, from_text
+from .parameters import PARAMETERS, Parameter, from_text
+
+SWEEP_FILE = """the file:
+  name: mine                   # the runs are called mine-base, mine-n_folds-4, ...
+  base: {n_overlap: 3000}      # parameters of every run
+  chapters: 1-3                # if not all
+  runs:                        # one run for each set ...
+    - {n_folds: 4}
+  grid:                        # ... and one for each combination
+    model_order: [1, 2]
+    smoothing_width: [30, 50]"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -21,22 +31,28 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    described = [f"  {one.name:21} {one.description} ({one.default})" for one in PARAMETERS.values()]
     run = commands.add_parser(
         "run", help="execute the chapters into _runs/NAME", formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="\n".join(["parameters:", *described]),
+        description="Execute the chapters into _runs/NAME. What the parameters leave out has its default.\n"
+                    "For example: labeltransfer run narrow -p smoothing_width 30 -p n_folds 4",
+        epilog="\n".join(["parameters:", *map(_described, _for_the_shell())]),
     )  # fmt: skip
     run.add_argument("name", metavar="NAME", nargs="?", default="default", help="of the run; default: default")
     run.add_argument("-p", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), dest="parameters",
                      help="set a parameter; may be repeated; lists as [a,b]")  # fmt: skip
-    run.add_argument("--chapters", metavar="1-3", help="only these, for example 2, 1-3 or 1,4-5")
+    run.add_argument("--chapters", metavar="1-3", help="only these, for example 2, 1-3, 1,4-5 or A6")
     run.add_argument("--resume", action="store_true", help="leave finished chapters alone whose inputs did not change")
     run.add_argument(
         "--from", metavar="RUN", dest="take_from", help="take chapters of this run whose inputs are the same"
     )
     run.set_defaults(call=_run)
 
-    sweep = commands.add_parser("sweep", help="make the runs that a file lists, for example sweeps/sensitivity.yml")
+    sweep = commands.add_parser(
+        "sweep", help="make the runs that a file lists, for example sweeps/sensitivity.yml", epilog=SWEEP_FILE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Make the runs that a file lists; what they share is computed once. One that fails stops\n"
+                    "no other, and the same call does again only what is not done.",
+    )  # fmt: skip
     sweep.add_argument("file", metavar="FILE", type=Path, help="YAML with name, base, chapters, runs, grid")
     sweep.add_argument("--workers", type=int, metavar="N", help="runs at a time; default: what cores and memory allow")
     sweep.set_defaults(call=_sweep)
@@ -66,15 +82,30 @@ def parser() -> argparse.ArgumentParser:
 
     add_commands(commands)
 
-    runs = commands.add_parser("runs", help="list the runs")
+    runs = commands.add_parser(
+        "runs", help="list the runs",
+        description="List the runs: whether they finished, in what time, and which parameters are not the default.",
+    )  # fmt: skip
     runs.set_defaults(call=_runs)
 
-    compare = commands.add_parser("compare", help="numbers of several runs side by side")
-    compare.add_argument("names", metavar="RUN", nargs="+")
+    compare = commands.add_parser(
+        "compare", help="numbers of several runs side by side",
+        description="Numbers of several runs side by side, with the differences from the first.",
+    )  # fmt: skip
+    compare.add_argument("names", metavar="RUN", nargs="+", help="names of runs, as `labeltransfer runs` lists them")
     compare.add_argument("--html", metavar="FILE", type=Path, help="write a page, with the key figures")
     compare.add_argument("--json", metavar="FILE", type=Path, help="write the numbers")
     compare.set_defaults(call=_compare)
     return top
+
+
+def _for_the_shell() -> list[Parameter]:
+    """All parameters but the run's name, which is an argument of its own."""
+    return [one for one in PARAMETERS.values() if one.name != "run"]
+
+
+def _described(one: Parameter) -> str:
+    return f"  {one.name:21} {one.description}\n{'':24}default {one.typed}; allowed: {one.allowed}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

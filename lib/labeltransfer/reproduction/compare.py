@@ -74,11 +74,20 @@ class Comparison:
     rows: tuple[NumberRow, ...]
 
     def lines(self) -> list[str]:
-        """The table as text; a star marks what the first run prints otherwise."""
-        found = [" " * 46 + "".join(f"{record.name[-14:]:>15} " for record in self.records)]
+        """The table as text, with the differences from the first run where other digits are printed."""
+        first, *others = self.records
+        heading = f"{'':46}{'':7}{first.name[-14:]:>15}" + "".join(f"{one.name[-14:]:>15}{'':>11}" for one in others)
+        found = [heading.rstrip()]
         for row in self.rows:
-            cells = "".join(f"{text:>15}{'*' if text != row.texts[0] else ' '}" for text in row.texts)
-            found.append(f"{row.number:46}{cells} {row.unit}".rstrip())
+            cells = f"{row.texts[0]:>15}"
+            for text, difference in zip(row.texts[1:], row.difference_texts[1:], strict=True):
+                cells += f"{text:>15}{difference if text != row.texts[0] else '':>11}"
+            found.append(f"{row.number:46}{row.unit:7}{cells}".rstrip())
+        if others:
+            found.append(
+                f"Differences are from {first.name}: in tolerances of the ledger (tol) for numbers that belong to a "
+                "claim, else in per cent."
+            )
         return found
 
     def write_json(self, path: str | Path) -> Path:

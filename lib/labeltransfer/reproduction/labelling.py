@@ -136,7 +136,7 @@ def _infer(given: argparse.Namespace) -> None:
 
 def _infer_store(transfer: LabelTransfer, given: argparse.Namespace) -> None:
     if len(given.spectra) > 1:
-        raise ValueError(f"infer: found {len(given.spectra)} paths, one of them a store; wanted that store alone")
+        raise ValueError(f"found {len(given.spectra)} paths, one of them a store; wanted that store alone")
     store = SpectraStore.open(given.spectra[0])
     options = {"parts": given.parts, "scheduler": given.scheduler, "n_workers": given.workers}
     done = label_store(transfer, store, given.output, **options)

@@ -7,6 +7,7 @@ that the notebooks can be read and run alone; a test keeps the two equal.
 from __future__ import annotations
 
 import difflib
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -49,10 +50,17 @@ class Parameter:
         if self.choices:
             return ", ".join(self.choices)
         if self.kind in ("int", "float") and (math.isfinite(self.low) or math.isfinite(self.high)):
-            lower = f"{self.low:g}" if math.isfinite(self.low) else ""
-            upper = f"{self.high:g}" if math.isfinite(self.high) else ""
+            lower = f"{self.low:.10g}" if math.isfinite(self.low) else ""
+            upper = f"{self.high:.10g}" if math.isfinite(self.high) else ""
             return f"{lower} to {upper}" if lower and upper else f"at least {lower}" if lower else f"at most {upper}"
         return {"list": "names of labels", "bool": "true, false"}.get(self.kind, "any")
+
+    @property
+    def typed(self) -> str:
+        """The default as it is typed after ``-p``."""
+        if isinstance(self.default, list):
+            return f"[{','.join(self.default)}]"
+        return self.default if isinstance(self.default, str) and self.default else json.dumps(self.default)
 
     def check(self, value: Any) -> Any:
         """Return `value` in the parameter's type.

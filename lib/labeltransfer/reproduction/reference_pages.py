@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
-from typing import Any
 
 from .book import Book, ChapterText
 from .claims import CLAIMS, Claim
@@ -38,7 +36,7 @@ class ParameterReference:
         return [claim for claim in CLAIMS if claim.chapter in stems]
 
     def __repr__(self) -> str:
-        return "\n".join(f"{one.name:21} {_typed(one):12} {one.description}" for one in self.parameters)
+        return "\n".join(f"{one.name:21} {one.typed:12} {one.description}" for one in self.parameters)
 
     def _repr_html_(self) -> str:
         return f'<div class="parameters">{"".join(map(self._card, self.parameters))}</div>'
@@ -46,7 +44,7 @@ class ParameterReference:
     def _card(self, one: Parameter) -> str:
         facts = [
             ("Type", one.kind),
-            ("Default", f"<code>{escape(_typed(one))}</code>"),
+            ("Default", f"<code>{escape(one.typed)}</code>"),
             ("Allowed", escape(one.allowed)),
             ("In the paper", escape(one.paper) or "–"),
             ("Chapters", ", ".join(map(_chapter_link, self.chapters(one))) or "–"),
@@ -159,11 +157,3 @@ def _claim_link(claim: Claim) -> str:
 
 def _sentence(one: Parameter) -> str:
     return one.description[0].upper() + one.description[1:] + "."
-
-
-def _typed(one: Parameter) -> str:
-    """The default as it is typed after ``-p``."""
-    default: Any = one.default
-    if isinstance(default, list):
-        return f"[{','.join(default)}]"
-    return default if isinstance(default, str) and default else json.dumps(default)
