@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..labels import LABELS
+from ..validation import bias_and_scatter
 from .style import (
     APOGEE,
     CANNON,
@@ -35,6 +36,8 @@ def by_label(what: str, values: np.ndarray, names: Sequence[str]) -> np.ndarray:
 def pulls_histogram(pulls: np.ndarray, names: Sequence[str], *, simulated: bool, limit: float = 5.0) -> Figure:
     """Pulls, (inferred - true) / error, against the unit Gaussian they should follow; one panel a label.
 
+    Median and width written in a panel are robust, as of `validation.bias_and_scatter`.
+
     Parameters
     ----------
     pulls : (N, L) NaN is ignored
@@ -53,16 +56,16 @@ def pulls_histogram(pulls: np.ndarray, names: Sequence[str], *, simulated: bool,
         density = counts / max(finite.size * width, 1)
         ax.stairs(density, edges, fill=True, color=APOGEE, alpha=0.4)
         ax.plot(centres, gaussian, color=INK, lw=1.4)
-        low, middle, high = np.percentile(finite, [15.87, 50, 84.13]) if finite.size else (np.nan,) * 3
+        (middle,), (spread,) = bias_and_scatter(finite, robust=True)
         beyond = np.mean(np.abs(finite) > limit) if finite.size else 0.0
-        facts = [f"median {middle:+.2f}", f"width {0.5 * (high - low):.2f}"]
+        facts = [f"median {middle:+.2f}", f"width {spread:.2f}"]
         facts += [f"{100 * beyond:.0f} % beyond"] if beyond > 0.005 else []
         text = "\n".join([LABELS[name].symbol, *facts]).replace("-", "\N{MINUS SIGN}")
         ax.text(0.03, 0.95, text, transform=ax.transAxes, va="top", fontsize=10, linespacing=1.25)
         ax.set(yticks=[], xlim=(-limit, limit), ylim=(0, 1.15 * max(density.max(initial=0), 0.4)))
         ax.spines[["top", "right", "left"]].set_visible(False)
         parts.append({"label": name, "pull": centres, "density": density, "gaussian": gaussian})
-    figure.supxlabel("(inferred \N{MINUS SIGN} reference) / error", fontsize=11)
+    figure.supxlabel("pull: error of the label / its error bar", fontsize=11)
     mark_simulated(axes[min(len(axes), 2) - 1], simulated)
     record(figure, stacked(parts), n_ignored=int((~np.isfinite(pulls)).any(axis=1).sum()))
     return figure
