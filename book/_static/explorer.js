@@ -401,6 +401,12 @@
     drawWhatIf();
   }
 
+  function takeReference() {
+    const { reference, fitted } = stars[chosen];
+    sliders().forEach((slider, i) => { slider.value = reference[i] - fitted[i]; sayValue(slider, i); });
+    drawWhatIf();
+  }
+
   function tabulate() {
     const star = stars[chosen];
     one("tbody").innerHTML = labels.map((label, i) => {
@@ -451,7 +457,8 @@
       <span class="key-band">±1σ: reported error and scatter</span><span class="key-what-if">with the labels of the sliders</span></p>
     <div class="explorer-columns">
       <fieldset class="explorer-sliders"><legend>What if its labels were others?</legend>
-        <div></div><p class="explorer-chi2"></p><button type="button" class="explorer-reset">Reset</button></fieldset>
+        <div></div><p class="explorer-chi2"></p><p class="explorer-set"><button type="button" class="explorer-reset">Reset</button>
+        <button type="button" class="explorer-reference">Take the reference labels</button></p></fieldset>
       <div><table><thead><tr><th scope="col">Label</th><th scope="col" class="against"></th>
         <th scope="col">The Cannon</th><th scope="col">difference</th></tr></thead><tbody></tbody></table>
         <p class="explorer-facts"></p></div>
@@ -493,6 +500,7 @@
     one(".explorer-random").addEventListener("click", () =>
       choose(chosen + 1 + Math.floor(Math.random() * (stars.length - 1))));
     one(".explorer-reset").addEventListener("click", reset);
+    one(".explorer-reference").addEventListener("click", takeReference);
     new ResizeObserver(fit).observe(root);
   }
 

@@ -65,6 +65,19 @@ def test_the_model_of_the_page_is_that_of_the_library(stars, picker):
         np.testing.assert_allclose(found, flux, atol=1e-5)
 
 
+def test_a_button_gives_the_sliders_the_reference_labels(stars, picker):
+    stars.click("text=labels disagree")
+    star = chosen(stars)
+    stars.click("text=Take the reference labels")
+    moved = stars.eval_on_selector_all(".explorer-sliders input", "sliders => sliders.map(slider => +slider.value)")
+    steps = stars.eval_on_selector_all(".explorer-sliders input", "sliders => sliders.map(slider => +slider.step)")
+    wanted = picker.labels.values[star] - picker.fit.labels.values[star]
+    assert (np.abs(np.array(moved) - wanted) <= 0.51 * np.array(steps)).all()
+    assert "with these labels" in stars.inner_text(".explorer-chi2")
+    stars.click("text=Reset")
+    assert "Move a slider" in stars.inner_text(".explorer-chi2")
+
+
 def test_arrow_keys_go_to_the_star_in_that_direction(stars, picker):
     stars.focus(FIRST)
     teff, logg = picker.labels.column("teff"), picker.labels.column("logg")
