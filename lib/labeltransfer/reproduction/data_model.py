@@ -58,11 +58,11 @@ class DataModel:
 
     def _repr_html_(self) -> str:
         return _table(
-            ("Column", "Unit", "Meaning"),
+            ("Column", "Unit and type", "Meaning and UCD"),
             [
                 (
                     f"<code>{escape(name)}</code>",
-                    f"{escape(unit) or '–'}<br><small>{_kind(kind)}</small>",
+                    f"{escape(_raised(unit)) or '–'}<br><small>{_kind(kind)}</small>",
                     f"{escape(words)}<br><small>{escape(ucd) or '–'}</small>",
                 )
                 for name, kind, unit, ucd, words in self.rows
@@ -100,6 +100,11 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         for row in rows
     )
     return f'<table class="ledger data-model"><thead><tr>{first}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _raised(unit: str) -> str:
+    """A unit as it is printed: dex² for dex2."""
+    return unit.replace("2", "²")
 
 
 def _kind(dtype: str) -> str:

@@ -105,7 +105,7 @@ def check_label_names(names: list[Any]) -> None:
 
 
 _EVERY = (
-    Parameter("run", "default", "name of the run: its results lie in _runs/<run>"),
+    Parameter("run", "default", "name of the run: its results lie in _runs/<run>; it changes none of them"),
     Parameter("source", "simulated", "where the survey comes from", "LAMOST DR2 and APOGEE DR12",
               choices=("simulated", "folder")),
     Parameter("survey_dir", "", "folder of LAMOST files and tables, when the source is a folder"),

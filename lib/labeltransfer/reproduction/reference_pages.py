@@ -27,7 +27,9 @@ class ParameterReference:
         return list(PARAMETERS.values())
 
     def chapters(self, parameter: Parameter) -> list[ChapterText]:
-        """Chapters that declare a parameter: what it is changes their results."""
+        """Chapters that declare a parameter: what it is changes their results. (The run's name changes nothing.)"""
+        if parameter.name == "run":
+            return []
         return [chapter for chapter in self.book.chapters if parameter.name in chapter.parameters]
 
     def claims(self, parameter: Parameter) -> list[Claim]:
@@ -39,7 +41,19 @@ class ParameterReference:
         return "\n".join(f"{one.name:21} {one.typed:12} {one.description}" for one in self.parameters)
 
     def _repr_html_(self) -> str:
-        return f'<div class="parameters">{"".join(map(self._card, self.parameters))}</div>'
+        head = "".join(f'<th scope="col">{name}</th>' for name in ("Parameter", "Default", "What it is"))
+        rows = "".join(map(self._row, self.parameters))
+        return (
+            f'<table class="ledger parameter-list"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+            f'<div class="parameters">{"".join(map(self._card, self.parameters))}</div>'
+        )
+
+    def _row(self, one: Parameter) -> str:
+        default = escape(one.typed).replace(",", ",<wbr>")
+        return (
+            f'<tr class="first"><th scope="row"><a href="#parameter-{one.name}"><code>{one.name}</code></a></th>'
+            f"<td><code>{default}</code></td><td>{escape(_sentence(one))}</td></tr>"
+        )
 
     def _card(self, one: Parameter) -> str:
         facts = [
