@@ -41,7 +41,7 @@ def is_minus_zero(text: str) -> bool:
 
 
 def glue(key: str, text: str) -> None:
-    """Offer `text` to the prose of the page under `key`; outside a notebook nothing happens.
+    """Offer `text`, with a typographic minus, to the prose of the page under `key`; outside a notebook nothing happens.
 
     What MyST-NB's ``glue(key, text, display=False)`` writes into the notebook, without needing MyST-NB.
     """
@@ -52,7 +52,8 @@ def glue(key: str, text: str) -> None:
 
     if get_ipython() is None:
         return
-    content = {"application/papermill.record/text/plain": repr(text)}
+    shown = f"−{text[1:]}" if text.startswith("-") else text
+    content = {"application/papermill.record/text/plain": repr(shown)}
     display(content, raw=True, metadata={"scrapbook": {"name": key, "mime_prefix": "application/papermill.record/"}})
 
 
