@@ -38,10 +38,11 @@ class Excerpt:
         columns = [self.table[name].pformat(show_name=False, show_unit=False, max_lines=-1) for name in names]
         cells = [[escape(text.strip()) for text in column] for column in columns]
         rows = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in zip(*cells, strict=True))
-        note = "<caption>simulated</caption>" if self.simulated else ""
+        note = f"First stars of the catalogue (Table 1 of the paper){', simulated' if self.simulated else ''}"
         return (
             '<div class="scroll" tabindex="0" role="region" aria-label="Excerpt of the catalogue">'
-            f'<table class="table excerpt">{note}'
+            '<table class="table table-sm excerpt" style="font-size: 0.8em">'
+            f'<caption style="text-align: left">{note}</caption>'
             f"<thead><tr>{headings}</tr><tr>{units}</tr></thead><tbody>{rows}</tbody></table></div>"
         )
 

@@ -170,7 +170,7 @@ def label_histograms(
         ax.set_xlabel(LABELS[name].axis)
         ticks(ax, up=4)
         ax.spines[["top", "right"]].set_visible(False)
-    figure.supylabel("stars", fontsize=11)
+    figure.supylabel("stars in a bin", fontsize=11)
     shared_legend(figure, axes)
     mark_simulated(axes[min(len(axes), 2) - 1], simulated)
     record(figure, stacked(parts), n_ignored=int((~most.known).sum()))
@@ -233,6 +233,7 @@ def scatter_against_snr(
     pipeline: Mapping[str, np.ndarray] | None = None,
     *,
     simulated: bool,
+    snr_name: str = "S/N",
 ) -> Figure:
     """How the scatter about APOGEE's labels falls with S/N: Fig. 8 of Ho et al. 2017.
 
@@ -242,6 +243,7 @@ def scatter_against_snr(
     ----------
     edges : (B + 1,) limits of the ranges of S/N; the paper uses three times the g-band value here
     cannon, pipeline : label to (B,) scatter in each range, in the label's unit; NaN where there are no stars
+    snr_name : text of the horizontal axis
     """
     limits = np.asarray(edges, float)
     centres, parts = 0.5 * (limits[1:] + limits[:-1]), []
@@ -255,9 +257,10 @@ def scatter_against_snr(
                 parts.append({"label": name, "source": source, "snr": centres, "scatter": scatter})
         known = np.flatnonzero(np.isfinite(np.asarray(cannon[name], float)))
         if known.size:
-            guide = cannon[name][known[0]] * centres[known[0]] / centres
-            ax.plot(centres[known[0] :], guide[known[0] :], color=PALE, lw=3, zorder=0, label="∝ 1/(S/N)")
-        ax.set(xlabel="S/N", ylabel=f"scatter {LABELS[name].axis}", xticks=centres)
+            first = centres[known[0]]
+            falling = np.linspace(first, centres[-1], 100)
+            ax.plot(falling, cannon[name][known[0]] * first / falling, color=PALE, lw=3, zorder=0, label="∝ 1/(S/N)")
+        ax.set(xlabel=snr_name, ylabel=f"scatter {LABELS[name].axis}", xticks=centres)
         ax.set_ylim(bottom=0)
         ticks(ax, up=4)
         ax.spines[["top", "right"]].set_visible(False)

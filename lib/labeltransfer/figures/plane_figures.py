@@ -269,7 +269,7 @@ def abundance_plane(
     ranges = [span(across, outside=0.1), span(up, outside=0.1)]
     counts = count(across, up, ranges[0], ranges[1], bins=(bins, bins))
     finite = np.isfinite(across) & np.isfinite(up)
-    size, alpha = (1.3, max(1e4 / finite.sum(), 0.03)) if finite.sum() > 20_000 else (2.5, 0.4)
+    size, alpha = (1.3, max(1e4 / finite.sum(), 0.03)) if finite.sum() > 12_000 else (2.5, 0.4)
     if counts.n_drawn > 100:
         corner.hist2d(
             across[finite],

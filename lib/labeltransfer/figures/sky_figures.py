@@ -135,7 +135,7 @@ def share_against_latitude(
         ax.stairs(share, limits, baseline=None, color=colour, lw=2, ls=dashes, label=sample)
         ax.plot(0.5 * (limits[1:] + limits[:-1]), share, "o", color=colour, ms=5)
         parts.append({"sample": sample, "b_min": limits[:-1], "b_max": limits[1:], "share": share})
-    ax.set(xlabel="Galactic latitude |b| [deg]", ylabel="share of α-rich stars", xlim=limits[[0, -1]], ylim=(0, 1))
+    ax.set(xlabel="Galactic latitude |b| [deg]", ylabel="share with [α/M] > 0.15", xlim=limits[[0, -1]], ylim=(0, 1))
     ax.set_xticks(limits)
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(loc="upper left")

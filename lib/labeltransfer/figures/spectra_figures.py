@@ -167,15 +167,8 @@ def leading_coefficients(
         ax.set_ylabel(f"{LABELS[name].symbol}\nper {label_errors[name]:g} {LABELS[name].unit}", fontsize=10)
         ticks(ax, up=3)
         if interstellar:
-            ax.text(
-                0.99,
-                0.06,
-                "diffuse interstellar bands",
-                color="#8A6A00",
-                transform=ax.transAxes,
-                ha="right",
-                fontsize=9,
-            )
+            place = {"transform": ax.transAxes, "ha": "right", "fontsize": 9}
+            ax.text(0.89, 0.06, "diffuse interstellar bands", color="#8A6A00", **place)
     last = axes[-1, 0]
     scatter = np.where(np.isfinite(model.scatter), model.scatter, np.nan)[shown]
     top = np.percentile(scatter[np.isfinite(scatter)], 99.9) if np.isfinite(scatter).any() else 0.0
