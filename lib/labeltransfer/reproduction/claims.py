@@ -150,7 +150,7 @@ CLAIMS: tuple[Claim, ...] = (
           (Check(f"{SECOND}:n_terms", 21, "d", key="paper_label_vector"),), EXACT, labels=FIVE),
     Claim("aspcap-errors", SECOND, "§4.1", "Typical errors of APOGEE DR12, which scale Fig. 5", "sky",
           tuple(replace(check, number="") for check in _per_label("", "paper_aspcap", ASPCAP, ASPCAP)),
-          "Taken from APOGEE; nothing in this book measures them."),
+          "None: the paper takes them from APOGEE (Holtzman et al. 2015)."),
     Claim("features", SECOND, "Fig. 5", "The gradients peak at Mg I, Na I D and Ca II", "method",
           (Check(f"{SECOND}:n_features", 8, "d", "at least", 1, than=f"{SECOND}:n_features_sought",
                  limit="all", what="lines"),),

@@ -86,7 +86,7 @@ def judge(claim: Claim, numbers: Mapping[str, Number], data: str, label_names: S
     needed = dict.fromkeys([*claim.labels, *(check.label for check in claim.checks if check.label)])
     lacking = [PLAIN[name] for name in needed if name not in label_names]
     missing = [c.number.split(":")[-1] for c, one in zip(claim.checks, compared, strict=True) if one.agrees is None]
-    wrong = ", ".join(one.what for one in compared if one.agrees is False)
+    wrong = ", ".join(one.what for one in compared if one.agrees is False and one.what)
     differs = any(one.agrees is False for one in compared)
     if not any(check.number for check in claim.checks):
         verdict, reason = NOT_TESTABLE, "an input of the paper, which nothing in this book measures"
@@ -196,7 +196,11 @@ def _numbers(one: Compared) -> str:
     stem, _, key = one.number.partition(":")
     where = f'<a href="{stem}.html#key-numbers" title="{escape(key)}, printed by a checked cell">'
     cell = f"{where}{ours}</a>" if key else ours
-    beside = "" if one.in_tolerances is None else f" <small>({_text(format(one.in_tolerances, '+.1f'))} tol.)</small>"
+    beside = (
+        ""
+        if one.in_tolerances is None
+        else f" <small>({_text(format(one.in_tolerances, '+.1f'))}\N{NO-BREAK SPACE}tol.)</small>"
+    )
     return (
         f'<td class="what">{_text(one.what)}</td><td class="paper">{_text(one.paper)}{unit}</td>'
         f'<td class="here">{cell}{beside}</td>'
