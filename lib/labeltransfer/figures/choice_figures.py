@@ -37,7 +37,7 @@ def changes_of_scatter(
         for which, face in ((beyond, CANNON), (~beyond, "white")):
             ax.plot(100 * one[which], places[which], "o", ms=6, mec=CANNON, mfc=face)
         ax.set(yticks=places, yticklabels=choices, ylim=(-0.6, len(choices) - 0.4))
-        ax.set_xlabel("change of scatter [%]")
+        ax.set_xlabel("change [%]")
         ax.set_title(LABELS[name].symbol, loc="left")
         ticks(ax, across=5)
         ax.spines[["top", "right"]].set_visible(False)

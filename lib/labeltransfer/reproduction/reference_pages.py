@@ -49,16 +49,15 @@ class ParameterReference:
         )
 
     def _row(self, one: Parameter) -> str:
-        default = escape(one.typed).replace(",", ",<wbr>")
         return (
             f'<tr class="first"><th scope="row"><a href="#parameter-{one.name}"><code>{one.name}</code></a></th>'
-            f"<td><code>{default}</code></td><td>{escape(_sentence(one))}</td></tr>"
+            f"<td>{_default(one)}</td><td>{escape(_sentence(one))}</td></tr>"
         )
 
     def _card(self, one: Parameter) -> str:
         facts = [
             ("Type", one.kind),
-            ("Default", f"<code>{escape(one.typed)}</code>"),
+            ("Default", _default(one)),
             ("Allowed", escape(one.allowed)),
             ("In the paper", escape(one.paper) or "–"),
             ("Chapters", ", ".join(map(_chapter_link, self.chapters(one))) or "–"),
@@ -167,6 +166,10 @@ def _chapter_link(chapter: ChapterText) -> str:
 
 def _claim_link(claim: Claim) -> str:
     return f'<a href="{LEDGER_PAGE}#claim-{claim.id}">{escape(claim.statement)}</a>'
+
+
+def _default(one: Parameter) -> str:
+    return f"<code>{escape(one.typed).replace(',', ',<wbr>')}</code>"
 
 
 def _sentence(one: Parameter) -> str:
