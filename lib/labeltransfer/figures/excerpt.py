@@ -41,8 +41,7 @@ class Excerpt:
         note = f"First stars of the catalogue (Table 1 of the paper){', simulated' if self.simulated else ''}"
         return (
             '<div class="scroll" tabindex="0" role="region" aria-label="Excerpt of the catalogue">'
-            '<table class="table table-sm excerpt" style="font-size: 0.8em">'
-            f'<caption style="text-align: left">{note}</caption>'
+            f'<table class="table table-sm excerpt"><caption>{note}</caption>'
             f"<thead><tr>{headings}</tr><tr>{units}</tr></thead><tbody>{rows}</tbody></table></div>"
         )
 
