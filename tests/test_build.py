@@ -1,5 +1,6 @@
 """Pages: exactly one run, executed once, with its provenance at the foot."""
 
+import errno
 import json
 
 import nbformat
@@ -20,7 +21,7 @@ def test_pages_show_the_run(small_copy):
     path = small_copy / "_runs" / "default" / "02_mean.ipynb"
     text = path.read_text()
     number = json.loads((small_copy / "_runs" / "default" / "numbers.json").read_text())["numbers"]["02_mean:mean"]
-    path.write_text(text.replace(number["text"], "98.765"))
+    path.write_text(text.replace(number["text"].lstrip("-"), "98.765"))
     pages = build(Book(small_copy)).parent
     shown = article(pages / "book" / "02_mean.html")
     assert "The mean is" in shown
@@ -79,6 +80,31 @@ def test_a_warning_printed_by_a_cell_stops_the_build(small_copy):
     nbformat.write(notebook, path)
     with pytest.raises(RuntimeError, match="stderr"):
         build(Book(small_copy))
+
+
+def test_what_stops_the_build_leaves_the_pages_of_before(small_copy, monkeypatch):
+    from labeltransfer.reproduction import build as building
+
+    book = Book(small_copy)
+    pages = build(book).parent
+    before = {path: path.read_bytes() for path in pages.rglob("*") if path.is_file()}
+
+    def full(folder, record):
+        (folder / "book" / "index.html").write_text("half a pa", encoding="utf-8")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(building, "write_provenance", full)
+        with pytest.raises(OSError, match=r"No space left.*pages that were there before.*make room.*rendering-default"):
+            build(book)
+    page = small_copy / "book" / "02_mean.md"
+    text = page.read_text()
+    page.write_text(text.replace("{numref}`fig-values`", "{numref}`fig-valuse`"))
+    with pytest.raises(RuntimeError, match="fig-valuse"):
+        build(book)
+    assert {path: path.read_bytes() for path in pages.rglob("*") if path.is_file()} == before
+    page.write_text(text)
+    assert "half a pa" not in (build(book).parent / "book" / "index.html").read_text(encoding="utf-8")
 
 
 def test_runs_that_cannot_be_shown(small_copy):

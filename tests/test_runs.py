@@ -6,6 +6,7 @@ import re
 import nbformat
 import pytest
 
+from labeltransfer.files.locks import only_writer
 from labeltransfer.reproduction.book import Book
 from labeltransfer.reproduction.compare import compare_runs
 from labeltransfer.reproduction.execute import ChapterFailed, environment
@@ -83,10 +84,61 @@ def test_a_crash_names_cell_and_error_and_keeps_both_notebooks(small_copy):
     assert list(record.chapters) == ["03_ledger", "01_stars"]
 
 
-def test_a_kernel_that_dies_is_told(small_copy):
-    edit(small_copy, "01_stars", "import numpy as np", "import os\nos._exit(1)")
-    with pytest.raises(ChapterFailed, match="01_stars: stopped"):
-        run(Book(small_copy), "dead", say=lambda line: None)
+def test_a_kernel_that_is_killed_is_told_and_the_run_goes_on(small_copy, tmp_path):
+    numbers = json.loads((small_copy / "_runs" / "default" / "numbers.json").read_text())["numbers"]
+    once = tmp_path / "killed"
+    killer = f"""from pathlib import Path
+import os, signal
+if not Path({str(once)!r}).exists():
+    Path({str(once)!r}).touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+plt.hist(values);"""
+    edit(small_copy, "02_mean", "plt.hist(values);", killer)
+    with pytest.raises(ChapterFailed, match=r"(?s)02_mean: stopped: .*labeltransfer run again --resume"):
+        run(Book(small_copy), "again", say=lambda line: None)
+    record = read_record("again", small_copy)
+    assert (record.status, list(record.chapters)) == ("failed", ["01_stars"])
+    assert not (small_copy / "_runs" / "again" / "02_mean.ipynb").exists()
+    lines = []
+    assert run(Book(small_copy), "again", resume=True, say=lines.append).status == "finished"
+    assert [line.split()[0] for line in lines if "as before" in line] == ["01_stars"]
+    assert json.loads((small_copy / "_runs" / "again" / "numbers.json").read_text())["numbers"] == numbers
+    assert read_record("default", small_copy).status == "finished"
+
+
+def test_a_kernel_that_does_not_start_gets_another_chance(small_copy, monkeypatch):
+    from labeltransfer.reproduction import execute
+
+    starts, papermill = [], execute.papermill.execute_notebook
+
+    def busy(*arguments, **options):
+        starts.append(1)
+        if len(starts) == 1:
+            raise RuntimeError("Kernel died before replying to kernel_info")
+        return papermill(*arguments, **options)
+
+    monkeypatch.setattr(execute.papermill, "execute_notebook", busy)
+    assert run(Book(small_copy), "busy", chapters="1", say=lambda line: None).status == "finished"
+    assert len(starts) == 2
+
+
+def test_a_run_has_one_writer(small_copy):
+    with only_writer(small_copy / "_runs" / "default"), pytest.raises(RuntimeError, match="another run"):
+        run(Book(small_copy), "default", resume=True, say=lambda line: None)
+
+
+def test_a_run_that_is_interrupted_says_so_and_goes_on(small_copy, monkeypatch):
+    from labeltransfer.reproduction import runs
+
+    def interrupted(book, chapter, values, out):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runs, "execute_chapter", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(Book(small_copy), "stopped", chapters="1", say=lambda line: None)
+    assert any(line.split()[:2] == ["stopped", "stopped"] for line in list_runs(Book(small_copy)))
+    assert run(Book(small_copy), "stopped", chapters="1", resume=True, say=lambda line: None).status == "finished"
 
 
 @pytest.mark.parametrize(

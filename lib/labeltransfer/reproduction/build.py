@@ -46,31 +46,57 @@ def build(book: Book, name: str = DEFAULT) -> Path:
         If a chapter's code is not what the run executed.
     RuntimeError
         If the pages could not be rendered without a warning; the message holds the warnings.
+    OSError
+        If the disk is full, for example. Pages rendered before stay as they were until the new ones are whole.
     """
     record = read_record(name, book.root)
     folder = runs_folder(book.root) / name
     if record.status == "failed":
         raise ValueError(f"run {name!r} failed, so it cannot be rendered:\n{record.failure}")
-    if name == DEFAULT:
-        absent = [chapter.stem for chapter in book.chapters if not (folder / f"{chapter.stem}.ipynb").exists()]
-        if absent:
-            raise FileNotFoundError(f"run {name!r} has no {', '.join(absent)}; `labeltransfer run {name}` makes them")
-        seed_cache(book, record, folder)
-        _jupyter_book(book.root, book.root, strict=True)
-        pages = book.root / "_build" / "html"
+    absent = [chapter.stem for chapter in book.chapters if not (folder / f"{chapter.stem}.ipynb").exists()]
+    if name == DEFAULT and absent:
+        raise FileNotFoundError(
+            f"run {name!r} has no {', '.join(absent)}; `labeltransfer run {name} --resume` makes them"
+        )
+    out = book.root / "_build" / f"rendering-{name}"
+    finished = book.root / "_build" / ("html" if name == DEFAULT else f"{VARIANTS}/{name}/_build/html")
+    try:
+        _put_in_place(_render(book, record, folder, out), finished)
+        link_variants(book.root)
+    except OSError as error:
+        told = f"{error.strerror or error}; pages that were there before are as they were, so make room and build again"
+        raise OSError(error.errno, told, error.filename or str(out)) from error
+    return finished / "index.html"
+
+
+def _render(book: Book, record: Record, folder: Path, out: Path) -> Path:
+    """Render into a folder of its own, and return the folder of the pages."""
+    shutil.rmtree(out, ignore_errors=True)
+    pages = out / "_build" / "html"
+    if record.name == DEFAULT:
+        seed_cache(book, record, folder, out / "_build" / ".jupyter_cache")
+        _jupyter_book(book.root, out, strict=True)
     else:
         source, complete = stage(book, record, folder)
-        out = book.root / "_build" / VARIANTS / name
         _jupyter_book(source, out, strict=complete)
-        pages = out / "_build" / "html"
     write_provenance(pages, record)
     make_accessible(pages)
     data_hash = record.data_hash if record.parameters.get("source") == "folder" else ""
     offer_figure_data(pages, book, folder / "data", record.parameters, data_hash)
     place_explorer_data(pages, folder / "data")
     (pages / ".nojekyll").touch()
-    link_variants(book.root)
-    return pages / "index.html"
+    return pages
+
+
+def _put_in_place(pages: Path, finished: Path) -> None:
+    """Whole pages take the place of those of before, in one move."""
+    before = finished.with_name("html.before")
+    shutil.rmtree(before, ignore_errors=True)
+    finished.parent.mkdir(parents=True, exist_ok=True)
+    if finished.exists():
+        finished.rename(before)
+    pages.rename(finished)
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def link_variants(root: Path) -> list[str]:
@@ -122,10 +148,8 @@ def with_outputs(notebook: NotebookNode, executed: Path) -> NotebookNode:
     return notebook
 
 
-def seed_cache(book: Book, record: Record, folder: Path) -> None:
+def seed_cache(book: Book, record: Record, folder: Path, place: Path) -> None:
     """Put the outputs of a run where jupyter-book looks for them."""
-    place = book.root / "_build" / ".jupyter_cache"
-    shutil.rmtree(place, ignore_errors=True)
     place.parent.mkdir(parents=True, exist_ok=True)
     cache = get_cache(str(place))
     for chapter in book.chapters:
@@ -161,10 +185,16 @@ def stage(book: Book, record: Record, folder: Path) -> tuple[Path, bool]:
             nbformat.write(_shown(chapter, folder), page.with_suffix(".ipynb"))
         else:
             absent.append(chapter.stem)
-            page.write_text(f"# {chapter.title}\n\nThis run did not execute this chapter.\n", encoding="utf-8")
+            page.write_text(_absent(chapter, record), encoding="utf-8")
     _redirect(target, [chapter.stem for chapter in book.chapters if chapter.stem not in absent], absent)
     _write_staged_configuration(book, record, target)
     return target, not absent
+
+
+def _absent(chapter: ChapterText, record: Record) -> str:
+    """The page in place of a chapter that the run did not execute."""
+    command = f"labeltransfer run {record.name} --resume"
+    return f"# {chapter.title}\n\nThis run did not execute this chapter; `{command}` does.\n"
 
 
 def _redirect(target: Path, executed: list[str], absent: list[str]) -> None:
@@ -250,6 +280,6 @@ def provenance(record: Record, stem: str) -> str:
         parts.append(f"lock <code>{escape(record.lock)}</code>")
     cost = record.chapters.get(stem)
     if cost:
-        parts.append(f"this chapter: {cost['seconds']:.1f} s, {cost['peak_memory']:,.0f} MB")
-    parts.append(f"all chapters: {record.seconds:.0f} s")
+        parts.append(f"this chapter: {cost['seconds']:.1f}&nbsp;s, {cost['peak_memory']:,.0f}&nbsp;MB")
+    parts.append(f"all chapters: {record.seconds:.0f}&nbsp;s")
     return " · ".join(parts)

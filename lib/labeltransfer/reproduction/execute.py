@@ -24,6 +24,8 @@ from .sync import notebook_of
 
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 """Linear algebra with one thread gives the same last digits everywhere."""
+STARTS = 3
+"""How often a kernel is started that does not answer."""
 QUIET = {"TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "JUPYTER_PLATFORM_DIRS": "1"}
 
 
@@ -98,11 +100,7 @@ def execute_chapter(
     watch.start()
     try:
         with environment(**ONE_THREAD, **QUIET, LABELTRANSFER_BOOK=str(book.root)):
-            papermill.execute_notebook(
-                notebook_of(chapter.path), str(unfinished), parameters=given, kernel_name="python3",
-                cwd=str(chapter.path.parent), progress_bar=False, execution_timeout=timeout,
-                extra_arguments=["--IPKernelApp.log_level=50"],
-            )  # fmt: skip
+            _execute_notebook(chapter, given, unfinished, timeout)
     except PapermillExecutionError as error:
         raise ChapterFailed(_failure(chapter, error, unfinished)) from error
     except Exception as error:  # a kernel that died, a cell that took too long: papermill has no common class for it
@@ -112,6 +110,21 @@ def execute_chapter(
         watch.join()
     unfinished.replace(out)
     return Cost(time.perf_counter() - began, watch.peak)
+
+
+def _execute_notebook(chapter: ChapterText, given: Mapping[str, Any], out: Path, timeout: int) -> None:
+    """Papermill, once more where the kernel did not start: another process may have taken its port meanwhile."""
+    for attempt in range(STARTS):
+        try:
+            papermill.execute_notebook(
+                notebook_of(chapter.path), str(out), parameters=dict(given), kernel_name="python3",
+                cwd=str(chapter.path.parent), progress_bar=False, execution_timeout=timeout,
+                extra_arguments=["--IPKernelApp.log_level=50"],
+            )  # fmt: skip
+            return
+        except RuntimeError as error:
+            if attempt + 1 == STARTS or "Kernel died before replying" not in str(error):
+                raise
 
 
 def _failure(chapter: ChapterText, error: PapermillExecutionError, where: Path) -> str:

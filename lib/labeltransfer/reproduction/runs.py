@@ -19,7 +19,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from ..archive import Survey
 from ..files import FORMAT_VERSION, written_whole
+from ..files.locks import only_writer
 from . import quoted
 from .book import Book, ChapterText, default_values, runs_folder, science_hash
 from .chapter import Chapter
@@ -118,6 +120,8 @@ def run(
     ------
     ValueError, TypeError, OSError
         If a parameter, the chapters or the survey's folder cannot be: nothing has been touched then.
+    RuntimeError
+        If another process is writing the run of this name.
     ChapterFailed
         If a chapter stopped; chapters before it are kept, and its notebook as far as it came.
     """
@@ -130,14 +134,15 @@ def run(
         raise ValueError("parameter survey_dir: given, but the source is simulated; add -p source folder")
     folder = runs_folder(book.root) / name
     source = None if take_from is None else read_record(take_from, book.root)
-    record = _begin(book, name, values, folder)
-    say(f"run {name}: {record.data}\n  into {folder}")
+    survey = Chapter(book, book.chapters[0], dict(values)).survey()
     names = ",".join(chapter.stem for chapter in chosen)
-    with environment(LABELTRANSFER_SCIENCE=science_hash(), LABELTRANSFER_CHAPTERS=names):
+    with only_writer(folder), environment(LABELTRANSFER_SCIENCE=science_hash(), LABELTRANSFER_CHAPTERS=names):
+        record = _begin(book, name, values, survey, folder)
+        say(f"run {name}: {record.data}\n  into {folder}")
         _execute(book, chosen, values, record, folder, resume, source, say)
-    record.status = "finished"
-    record.write(folder)
-    collect_numbers(book, values, chosen, folder)
+        record.status = "finished"
+        record.write(folder)
+        collect_numbers(book, values, chosen, folder)
     say(f"  {'in all':24} {record.seconds:7.1f} s")
     return record
 
@@ -170,6 +175,12 @@ def _execute(
         except ChapterFailed as failure:
             record.status, record.failure = "failed", str(failure)
             record.write(folder)
+            raise ChapterFailed(
+                f"{failure}\nto go on from there: labeltransfer run {record.name} --resume"
+            ) from failure
+        except KeyboardInterrupt:
+            record.status = "stopped"
+            record.write(folder)
             raise
         record.chapters[chapter.stem] = {
             "seconds": round(cost.seconds, 2),
@@ -181,13 +192,11 @@ def _execute(
         say(f"  {chapter.stem:24} {cost.seconds:7.1f} s {cost.peak_memory:7,.0f} MB")
 
 
-def _begin(book: Book, name: str, values: Mapping[str, Any], folder: Path) -> Record:
+def _begin(book: Book, name: str, values: Mapping[str, Any], survey: Survey, folder: Path) -> Record:
     """A record of what is about to run; chapters of an earlier run of this name stay in it until they are replaced."""
-    survey = Chapter(book, book.chapters[0], dict(values)).survey()
     record = Record(name, dict(values), simulated=survey.simulated, data=survey.description, data_hash=survey.data_hash)
     record.commit, record.lock = commit(book.root), lock_hash(book.root)
     record.versions = {package: _version(package) for package in VERSIONS_OF}
-    folder.mkdir(parents=True, exist_ok=True)
     try:
         before = read_record(name, book.root)
     except (FileNotFoundError, ValueError):
