@@ -7,10 +7,8 @@ import nbformat
 import pytest
 
 from labeltransfer.reproduction.book import Book
-from labeltransfer.reproduction.build import build, provenance
-from labeltransfer.reproduction.record import read_record
-from labeltransfer.reproduction.runs import run
-from labeltransfer.reproduction.stage import banner
+from labeltransfer.reproduction.build import banner, build, provenance
+from labeltransfer.reproduction.runs import read_record, run
 
 
 def article(page):

@@ -11,93 +11,67 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from html import escape
 from pathlib import Path
+from typing import Any
 
+import nbformat
+import yaml
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from myst_nb.core.read import read_myst_markdown_notebook
 from myst_parser.config.main import MdParserConfig
+from nbformat import NotebookNode
 
-from ..files import written_whole
-from ..files.locks import only_writer
 from .access import make_accessible
-from .book import Book, runs_folder
+from .book import Book, ChapterText, default_values, runs_folder
 from .explorer_page import place_explorer_data
 from .figure_data import offer_figure_data
-from .record import DEFAULT, OUT_OF_SPACE, Record, make_room, read_record, writer_of
-from .stage import has_run, stage, with_outputs
+from .runs import Record, read_record
+from .sync import notebook_of, tags
 
+DEFAULT = "default"
+INJECTED = "injected-parameters"
 VARIANTS = "variants"
 
 
 def build(book: Book, name: str = DEFAULT) -> Path:
     """Render a run and return the page to open.
 
-    Pages rendered before stay as they were until the new ones are whole.
-
     Raises
     ------
     FileNotFoundError
         If there is no such run, or a chapter of it is missing.
     ValueError
-        If the run is not finished, or a chapter's code is not what the run executed.
+        If a chapter's code is not what the run executed.
     RuntimeError
-        If the pages could not be rendered without a warning, the disk is full, or another process renders.
+        If the pages could not be rendered without a warning; the message holds the warnings.
+    OSError
+        If the disk is full, for example. Pages rendered before stay as they were until the new ones are whole.
     """
     record = read_record(name, book.root)
     folder = runs_folder(book.root) / name
-    if record.obstacle(folder):
-        raise ValueError(f"run {name!r} cannot be rendered: {record.obstacle(folder)}")
-    ran = [chapter.stem for chapter in book.chapters if has_run(record, folder, chapter)]
-    absent = [chapter.stem for chapter in book.chapters if chapter.stem not in ran]
+    if record.status == "failed":
+        raise ValueError(f"run {name!r} failed, so it cannot be rendered:\n{record.failure}")
+    absent = [chapter.stem for chapter in book.chapters if not (folder / f"{chapter.stem}.ipynb").exists()]
     if name == DEFAULT and absent:
-        command = replace(record, only="").go_on
-        raise FileNotFoundError(f"run {name!r} has no {', '.join(absent)}; `{command}` makes them")
-    base = book.root / "_build"
-    out = base / f"rendering-{name}"
-    finished = base / "html" if name == DEFAULT else base / VARIANTS / name / "_build" / "html"
+        raise FileNotFoundError(
+            f"run {name!r} has no {', '.join(absent)}; `labeltransfer run {name} --resume` makes them"
+        )
+    out = book.root / "_build" / f"rendering-{name}"
+    finished = book.root / "_build" / ("html" if name == DEFAULT else f"{VARIANTS}/{name}/_build/html")
     try:
-        with _only_build(base):
-            _render(book, record, folder, out, finished)
-    except (OSError, RuntimeError) as error:
-        causes = f"{error}\n{error.__cause__ or error.__context__}"
-        again = f"pages that were there before are as they were; {make_room(causes)}labeltransfer build {name}"
-        raise RuntimeError(f"run {name!r} is not rendered: {error}\n{again}") from error
+        _put_in_place(_render(book, record, folder, out), finished)
+        link_variants(book.root)
+    except OSError as error:
+        told = f"{error.strerror or error}; pages that were there before are as they were, so make room and build again"
+        raise OSError(error.errno, told, error.filename or str(out)) from error
     return finished / "index.html"
 
 
-@contextmanager
-def _only_build(base: Path) -> Iterator[None]:
-    """Hold the folder of rendered pages; a RuntimeError if another process does."""
-    with ExitStack() as held:
-        try:
-            held.enter_context(only_writer(base))
-        except RuntimeError:
-            writer = writer_of(base) or "unknown"
-            raise RuntimeError(f"{base}: another build (process {writer}) is writing here; wait for it") from None
-        yield
-
-
-def _render(book: Book, record: Record, folder: Path, out: Path, finished: Path) -> None:
-    """Render into a folder of its own, of which only whole pages get out."""
+def _render(book: Book, record: Record, folder: Path, out: Path) -> Path:
+    """Render into a folder of its own, and return the folder of the pages."""
     shutil.rmtree(out, ignore_errors=True)
-    try:
-        pages = _pages(book, record, folder, out)
-        if record.name == DEFAULT:
-            link_variants(book.root, pages)
-        put_in_place(pages, finished)
-        if record.name != DEFAULT:
-            link_variants(book.root, book.root / "_build" / "html")
-    finally:
-        shutil.rmtree(out, ignore_errors=True)
-
-
-def _pages(book: Book, record: Record, folder: Path, out: Path) -> Path:
-    """Render, and return the folder of the pages."""
     pages = out / "_build" / "html"
     if record.name == DEFAULT:
         seed_cache(book, record, folder, out / "_build" / ".jupyter_cache")
@@ -114,42 +88,33 @@ def _pages(book: Book, record: Record, folder: Path, out: Path) -> Path:
     return pages
 
 
-def put_in_place(fresh: Path, finished: Path) -> None:
-    """A whole new folder takes the place of the one before."""
-    before = finished.with_name(f"{finished.name}.before")
+def _put_in_place(pages: Path, finished: Path) -> None:
+    """Whole pages take the place of those of before, in one move."""
+    before = finished.with_name("html.before")
     shutil.rmtree(before, ignore_errors=True)
     finished.parent.mkdir(parents=True, exist_ok=True)
     if finished.exists():
         finished.rename(before)
-    fresh.rename(finished)
+    pages.rename(finished)
     shutil.rmtree(before, ignore_errors=True)
 
 
-def link_variants(root: Path, main: Path) -> list[str]:
+def link_variants(root: Path) -> list[str]:
     """Put the rendered variants beside the pages of the default run, and list them on its first page.
-
-    Parameters
-    ----------
-    main : the pages of the default run
 
     Returns
     -------
     The names of the variants; none if the default run is not rendered.
     """
+    main = root / "_build" / "html"
     first = main / "book" / "index.html"
     if not first.exists():
         return []
+    shutil.rmtree(main / VARIANTS, ignore_errors=True)
     rendered = sorted((root / "_build" / VARIANTS).glob("*/_build/html/book/index.html"))
     names = [page.parents[3].name for page in rendered]
-    copies = root / "_build" / "copies"
-    shutil.rmtree(copies, ignore_errors=True)
-    copies.mkdir(parents=True)
-    try:
-        for name, page in zip(names, rendered, strict=True):
-            shutil.copytree(page.parents[1], copies / name)
-        put_in_place(copies, main / VARIANTS)
-    finally:
-        shutil.rmtree(copies, ignore_errors=True)
+    for name, page in zip(names, rendered, strict=True):
+        shutil.copytree(page.parents[1], main / VARIANTS / name)
     links = "".join(f'<li><a href="../{VARIANTS}/{name}/index.html">run {escape(name)}</a></li>' for name in names)
     text = re.sub(r'<nav class="variants".*?</nav>', "", first.read_text(encoding="utf-8"), flags=re.DOTALL)
     place = text.rfind('<footer class="provenance">')
@@ -158,9 +123,29 @@ def link_variants(root: Path, main: Path) -> list[str]:
     )
     if names and place >= 0:
         text = text[:place] + listed + text[place:]
-    with written_whole(first) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    first.write_text(text, encoding="utf-8")
     return names
+
+
+def with_outputs(notebook: NotebookNode, executed: Path) -> NotebookNode:
+    """The notebook with the outputs of its executed form.
+
+    Raises
+    ------
+    ValueError
+        If the code of the two is not the same.
+    """
+    done = nbformat.read(executed, as_version=4)
+    cells = [cell for cell in done.cells if cell.cell_type == "code" and INJECTED not in tags(cell)]
+    wanted = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    if [cell.source.strip() for cell in cells] != [cell.source.strip() for cell in wanted]:
+        raise ValueError(
+            f"{executed}: the chapter's code has changed since it ran; "
+            f"`labeltransfer run {executed.parent.name} --resume` runs it again"
+        )
+    for cell, source in zip(wanted, cells, strict=True):
+        cell.outputs, cell.execution_count = source.outputs, source.execution_count
+    return notebook
 
 
 def seed_cache(book: Book, record: Record, folder: Path, place: Path) -> None:
@@ -177,6 +162,84 @@ def seed_cache(book: Book, record: Record, folder: Path, place: Path) -> None:
         cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
 
+def stage(book: Book, record: Record, folder: Path) -> tuple[Path, bool]:
+    """Copy the book with the executed notebooks of a run in place of its chapters.
+
+    Returns
+    -------
+    The copy, and whether the run has every chapter; a chapter it lacks becomes a page that says so.
+    """
+    target = book.root / "_build" / "stage" / record.name
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    ignored = shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints")
+    for folder_of_pages in {page.parent for page in book.pages}:
+        place = target / folder_of_pages.relative_to(book.root)
+        shutil.copytree(folder_of_pages, place, ignore=ignored, dirs_exist_ok=True)
+    shutil.copy(book.root / "_toc.yml", target)
+    absent = []
+    for chapter in book.chapters:
+        page = target / chapter.path.relative_to(book.root)
+        if chapter.stem in record.chapters and (folder / f"{chapter.stem}.ipynb").exists():
+            page.unlink()
+            nbformat.write(_shown(chapter, folder), page.with_suffix(".ipynb"))
+        else:
+            absent.append(chapter.stem)
+            page.write_text(_absent(chapter, record), encoding="utf-8")
+    _redirect(target, [chapter.stem for chapter in book.chapters if chapter.stem not in absent], absent)
+    _write_staged_configuration(book, record, target)
+    return target, not absent
+
+
+def _absent(chapter: ChapterText, record: Record) -> str:
+    """The page in place of a chapter that the run did not execute."""
+    command = f"labeltransfer run {record.name} --resume"
+    return f"# {chapter.title}\n\nThis run did not execute this chapter; `{command}` does.\n"
+
+
+def _redirect(target: Path, executed: list[str], absent: list[str]) -> None:
+    """Make links to executed chapters name the notebooks, and numbers of absent ones read n/a."""
+    for page in [*target.rglob("*.md"), *target.rglob("*.ipynb")]:
+        text = page.read_text(encoding="utf-8")
+        for stem in executed:
+            text = re.sub(rf"(\]\((?:\./)?{stem})\.md(?=[)#])", r"\1.ipynb", text)
+        for stem in absent:
+            text = re.sub(rf"\{{glue:text\}}`{stem}\.md::[^`]*`", "n/a", text)
+        page.write_text(text, encoding="utf-8")
+
+
+def _shown(chapter: ChapterText, folder: Path) -> NotebookNode:
+    """The executed notebook with the chapter's own cells: the values that papermill put in are shown folded away."""
+    executed = folder / f"{chapter.stem}.ipynb"
+    notebook = with_outputs(notebook_of(chapter.path), executed)
+    done = nbformat.read(executed, as_version=4)
+    for number, cell in enumerate(done.cells):
+        if INJECTED in tags(cell):
+            cell.metadata["tags"] = [INJECTED, "hide-input"]
+            notebook.cells.insert(number, cell)
+    return notebook
+
+
+def _write_staged_configuration(book: Book, record: Record, target: Path) -> None:
+    settings: dict[str, Any] = yaml.safe_load((book.root / "_config.yml").read_text(encoding="utf-8"))
+    settings["title"] = f"{settings['title']} (run {record.name})"
+    settings["exclude_patterns"] = []
+    settings["execute"] = {**settings.get("execute", {}), "execute_notebooks": "off"}
+    settings.pop("launch_buttons", None)
+    html = {key: value for key, value in settings.get("html", {}).items() if not key.startswith("use_")}
+    settings["html"] = {**html, "announcement": banner(record)}
+    with (target / "_config.yml").open("w", encoding="utf-8") as stream:
+        yaml.safe_dump(settings, stream, allow_unicode=True, sort_keys=False)
+
+
+def banner(record: Record) -> str:
+    """One line that says which run a variant shows."""
+    defaults = {**default_values(), "run": record.name}
+    changed = [f"{key} = {value}" for key, value in record.parameters.items() if defaults.get(key) != value]
+    kind = "simulated data" if record.simulated else "real spectra"
+    return escape(f"Run “{record.name}”, {kind}: {'; '.join(changed) or 'all parameters at their defaults'}")
+
+
 def _jupyter_book(source: Path, out: Path, strict: bool) -> None:
     """Call jupyter-book; nothing may be executed, and, if strict, no warning may remain."""
     start = "from jupyter_book.cli.main import main; main()"
@@ -185,14 +248,13 @@ def _jupyter_book(source: Path, out: Path, strict: bool) -> None:
     environment = {**os.environ, "PYTHONWARNINGS": "ignore", "NO_COLOR": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     log = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
-    log_file = out.with_name(f"{out.name}.log")
-    with suppress(OSError):  # the disk is full, for example: what stopped the rendering is told below
-        log_file.write_text(log, encoding="utf-8")
+    log_file = out / "_build" / "build.log"
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    log_file.write_text(log, encoding="utf-8")
     wrong = [line for line in log.splitlines() if re.search(r"WARNING|ERROR|CRITICAL|Executing notebook", line)]
     executed = [line for line in wrong if "Executing notebook" in line]
-    full = OUT_OF_SPACE.findall(log)[:1]
-    if done.returncode or executed or full or (strict and wrong):
-        lines = "\n".join(full or wrong[:20]) or log[-2000:]
+    if done.returncode or executed or (strict and wrong):
+        lines = "\n".join(wrong[:20]) or log[-2000:]
         raise RuntimeError(f"the pages could not be rendered cleanly (all of it in {log_file}):\n{lines}")
 
 

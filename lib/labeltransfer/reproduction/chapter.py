@@ -141,13 +141,11 @@ class Chapter:
             self._run_first(
                 [one for one in [*self.book.upstream(writer), writer] if not self._has_run(one)] or [writer]
             )
-        try:
-            if kind is Table:
-                return catalogue.read(path)
-            return read_arrays(path, "arrays")[0] if kind is dict else kind.read(path)
-        except (OSError, ValueError) as error:
-            told = f"it is a result of {writer.stem}; remove it, and that chapter makes it anew"
-            raise ValueError(f"{error}\n{told}") from error
+        if kind is Table:
+            return catalogue.read(path)
+        if kind is dict:
+            return read_arrays(path, "arrays")[0]
+        return kind.read(path)
 
     def _numbers_file(self, chapter: ChapterText) -> Path:
         return self.path(f"numbers_{chapter.stem}", ".json", of=chapter)

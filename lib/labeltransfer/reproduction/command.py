@@ -41,9 +41,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("-p", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), dest="parameters",
                      help="set a parameter; may be repeated; lists as [a,b]")  # fmt: skip
     run.add_argument("--chapters", metavar="1-3", help="only these, for example 2, 1-3, 1,4-5 or A6")
-    run.add_argument(
-        "--resume", action="store_true", help="go on: leave finished chapters alone whose inputs did not change"
-    )
+    run.add_argument("--resume", action="store_true", help="leave finished chapters alone whose inputs did not change")
     run.add_argument(
         "--from", metavar="RUN", dest="take_from", help="take chapters of this run whose inputs are the same"
     )
@@ -134,7 +132,7 @@ def read_parameters(pairs: Sequence[Sequence[str]]) -> dict[str, Any]:
 def _run(given: argparse.Namespace) -> None:
     from .runs import run
 
-    run(Book(), given.name, read_parameters(given.parameters) or None, given.chapters, resume=given.resume,
+    run(Book(), given.name, read_parameters(given.parameters), given.chapters, resume=given.resume,
         take_from=given.take_from)  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from ..files import FORMAT_VERSION, written_whole
 from .book import Book, runs_folder
 from .claims import checks
 from .drawings import of_the_paper
-from .record import Record, read_record
+from .runs import Record, read_record
 
 KEY_FIGURES = ("Fig. 6", "Fig. 8", "Fig. 13", "Fig. 14", "Fig. 15")
 NONE = "-"
@@ -190,17 +190,14 @@ def compare_runs(book: Book, names: Sequence[str]) -> Comparison:
 
 def _numbers_of(book: Book, record: Record) -> dict[str, dict[str, Any]]:
     path = runs_folder(book.root) / record.name / "numbers.json"
-    obstacle = record.obstacle(path.parent)
-    if obstacle or not path.exists():
-        told = obstacle or f"it has no numbers.json; `{record.go_on}` makes it"
-        raise FileNotFoundError(f"run {record.name!r}: {told}")
+    if record.status != "finished" or not path.exists():
+        state = f"it {record.status}" if record.status == "failed" else "it is not finished"
+        raise FileNotFoundError(f"run {record.name!r}: {state}; `labeltransfer run {record.name} --resume` goes on")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format_version"] != FORMAT_VERSION:
-            raise ValueError(f"format version {content['format_version']}, wanted {FORMAT_VERSION}")
         return dict(content["numbers"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not readable ({error}); `{record.go_on}` makes it anew") from error
+        raise ValueError(f"{path}: not readable ({error}); run {record.name!r} again") from error
 
 
 def _difference(value: float | None, first: float | None, tolerance: float | None) -> float | None:

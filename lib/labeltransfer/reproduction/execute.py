@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import papermill
 import psutil  # type: ignore[import-untyped]
-from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from .book import Book, ChapterText
@@ -97,7 +95,7 @@ def execute_chapter(
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_suffix(".failed.ipynb")
     given = {name: value for name, value in parameters.items() if name in chapter.parameters}
-    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it says, the error says better
+    logging.getLogger("papermill").setLevel(logging.ERROR)
     watch, began = _Watch(), time.perf_counter()
     watch.start()
     try:
@@ -106,9 +104,7 @@ def execute_chapter(
     except PapermillExecutionError as error:
         raise ChapterFailed(_failure(chapter, error, unfinished)) from error
     except Exception as error:  # a kernel that died, a cell that took too long: papermill has no common class for it
-        raise ChapterFailed(
-            f"{chapter.stem}: stopped{_told(error, unfinished, watch.peak)}; see {unfinished}"
-        ) from error
+        raise ChapterFailed(f"{chapter.stem}: stopped: {type(error).__name__}: {error}; see {unfinished}") from error
     finally:
         watch.stop.set()
         watch.join()
@@ -131,28 +127,11 @@ def _execute_notebook(chapter: ChapterText, given: Mapping[str, Any], out: Path,
                 raise
 
 
-def _told(error: Exception, unfinished: Path, memory: float) -> str:
-    """In which cell, and by what; a kernel that was killed says nothing itself."""
-    where = ""
-    try:
-        for number, cell in enumerate(nbformat.read(unfinished, as_version=4).cells):
-            if cell.cell_type == "code" and cell.metadata.get("papermill", {}).get("start_time"):
-                where = f" in cell {number} ({_first_line(cell.source)!r})"
-    except (OSError, ValueError):  # the disk is full, for example: the notebook is no better than its cause
-        where = ""
-    if isinstance(error, DeadKernelError):
-        return f"{where}: its kernel was killed, perhaps for want of memory (it held {memory:,.0f} MB)"
-    return f"{where}: {type(error).__name__}: {error}"
-
-
-def _first_line(source: str) -> str:
-    return next((line for line in source.splitlines() if line.strip()), "").strip()[:60]
-
-
 def _failure(chapter: ChapterText, error: PapermillExecutionError, where: Path) -> str:
     message = re.sub(r"\x1b\[[0-9;]*m", "", str(error.evalue)).strip()
+    first = next((line for line in error.source.splitlines() if line.strip()), "")
     return (
-        f"{chapter.stem}: cell {error.cell_index} ({_first_line(error.source)!r}) failed: {error.ename}: {message}\n"
+        f"{chapter.stem}: cell {error.cell_index} ({first.strip()[:60]!r}) failed: {error.ename}: {message}\n"
         f"the notebook as far as it came: {where}"
     )
 

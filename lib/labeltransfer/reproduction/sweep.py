@@ -31,8 +31,7 @@ from ..parallel import available_cores
 from .book import Book, runs_folder
 from .execute import ONE_THREAD, environment
 from .parameters import check_all
-from .record import Record, read_record
-from .runs import check_name, print_now
+from .runs import check_name, print_now, read_record
 
 KEYS = ("name", "base", "chapters", "runs", "grid")
 MEMORY_OF_A_RUN = 2.5e9
@@ -154,33 +153,21 @@ def run_sweep(
 
 def _one(book: Book, name: str, sweep: Sweep, source: str | None) -> Outcome:
     command = [sys.executable, "-m", "labeltransfer.reproduction.command", "run", name, "--resume"]
-    command += ["--from", source] if source and _record(book, source) is not None else []
+    command += ["--from", source] if source else []
     command += ["--chapters", sweep.chapters] if sweep.chapters else []
-    for key, value in {"run": name, **sweep.runs[name]}.items():  # never empty: not those it was begun with
+    for key, value in sweep.runs[name].items():
         command += ["-p", key, value if isinstance(value, str) else json.dumps(value)]
     with environment(**ONE_THREAD, LABELTRANSFER_BOOK=str(book.root)):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return Outcome(name, "" if done.returncode == 0 else _message(done.returncode, done.stderr.strip()))
-
-
-def _message(code: int, told: str) -> str:
-    if code < 0:
-        return f"killed by signal {-code}, perhaps for want of memory; the same sweep goes on with it\n{told}".strip()
-    return told or f"ended with {code}"
-
-
-def _record(book: Book, name: str) -> Record | None:
-    """The record of a run, if there is one that can be read."""
-    try:
-        return read_record(name, book.root)
-    except (FileNotFoundError, ValueError):
-        return None
+    return Outcome(name, "" if done.returncode == 0 else (done.stderr.strip() or f"ended with {done.returncode}"))
 
 
 def _room(book: Book, first: str) -> int:
     """How many runs at a time: one a core, and no more than memory holds of what the first run took."""
-    record = _record(book, first)
-    costs = [] if record is None else [chapter["peak_memory"] * 1e6 for chapter in record.chapters.values()]
+    try:
+        costs = [chapter["peak_memory"] * 1e6 for chapter in read_record(first, book.root).chapters.values()]
+    except (FileNotFoundError, ValueError):
+        costs = []
     need = max(costs, default=MEMORY_OF_A_RUN)
     return max(1, min(available_cores(), int(psutil.virtual_memory().available / (1.2 * need))))
 
@@ -192,5 +179,4 @@ def _line(outcome: Outcome) -> str:
 def finished(book: Book, sweep: Sweep) -> list[str]:
     """Names of the runs of a sweep that are there to compare."""
     base = runs_folder(book.root)
-    records = {name: _record(book, name) for name in sweep.runs}
-    return [name for name, one in records.items() if one is not None and not one.obstacle(base / name)]
+    return [name for name in sweep.runs if (base / name / "numbers.json").exists()]
