@@ -40,12 +40,18 @@ LOCAL_MEAN = 40.0
 """Contrast is about the mean over this many pixels (standard deviation of a Gaussian)."""
 
 TEFF_KNOTS = np.array([4000.0, 4250.0, 4500.0, 4750.0, 5000.0, 5250.0, 5500.0, 6000.0, 6500.0, 7000.0, 7500.0])
-LOGG_LOW = np.array([0.5, 0.5, 1.0, 1.5, 1.5, 2.0, 2.5, 3.5, 3.5, 4.0, 4.0])
-LOGG_HIGH = np.array([2.0, 2.5, 3.0, 3.5, 4.5, 4.5, 4.5, 4.5, 4.5, 4.5, 4.5])
-DWARF_LOGG = 4.5
-"""Where the grid has nodes: log g by Teff; below 5000 K the giant branch and the main sequence are apart."""
+LOGG_LOW = np.array([0.5, 0.5, 1.0, 1.5, 1.5, 2.0, 2.5, 3.5, 3.5, 3.8, 4.0])
+LOGG_HIGH = np.array([2.0, 2.5, 3.0, 3.5, 4.5, 4.5, 4.5, 4.5, 4.5, 4.2, 4.0])
+DWARF_LOGG, JOINED = 4.5, 5000.0
+"""Where the grid has nodes: log g by Teff [K]. Below `JOINED` the giant branch and the main sequence are apart; from
+6500 to 7500 K the convex hull narrows towards the one log g that there is at 7500 K."""
 
-DWARF_M_H_LOW = -1.0
+GIANT_M_H, GIANT_ALPHA_M = (-2.0, 0.5), (-0.1, 0.4)
+DWARF_M_H = (-1.0, 0.25)
+DWARF_ALPHA_LOW = np.array([[-1.0, 0.2], [0.0, 0.05]])
+DWARF_ALPHA_HIGH = np.array([[-0.5, 0.2], [0.25, 0.05]])
+"""Where it has nodes in [M/H] and [α/M]. Dwarfs have [α/M] = 0.2 at [M/H] -1 and -0.5, and 0.05 at 0 and 0.25, of which
+these are the hull's lower and upper edge, ([M/H], [α/M]) from corner to corner."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -83,13 +89,13 @@ class SyntheticGrid:
         teff = np.clip(labels[:, 0], TEFF_KNOTS[0], TEFF_KNOTS[-1])
         high = np.interp(teff, TEFF_KNOTS, LOGG_HIGH)
         on_branch = np.clip(labels[:, 1], np.interp(teff, TEFF_KNOTS, LOGG_LOW), high)
-        dwarf = np.abs(labels[:, 1] - DWARF_LOGG) < np.abs(labels[:, 1] - on_branch)
-        labels[:, 0] = teff
-        labels[:, 1] = np.where(dwarf, DWARF_LOGG, on_branch)
-        hot = dwarf | (teff > 5500.0)
-        labels[:, 2] = np.clip(labels[:, 2], np.where(hot, DWARF_M_H_LOW, -2.0), 0.5)
-        labels[:, 3] = np.clip(labels[:, 3], -0.1, 0.4)
-        return labels
+        on_sequence = np.abs(labels[:, 1] - DWARF_LOGG) < np.abs(labels[:, 1] - on_branch)
+        logg = np.where(on_sequence & (teff < JOINED), DWARF_LOGG, on_branch)
+        dwarf = np.clip(np.maximum((teff - 5500.0) / 500.0, (logg - 4.0) / 0.2), 0.0, 1.0)
+        m_h = np.clip(labels[:, 2], *(_between(dwarf, *edges) for edges in zip(GIANT_M_H, DWARF_M_H, strict=True)))
+        edges = zip(GIANT_ALPHA_M, (DWARF_ALPHA_LOW, DWARF_ALPHA_HIGH), strict=True)
+        low, high = (_between(dwarf, giants, np.interp(m_h, *dwarfs.T)) for giants, dwarfs in edges)
+        return np.column_stack([teff, logg, m_h, np.clip(labels[:, 3], low, high)])
 
     def outside(self, labels: np.ndarray) -> np.ndarray:
         """(N,) True where a star has no nodes around it: its spectrum is that of `inside(labels)`."""
@@ -181,6 +187,11 @@ def _with_balmer_cores(components: np.ndarray, arrays: dict[str, np.ndarray]) ->
     warmth = np.clip((arrays["labels"][:, 0] - 4800.0) / 300.0, -2.0, 2.0)
     scores = np.column_stack([arrays["scores"], np.ones_like(warmth), warmth])
     return np.concatenate([components, lines[:, 1:].T @ profiles]), scores
+
+
+def _between(dwarf: np.ndarray, giants_edge: float, dwarfs_edge: float | np.ndarray) -> np.ndarray:
+    """(N,) edge of the grid of stars that are to a share `dwarf` (N,) on the way from giants' nodes to dwarfs'."""
+    return giants_edge + dwarf * (dwarfs_edge - giants_edge)
 
 
 def _scaled(labels: np.ndarray) -> np.ndarray:
