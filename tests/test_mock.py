@@ -1,23 +1,27 @@
 """The simulated survey: interpolation, stars, sky, instrument, labels, and the same bytes whatever the blocks."""
 
-import time
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from labeltransfer import apogee, lamost
-from labeltransfer.mock import SimulatedSurvey, SyntheticGrid, facts, pointings
+from labeltransfer.mock import LamostAccuracy, SimulatedSurvey, SyntheticGrid, facts, pointings
 from labeltransfer.mock import sky as mock_sky
 from labeltransfer.mock.detector import NEIGHBOUR
+from labeltransfer.mock.facts import agree, mixture_percentile
+from labeltransfer.mock.grid import _scaled
 from labeltransfer.mock.lamost_instrument import Instrument, pixel_wavelengths
+from labeltransfer.mock.stars import population
 
 BOOK_LABELS = [
     [4426.936677137244, 1.5716274689293535, -1.123844808698456, 0.16153165526075747, 0.08246760166863021],
     [4686.035076254068, 2.371821914231541, -0.8245680943664125, 0.25052442183175705, 0.06621015939167021],
-    [6606.244227722906, 4.1272265876173115, -0.4279398500014304, 0.025754558966741337, 0.1534516228840494],
+    [6606.244227722906, 4.1272265876173115, -0.4279398500014304, 0.11419097750021456, 0.1534516228840494],
 ]
-BOOK_FLUXES = [41388.82, 9007.765, 1645.476]
-BOOK_IVARS = [9.457683e-05, 0.0001936756, 0.0003916428]
+BOOK_FLUXES = [41388.82, 9007.765, 1644.885]
+BOOK_IVARS = [9.457683e-05, 0.0001936756, 0.0003918210]
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +51,6 @@ def test_leaving_a_node_out_changes_little_where_it_has_neighbours(grid):
 
 
 def test_leave_one_out_is_what_one_gets_without_the_node(grid):
-    from dataclasses import replace
-
     node = int(np.flatnonzero(grid.interior)[5])
     keep = np.arange(len(grid.labels)) != node
     without = replace(grid, labels=grid.labels[keep], is_dwarf=grid.is_dwarf[keep], scores=grid.scores[keep])
@@ -82,6 +84,41 @@ def test_every_node_is_inside(grid):
     assert not grid.outside(grid.labels).any()
 
 
+@pytest.mark.parametrize(
+    "label",
+    [
+        [7300.0, 4.5, 0.0, 0.05],
+        [6000.0, 4.2, -0.9, -0.1],
+        [6000.0, 4.5, 0.0, 0.4],
+        [6000.0, 4.2, 0.4, 0.05],
+        [7400.0, 3.6, 0.0, 0.05],
+        [4500.0, 4.6, 0.0, 0.05],
+    ],
+)
+def test_dwarfs_without_nodes_around_are_flagged(grid, label):
+    assert grid.outside(label).all()
+    assert not grid.outside(grid.inside(label)).any()
+
+
+def test_no_spectrum_is_made_outside_the_hull_of_the_nodes(grid):
+    """Or by no more than 3 % of the way to its middle; but giants' nodes have [α/M] in random order, so that at a few
+    corners of the giants' bounds there is no node."""
+    from scipy.spatial import Delaunay
+
+    hull = Delaunay(_scaled(grid.labels))
+    stars = SimulatedSurvey(n_overlap=2000, n_dr2=4000, n_apogee=2000, seed=1).stars
+    places = _scaled(stars.truth[:, :4])
+    beyond = hull.find_simplex(places + 0.03 * (_scaled(grid.labels).mean(axis=0) - places)) < 0
+    assert not beyond[~stars.giant].any()
+    assert beyond[stars.giant].mean() < 0.003
+    np.testing.assert_array_equal(stars.outside, np.any(stars.truth[:, :4] != stars.drawn, axis=1))
+
+
+def test_the_error_of_dwarfs_is_known(grid):
+    error = np.sqrt(np.mean(grid.leave_one_out[grid.is_dwarf] ** 2))
+    assert 0.003 < error < 0.016
+
+
 def test_same_seed_same_bytes_whatever_the_block(survey):
     whole = survey.raw_block(0, 20)
     again = SimulatedSurvey(n_overlap=300, n_dr2=200, n_apogee=2000, seed=3)
@@ -111,6 +148,10 @@ def test_the_overlap_does_not_depend_on_the_size_of_dr2(survey):
     alone = SimulatedSurvey(n_overlap=300, n_dr2=0, n_apogee=2000, seed=3)
     np.testing.assert_array_equal(alone.truth().values, survey.truth().values[:300])
     np.testing.assert_array_equal(alone.spectra([5]).flux, survey.spectra([5]).flux)
+    more = SimulatedSurvey(n_overlap=300, n_dr2=900, n_apogee=2000, seed=3)
+    for name in alone.catalogue().colnames:
+        np.testing.assert_array_equal(alone.catalogue()[name], more.catalogue()[name][:300], err_msg=name)
+    assert facts(alone)["simulated"].tolist() == facts(more)["simulated"].tolist()
 
 
 def test_raw_spectra_are_what_lamost_delivers(survey):
@@ -266,17 +307,58 @@ def test_cuts_excise_about_as_many_stars_as_in_the_paper(big):
     assert abs(excised.sum() - 677) < 60
 
 
-def test_the_overlap_agrees_with_the_facts_of_the_real_one(big):
-    table = facts(big)
-    wrong = table[~table["agrees"]]
-    assert len(wrong) <= 0.04 * len(table), wrong
+SEEDS = (2017, 1, 2, 3, 4, 5)
 
 
-def test_ten_thousand_spectra_take_seconds(big):
-    big.spectra(slice(64))
-    began = time.process_time()
-    big.spectra(slice(2000))
-    assert time.process_time() - began < 4.0
+@pytest.mark.statistical
+def test_overlaps_of_any_seed_agree_with_the_facts_of_the_real_one():
+    """Their mean in every fact, so that agreement is no luck of one seed; single ones but for chance."""
+    tables = [facts(SimulatedSurvey(n_overlap=11057, n_dr2=0, n_apogee=11057, seed=seed)) for seed in SEEDS]
+    simulated = np.mean([table["simulated"] for table in tables], axis=0)
+    first = tables[0]
+    wrong = ~agree(np.asarray(first["real"]), simulated, np.asarray(first["tolerance"]))
+    assert not wrong.any(), first[wrong]
+    assert first["agrees"].all(), first[~first["agrees"]]
+    assert np.mean([table["agrees"] for table in tables]) > 0.99
+
+
+@pytest.mark.statistical
+def test_another_pipeline_does_not_agree_with_the_facts():
+    """The comparison sees a squeeze of log g that is a quarter too weak, and a scatter a fifth too large."""
+    ours = LamostAccuracy()
+    slope = (ours.slope[0], 0.75 * ours.slope[1], ours.slope[2])
+    noise = tuple(1.2 * one for one in ours.noise)
+    for other in (replace(ours, slope=slope), replace(ours, noise=noise, photon_noise=noise)):
+        table = facts(SimulatedSurvey(n_overlap=11057, n_dr2=0, n_apogee=11057, lamost=other))
+        assert not table["agrees"].all()
+
+
+def test_real_percentiles_are_those_of_the_published_mixture():
+    weights, means, covariances = population()
+    rng = np.random.default_rng(0)
+    part = rng.choice(len(weights), 100_000, p=weights)
+    drawn = means[part, 1] + np.sqrt(covariances[part, 1, 1]) * rng.standard_normal(part.size)
+    assert abs(np.mean(drawn < mixture_percentile(1, 16)) - 0.16) < 0.004
+
+
+def test_a_spectrum_takes_few_steps_of_python(big):
+    """All that is done pixel by pixel is compiled: 10,000 spectra then take seconds (``benchmarks/simulate.py``)."""
+
+    def steps(number):
+        count = 0
+
+        def counted(frame, event, argument):
+            nonlocal count
+            count += event in ("call", "c_call")
+
+        sys.setprofile(counted)
+        big.raw_block(0, number)
+        sys.setprofile(None)
+        return count
+
+    steps(2)
+    few, many = steps(16), steps(48)
+    assert (many - few) / 32 < 60
 
 
 def test_a_full_sized_catalogue_needs_no_spectra():

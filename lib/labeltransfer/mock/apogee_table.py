@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from astropy.table import Table
 from scipy.spatial import cKDTree
 
 from ..labels import LABELS, PAPER_LABELS
 from . import pointings, sky
+from .assumed import Assumed
 from .pipelines import ApogeeAccuracy, apogee_flags, apogee_labels
 from .stars import Stars, draw_extinction, draw_giants, side_preference
 
-ASTROMETRIC_NOISE = 0.15
-"""Difference of the two surveys' positions along each axis [arcsec]."""
-
-KEEP_APART = 15.0
-"""Stars of APOGEE alone are moved away when they happen to stand this near to a LAMOST star [arcsec]."""
+ASTROMETRIC_NOISE: Annotated[
+    float,
+    Assumed(
+        "sd along each axis between the two surveys' positions",
+        "arcsec",
+        "our choice: far below the radius of the match",
+    ),
+] = 0.15
+KEEP_APART: Annotated[
+    float, Assumed("least distance of stars of APOGEE alone from LAMOST's", "arcsec", "our choice: no chance match")
+] = 15.0
+LOG_SNR: Annotated[
+    tuple[float, float, float, float],
+    Assumed(
+        "mean, sd, least and largest log10 S/N", "dex", "our choice around APOGEE's goal of 100 (Majewski et al. 2017)"
+    ),
+] = (2.2, 0.2, 1.5, 3.0)
+SECOND_SNR: Annotated[
+    float,
+    Assumed("S/N of the second row of a star over the first", "", "our choice: the best of duplicates can be told"),
+] = 0.6
 
 
 def allstar(
@@ -59,8 +78,9 @@ def allstar(
         np.concatenate(parts)
         for parts in zip(apogee_flags(rng, n_overlap), apogee_flags(rng, len(rows) - n_overlap), strict=True)
     )
-    snr = 10.0 ** np.clip(rng.normal(2.2, 0.2, len(rows)), 1.5, 3.0)
-    snr[n_stars:] *= 0.6
+    mean, deviation, least, largest = LOG_SNR
+    snr = 10.0 ** np.clip(rng.normal(mean, deviation, len(rows)), least, largest)
+    snr[n_stars:] *= SECOND_SNR
     values[missing] = np.nan
     values[no_a_k, 4] = np.nan
     ids = names(ra, dec)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numba
 import numpy as np
 
+from .assumed import Assumed
 from .detector import MASKED_BANDS, SKY_PATCH, detect
 from .grid import GRID_LABELS, SyntheticGrid
 from .lamost_instrument import (
@@ -19,18 +22,38 @@ from .lamost_instrument import (
     through_dust_and_telescope,
 )
 
-CALIBRATION_NOISE = 0.05
-ARM_OFFSET = 0.05
-"""Relative size of large-scale calibration errors, and of the step between the arms (natural log)."""
-
-BROADENING = 0.25
-"""Scatter of the variance of the line width from fibre to fibre [pixels²]; R = 1800 is about 1.0 pixels²."""
-
-BAND_SCATTER = 0.15
-"""Scatter (natural log) of the diffuse bands' strength at one reddening."""
-
-AIR_SCATTER = 0.2
-"""Scatter (natural log) of telluric absorption from night to night."""
+CALIBRATION_NOISE: Annotated[
+    float,
+    Assumed(
+        "large-scale calibration error: sd of the widest of eight cosines, the k-th has 1/k of it", "ln flux",
+        "our choice: with the arms' offset 7 % rms, for repeated LAMOST spectra differ by 10 % (Xiang et al. 2015)"),
+] = 0.05  # fmt: skip
+ARM_OFFSET: Annotated[float, Assumed("sd of the red arm against the blue", "ln flux", "as `CALIBRATION_NOISE`")] = 0.05
+BROADENING: Annotated[
+    float,
+    Assumed(
+        "sd from fibre to fibre of the variance of the line width", "pixels²",
+        "our choice: R = 1800 is about 1 pixel², so that R varies by one eighth"),
+] = 0.25  # fmt: skip
+LARGEST_BROADENING: Annotated[
+    float, Assumed("where that is cut", "sd", "our choice: half a pixel² at most can be undone on the grid")
+] = 2.0
+BAND_SCATTER: Annotated[
+    float,
+    Assumed("sd of diffuse bands' strength at one reddening", "ln", "our choice: bands follow dust, but not strictly"),
+] = 0.15
+AIR_SCATTER: Annotated[
+    float, Assumed("sd of telluric absorption from night to night", "ln", "our choice: water varies more, oxygen less")
+] = 0.2
+COUNTS: Annotated[
+    tuple[float, float, float],
+    Assumed(
+        "flux in LAMOST's counts: at S/N 1, power of S/N, sd of its logarithm", "",
+        "our choice: normalization divides it out"),
+] = (20.0, 1.3, 0.3)  # fmt: skip
+FLOOR_SCATTER: Annotated[
+    float, Assumed("sd of the noise floor from star to star", "ln", "our choice: some spectra are reduced better")
+] = 0.3
 
 FIBRES, SPECTROGRAPHS = 250, 16
 FIRST_NIGHT = 55859
@@ -87,6 +110,7 @@ def observe(
     normals = np.empty((number, 2, width + 8))
     sky_normals = np.empty((number, (width + 2 * SPARE) // SKY_PATCH + 2))
     strengths = np.empty((number, 5))
+    unit_counts, power, counts_scatter = COUNTS
     for n, row in enumerate(rows):
         rng = star_rng(seed, int(row))
         rng.standard_normal(out=details[n])
@@ -98,8 +122,9 @@ def observe(
         rng.standard_normal(out=sky_normals[n])
         width_, bands, _, counts, floor, air = details[n, 2 * N_MODES : 2 * N_MODES + 6]
         strengths[n] = (
-            BROADENING * np.clip(width_, -2.0, 2.0), np.exp(BAND_SCATTER * bands), np.exp(AIR_SCATTER * air),
-            20.0 * snr[n] ** 1.3 * np.exp(0.3 * counts), floor_scale * np.exp(0.3 * floor),
+            BROADENING * np.clip(width_, -LARGEST_BROADENING, LARGEST_BROADENING), np.exp(BAND_SCATTER * bands),
+            np.exp(AIR_SCATTER * air), unit_counts * snr[n] ** power * np.exp(counts_scatter * counts),
+            floor_scale * np.exp(FLOOR_SCATTER * floor),
         )  # fmt: skip
     wavelength = np.full((number, width), np.nan, np.float32)
     flux, ivar = np.full_like(wavelength, np.nan), np.zeros_like(wavelength)

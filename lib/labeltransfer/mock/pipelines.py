@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from ..apogee import ASPCAP_BITS
+from .assumed import Assumed
 
-FLAG_COUNTS = {
+COUNTED = "counted on the real overlap"
+
+COUNTED_ROWS: Annotated[int, Assumed("rows of the real overlap", "rows", COUNTED)] = 11061
+FLAG_COUNTS: Annotated[dict[str, int], Assumed("rows with a bit of ASPCAPFLAG", "rows", COUNTED)] = {
     "M_H_WARN": 457, "STAR_WARN": 457, "CHI2_WARN": 320, "SN_WARN": 100, "N_M_WARN": 69, "ROTATION_WARN": 35,
     "COLORTE_WARN": 16, "STAR_BAD": 3, "SN_BAD": 3,
 }  # fmt: skip
-NO_RESULT_COUNT = 98
-MISSING_COUNT = 103
-NO_A_K_COUNT = 102
-COUNTED_ROWS = 11061
-"""How many of the 11,061 real overlap rows have a flag, no result, or no labels; 102 without A_K are a guess that makes
-the paper's 677 excised stars complete."""
+NO_RESULT_COUNT: Annotated[int, Assumed("rows with bit 31, no result", "rows", COUNTED)] = 98
+MISSING_COUNT: Annotated[int, Assumed("rows without labels", "rows", COUNTED)] = 103
+NO_A_K_COUNT: Annotated[
+    int, Assumed("rows without A_K", "rows", "our choice: makes the paper's 677 excised stars complete")
+] = 102
+
+SCATTER_OF_PAPER = "our choice: cross-validation then scatters about as much as the paper's"
+MEASURED_BIAS = "fitted to 485 luminous giants of the real overlap (table above)"
+COOL = "section 4.1: ASPCAP is less reliable for cool stars; sizes are our choice"
 
 
 @dataclass(frozen=True)
@@ -30,14 +38,20 @@ class ApogeeAccuracy:
     cool_teff, cool_noise, cool_slope : below this Teff [K] noise grows by `cool_noise` per 250 K, and the label lies
         above the truth by `cool_slope` K per K: ASPCAP is less reliable there (section 4.1)
     wrong_share, wrong_size : share of stars whose labels are simply wrong, and by how much at least, up or down
+    wrong_spread : how much more than that it typically is, as a share of it
     """
 
-    noise: tuple[float, ...] = (42.0, 0.065, 0.048, 0.015, 0.027)
-    cool_teff: float = 4250.0
-    cool_noise: float = 0.6
-    cool_slope: float = 0.35
-    wrong_share: float = 0.027
-    wrong_size: tuple[float, ...] = (265.0, 0.65, 0.42, 0.17, 0.17)
+    noise: Annotated[
+        tuple[float, ...], Assumed("sd of Teff, log g, [M/H], [α/M], A_K", "K, dex, mag", SCATTER_OF_PAPER)
+    ] = (42.0, 0.065, 0.048, 0.015, 0.027)
+    cool_teff: Annotated[float, Assumed("below it labels are worse", "K", COOL)] = 4250.0
+    cool_noise: Annotated[float, Assumed("growth of the noise per 250 K below", "", COOL)] = 0.6
+    cool_slope: Annotated[float, Assumed("label above truth per K below", "K/K", COOL)] = 0.35
+    wrong_share: Annotated[float, Assumed("share of stars with wrong labels", "", SCATTER_OF_PAPER)] = 0.027
+    wrong_size: Annotated[tuple[float, ...], Assumed("how wrong at least", "K, dex, mag", SCATTER_OF_PAPER)] = (
+        265.0, 0.65, 0.42, 0.17, 0.17,
+    )  # fmt: skip
+    wrong_spread: Annotated[float, Assumed("how much more, as a share", "", "our choice")] = 0.3
 
 
 @dataclass(frozen=True)
@@ -49,16 +63,32 @@ class LamostAccuracy:
     offset : mean at `pivot`, of Teff [K], log g, [Fe/H] [dex]
     slope : change of each offset per unit of the same label: log g is squeezed towards the red clump
     noise, photon_noise : standard deviation = root of noise² + (photon_noise · 50 / S/N)²
-    wrong_share, wrong_noise : stars that the pipeline gets wrong
+    wrong_share, wrong_noise : giants that the pipeline gets wrong
+    wrong_dwarfs : share of dwarfs that it gets wrong
     """
 
-    offset: tuple[float, float, float] = (-13.0, 0.15, 0.063)
-    pivot: tuple[float, float, float] = (4600.0, 2.05, -0.3)
-    slope: tuple[float, float, float] = (-0.08, -0.43, -0.10)
-    noise: tuple[float, float, float] = (25.0, 0.16, 0.055)
-    photon_noise: tuple[float, float, float] = (30.0, 0.10, 0.05)
-    wrong_share: float = 0.05
-    wrong_noise: tuple[float, float, float] = (100.0, 1.35, 0.4)
+    offset: Annotated[tuple[float, float, float], Assumed("mean offset at the pivot", "K, dex", MEASURED_BIAS)] = (
+        -11.9, 0.137, 0.064,
+    )  # fmt: skip
+    pivot: Annotated[tuple[float, float, float], Assumed("Teff, log g, [Fe/H]", "K, dex", "our choice")] = (
+        4600.0, 2.05, -0.3,
+    )  # fmt: skip
+    slope: Annotated[
+        tuple[float, float, float], Assumed("change of the offset with the label", "K/K, dex/dex", MEASURED_BIAS)
+    ] = (-0.05, -0.395, -0.04)
+    noise: Annotated[tuple[float, float, float], Assumed("sd at high S/N", "K, dex", MEASURED_BIAS)] = (
+        31.0, 0.172, 0.054,
+    )  # fmt: skip
+    photon_noise: Annotated[
+        tuple[float, float, float], Assumed("sd at S/N 50, falling as 1 / (S/N)", "K, dex", MEASURED_BIAS)
+    ] = (28.0, 0.10, 0.05)
+    wrong_share: Annotated[float, Assumed("share of giants with wrong labels", "", MEASURED_BIAS)] = 0.055
+    wrong_noise: Annotated[tuple[float, float, float], Assumed("sd of these", "K, dex", MEASURED_BIAS)] = (
+        30.0, 1.5, 0.28,
+    )  # fmt: skip
+    wrong_dwarfs: Annotated[
+        float, Assumed("share of dwarfs with wrong labels", "", "our choice: the pipeline was made for dwarfs")
+    ] = 0.01
 
 
 def apogee_labels(
@@ -72,7 +102,7 @@ def apogee_labels(
     labels[:, 0] += accuracy.cool_slope * 250.0 * cool
     wrong = rng.random(len(truth)) < accuracy.wrong_share
     size = rng.standard_normal((np.count_nonzero(wrong), 5))
-    labels[wrong] += np.array(accuracy.wrong_size) * np.sign(size) * (1.0 + 0.3 * np.abs(size))
+    labels[wrong] += np.array(accuracy.wrong_size) * np.sign(size) * (1.0 + accuracy.wrong_spread * np.abs(size))
     # ASPCAP's grid ends at [α/M] = -0.1 and log g = 0, and there is no negative extinction: reflected there.
     for column, edge in ((1, 0.0), (3, -0.1), (4, 0.0)):
         labels[:, column] = edge + np.abs(labels[:, column] - edge)
@@ -104,6 +134,6 @@ def lamost_labels(
     bias = np.array(accuracy.offset) + np.array(accuracy.slope) * (labels - np.array(accuracy.pivot))
     noise = np.hypot(np.array(accuracy.noise), np.array(accuracy.photon_noise) * (50.0 / snr)[:, None])
     labels = labels + np.where(giant[:, None], bias, 0.0) + noise * rng.standard_normal(labels.shape)
-    wrong = rng.random(len(labels)) < np.where(giant, accuracy.wrong_share, 0.01)
+    wrong = rng.random(len(labels)) < np.where(giant, accuracy.wrong_share, accuracy.wrong_dwarfs)
     labels[wrong] += np.array(accuracy.wrong_noise) * rng.standard_normal((np.count_nonzero(wrong), 3))
     return labels, noise

@@ -5,40 +5,53 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from . import sky
+from .assumed import Assumed
 
 FIELDS_FILE = Path(__file__).parent / "apogee_fields.json"
 
-FIELD_RADIUS = 1.49
-"""Radius of an APOGEE field [deg] (Zasowski et al. 2013; Majewski et al. 2017)."""
+FIELD_RADIUS: Annotated[
+    float, Assumed("radius of an APOGEE field", "deg", "Zasowski et al. 2013; Majewski et al. 2017")
+] = 1.49
+LOW_DECLINATION: Annotated[
+    float,
+    Assumed("south of it fields were drilled smaller", "deg", "our choice: those that stay low over Apache Point"),
+] = -15.0
+LOW_FIELD_RADIUS: Annotated[
+    float, Assumed("radius of these", "deg", "our choice within Zasowski et al. 2013: 1 to 2 deg across")
+] = 1.0
+FIELD_STARS: Annotated[int, Assumed("stars of one design of a field", "", "Zasowski et al. 2013")] = 230
+COHORTS: Annotated[int, Assumed("designs of other stars a field has at most", "", "Zasowski et al. 2013")] = 3
+APOGEE_REACH: Annotated[
+    float,
+    Assumed("how far from its place on the smooth sky a star is looked for", "deg", "our choice: fields are far apart"),
+] = 12.0
+SMALLEST_OVERLAP: Annotated[
+    float,
+    Assumed(
+        "a field serves a range of |b| that its centre misses by no more than this share of its radius", "",
+        "our choice: fields just touching a range would be crowded at its edge"),
+] = 0.6  # fmt: skip
 
-LOW_DECLINATION, LOW_FIELD_RADIUS = -15.0, 1.0
-"""Fields that stay low over Apache Point, most of those of the bulge, were drilled smaller, for the air bends light
-there (Zasowski et al. 2013: 1 to 2 degrees across; that all south of -15 degrees have 2 is an assumption) [deg]."""
-
-PLATE_RADIUS = 2.5
-"""Radius of a LAMOST plate [deg]."""
-
-PLATE_JITTER = 0.8
-"""A plate is centred on a star brighter than V = 8, wherever one is: shift from an even lattice [deg] (assumption)."""
-
-PLATE_SHARE, SUMMER_SHARE = 0.75, 0.45
-SUMMER = (255.0, 315.0)
-"""Share of plates that were observed by DR2, towards the anticentre nearly all; and fewer at right ascensions [deg]
-that are up at night in July and August, when the telescope rests (assumptions)."""
-
-APOGEE_REACH = 12.0
-"""How far from where it was drawn a star may be looked for [deg]: fields are far apart."""
-
-FIELD_STARS, COHORTS = 230, 3
-"""Stars of one design of a field, and how many designs of other stars a field has at most (Zasowski et al. 2013)."""
-
-SMALLEST_OVERLAP = 0.6
-"""A field serves a range of latitudes that its centre misses by no more than this share of its radius."""
+PLATE_RADIUS: Annotated[float, Assumed("radius of a LAMOST plate", "deg", "Zhao et al. 2012")] = 2.5
+PLATE_JITTER: Annotated[
+    float, Assumed("shift of plates from an even lattice", "deg", "our choice: a plate is centred on a star of V < 8")
+] = 0.8
+PLATE_SHARE: Annotated[
+    float, Assumed("share of plates observed by DR2 far from the anticentre", "", "our choice; at it nearly all")
+] = 0.75
+SUMMER_SHARE: Annotated[
+    float, Assumed("the same in the sky of July and August", "", "our choice: the telescope rests")
+] = 0.45
+SUMMER: Annotated[
+    tuple[float, float], Assumed("right ascensions of that sky", "deg", "our choice: up at night in July and August")
+] = (255.0, 315.0)
+PLATES_SEED: Annotated[int, Assumed("where the plates are", "", "our choice: the same for every survey")] = 2014
 
 
 @lru_cache(maxsize=1)
@@ -52,7 +65,7 @@ def apogee_fields() -> tuple[np.ndarray, np.ndarray]:
 @lru_cache(maxsize=1)
 def lamost_plates() -> tuple[np.ndarray, np.ndarray]:
     """(F, 3) directions and (F,) radii [deg] of LAMOST's plates up to DR2: the same whatever the survey's seed."""
-    rng = np.random.default_rng(2014)
+    rng = np.random.default_rng(PLATES_SEED)
     centres, density = sky.lamost_sky()
     ra, _ = sky.coordinates(centres)
     share = np.where((ra > SUMMER[0]) & (ra < SUMMER[1]), SUMMER_SHARE, PLATE_SHARE)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
 from astropy.table import Table
@@ -14,11 +15,32 @@ from ..labels import PAPER_LABELS, Labels
 from ..lamost.reading import COMMON_GRID, MASKS, RawSpectrum, available_cores
 from ..spectra import SPEED_OF_LIGHT, Spectra, _interpolate
 from . import apogee_table, observing
+from .assumed import Assumed
 from .pipelines import ApogeeAccuracy, LamostAccuracy, lamost_labels
 from .stars import Stars, dr2_stars, overlap_stars
 
 BLOCK = 64
 """Stars made at once by one thread; no result depends on it."""
+
+VELOCITY_ERROR: Annotated[
+    tuple[float, float],
+    Assumed(
+        "sd of LAMOST's velocities: at high S/N, and times S/N, in quadrature",
+        "km/s",
+        "our choice",
+    ),
+] = (4.0, 150.0)
+SNR_G: Annotated[
+    tuple[float, float],
+    Assumed("S/N in the g band over the median S/N, sd of its logarithm", "", "measured on real LAMOST spectra"),
+] = (0.75, 0.15)
+SNR_RATIOS: Annotated[dict[str, float], Assumed("S/N in other bands over g, in headers only", "", "our choice")] = {
+    "u": 0.15,
+    "g": 1.0,
+    "r": 1.7,
+    "i": 2.3,
+    "z": 1.9,
+}
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -78,10 +100,21 @@ class SimulatedSurvey:
         n_apogee: int = 100_000,
         seed: int = 2017,
         *,
-        giant_share: float = 0.2,
-        error_factor: float = 3.0,
-        floor_scale: float = 0.25,
-        duplicate_share: float = 0.02,
+        giant_share: Annotated[
+            float, Assumed("giants among further DR2 stars", "", "the paper's 454,180 giants are about 20 % of DR2")
+        ] = 0.2,
+        error_factor: Annotated[
+            float, Assumed("reported over true flux errors", "", "section 4.1 of the paper: a factor of three in S/N")
+        ] = 3.0,
+        floor_scale: Annotated[
+            float,
+            Assumed(
+                "share of the measured noise floor", "", "our choice: with 1, labels scatter more than the paper's"
+            ),
+        ] = 0.25,
+        duplicate_share: Annotated[
+            float, Assumed("APOGEE stars observed in a second field too", "", "our choice: fields overlap little")
+        ] = 0.02,
         apogee: ApogeeAccuracy | None = None,
         lamost: LamostAccuracy | None = None,
     ) -> None:
@@ -121,7 +154,8 @@ class SimulatedSurvey:
     @cached_property
     def redshift(self) -> np.ndarray:
         """(N,) redshifts as LAMOST measured them."""
-        error = np.hypot(4.0, 150.0 / self.stars.snr) * self._rng("redshift").standard_normal(len(self))
+        best, photon = VELOCITY_ERROR
+        error = np.hypot(best, photon / self.stars.snr) * self._rng("redshift").standard_normal(len(self))
         return np.round((self.stars.velocity + error) / SPEED_OF_LIGHT, 8)
 
     def truth(self, rows: slice | Sequence[int] | np.ndarray = slice(None)) -> Labels:
@@ -131,7 +165,7 @@ class SimulatedSurvey:
     def catalogue(self) -> Table:
         """LAMOST's catalogue, as `lamost.read_catalogue` gives it: overlap stars first, then the others."""
         stars = self.stars
-        labels, errors = lamost_labels(self._rng("lamost pipeline"), stars.truth, stars.giant, stars.snr, self.lamost)
+        labels, errors = self._pipeline_labels()
         table = Table({"id": self.ids, "obsid": np.arange(len(self)) + 1_000_001})
         table["ra"], table["dec"] = np.round(stars.ra, 6), np.round(stars.dec, 6)
         table["snrg"] = np.round(self.snr_g, 2)
@@ -147,10 +181,21 @@ class SimulatedSurvey:
             table[name].unit = "K"
         return table[order]
 
+    def _pipeline_labels(self) -> tuple[np.ndarray, np.ndarray]:
+        """Labels and errors of LAMOST's pipeline: the overlap's do not depend on how many further stars there are."""
+        parts = ("lamost pipeline", slice(self.n_overlap)), ("lamost pipeline, dr2", slice(self.n_overlap, None))
+        made = []
+        for purpose, rows in parts:
+            stars = self.stars[rows]
+            made.append(lamost_labels(self._rng(purpose), stars.truth, stars.giant, stars.snr, self.lamost))
+        (labels, errors), (more_labels, more_errors) = made
+        return np.concatenate([labels, more_labels]), np.concatenate([errors, more_errors])
+
     @cached_property
     def snr_g(self) -> np.ndarray:
-        """(N,) S/N in the g band: on real spectra 0.75 of the median S/N, with a scatter of 15 %."""
-        return self.stars.snr * 0.75 * np.exp(0.15 * self._rng("snr g").standard_normal(len(self)))
+        """(N,) S/N in the g band."""
+        share, scatter = SNR_G
+        return self.stars.snr * share * np.exp(scatter * self._rng("snr g").standard_normal(len(self)))
 
     def raw_block(self, start: int, stop: int) -> RawBlock:
         """The raw LAMOST spectra of catalogue rows `start` to `stop`."""
@@ -169,13 +214,12 @@ class SimulatedSurvey:
 
     def _header(self, row: int) -> dict[str, object]:
         stars, snr_g = self.stars, self.snr_g[row]
-        ratios = {"u": 0.15, "g": 1.0, "r": 1.7, "i": 2.3, "z": 1.9}
         return {
             "obsid": row + 1_000_001,
             "ra": float(np.round(stars.ra[row], 6)),
             "dec": float(np.round(stars.dec[row], 6)),
             "z": float(self.redshift[row]),
-            **{f"snr{band}": float(np.round(snr_g * ratio, 2)) for band, ratio in ratios.items()},
+            **{f"snr{band}": float(np.round(snr_g * ratio, 2)) for band, ratio in SNR_RATIOS.items()},
             "class": "STAR",
             "subclass": "K1" if stars.giant[row] else "G2",
         }

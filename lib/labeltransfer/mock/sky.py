@@ -2,25 +2,59 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
+
+from .assumed import Assumed
 
 LATITUDE_EDGES = np.array([0.0, 5.0, 10.0, 20.0, 30.0, 45.0, 90.0])
 """Bins of |b| [deg] in which the real overlap was counted."""
 
-BIN_PREFERENCE = np.array(
-    [[0.0, -0.018, 0.211, -1.653, -1.443, -0.840], [-5.024, -3.744, -2.348, -4.166, -2.585, -1.393]]
+ALPHA_RICH: Annotated[
+    float, Assumed("[α/M] that parts the two sequences", "dex", "the value at which the real overlap was counted")
+] = 0.15
+
+FITTED_TO_BINS = (
+    "fitted: the mixture of labels then gives the counts, shares and medians of the real overlap by bin of |b|"
 )
-METALLICITY_PREFERENCE = np.array([0.0, 0.943, 1.293, -0.450, -0.620, -0.801])
-"""Logits of the bins of |b| for a star of [α/M] below and above 0.15, and their slope with [M/H] + 0.2. Fitted so that
-the overlap's mixture of labels gives the counts, shares and medians measured in each bin of the real overlap."""
 
-DR2_SHARES = np.array([0.14, 0.14, 0.24, 0.16, 0.16, 0.16])
-"""DR2 covers the sky more evenly than its overlap with APOGEE: share of its stars by bin of |b| (assumption)."""
+BIN_PREFERENCE: Annotated[
+    np.ndarray, Assumed("logits of the bins of |b| for stars of [α/M] below and above `ALPHA_RICH`", "", FITTED_TO_BINS)
+] = np.array([[0.0, -0.018, 0.211, -1.653, -1.443, -0.840], [-5.024, -3.744, -2.348, -4.166, -2.585, -1.393]])
+METALLICITY_PREFERENCE: Annotated[
+    np.ndarray, Assumed("slopes of these logits with [M/H] + 0.2", "1/dex", FITTED_TO_BINS)
+] = np.array([0.0, 0.943, 1.293, -0.450, -0.620, -0.801])
 
-LATTICE_RADIUS = {"lamost": 2.5, "apogee": 1.5}
-"""Disks around the points of the lattices below, which make them a smooth sky [deg]."""
+DR2_SHARES: Annotated[
+    np.ndarray, Assumed("share of DR2's stars by bin of |b|", "", "our choice: more even than the overlap with APOGEE")
+] = np.array([0.14, 0.14, 0.24, 0.16, 0.16, 0.16])
 
-DECLINATIONS = (-10.0, 60.0)
+LATTICE_RADIUS: Annotated[
+    dict[str, float],
+    Assumed(
+        "disks around points of a lattice that make a smooth sky", "deg", "our choice: about the telescopes' fields"
+    ),
+] = {"lamost": 2.5, "apogee": 1.5}
+
+DECLINATIONS: Annotated[tuple[float, float], Assumed("centres of LAMOST's plates", "deg", "Zhao et al. 2012")] = (
+    -10.0,
+    60.0,
+)
+
+ANTICENTRE: Annotated[
+    tuple[float, float, float, float],
+    Assumed(
+        "LAMOST's density: far from the anticentre, added at it; widths in l and b [deg]", "",
+        "our choice: LAMOST covers 150 < l < 210 deg, |b| < 30 deg most densely"),
+] = (0.35, 2.0, 35.0, 25.0)  # fmt: skip
+
+APOGEE_PLANE: Annotated[
+    tuple[float, float, float],
+    Assumed(
+        "APOGEE's smooth sky: largest |b| of the plane, least |b| of the even halo, least declination", "deg",
+        "our choice: like the map of fields of Majewski et al. 2017"),
+] = (16.0, 18.0, -32.0)  # fmt: skip
 
 TO_GALACTIC = np.array(
     [
@@ -60,19 +94,21 @@ def lamost_sky() -> tuple[np.ndarray, np.ndarray]:
     keep = (dec > DECLINATIONS[0]) & (dec < DECLINATIONS[1])
     ra, dec = ra[keep], dec[keep]
     lon, lat = galactic(ra, dec)
-    anticentre = np.exp(-0.5 * (((lon - 180.0) / 35.0) ** 2 + (lat / 25.0) ** 2))
-    return directions(ra, dec), 0.35 + 2.0 * anticentre
+    far, added, lon_width, lat_width = ANTICENTRE
+    anticentre = np.exp(-0.5 * (((lon - 180.0) / lon_width) ** 2 + (lat / lat_width) ** 2))
+    return directions(ra, dec), far + added * anticentre
 
 
 def apogee_sky() -> tuple[np.ndarray, np.ndarray]:
-    """Directions of a lattice and density: the disk and the bulge within 16° of the plane, the halo evenly."""
-    lon, lat = np.meshgrid(np.arange(-5.0, 245.0, 5.0), [-16.0, -12.0, -8.0, -4.0, 0.0, 4.0, 8.0, 12.0, 16.0])
+    """Directions of a lattice and density: the disk and the bulge near the plane, the halo evenly."""
+    plane, halo, lowest = APOGEE_PLANE
+    lon, lat = np.meshgrid(np.arange(-5.0, 245.0, 5.0), np.linspace(-plane, plane, 9))
     ra, dec = equatorial(lon.ravel(), lat.ravel())
     halo_ra, halo_dec = coordinates(_even_directions(1500))
     _, halo_lat = galactic(halo_ra, halo_dec)
-    ra = np.concatenate([ra, halo_ra[np.abs(halo_lat) > 18.0]])
-    dec = np.concatenate([dec, halo_dec[np.abs(halo_lat) > 18.0]])
-    visible = dec > -32.0
+    ra = np.concatenate([ra, halo_ra[np.abs(halo_lat) > halo]])
+    dec = np.concatenate([dec, halo_dec[np.abs(halo_lat) > halo]])
+    visible = dec > lowest
     return directions(ra[visible], dec[visible]), np.ones(np.count_nonzero(visible))
 
 
@@ -84,7 +120,7 @@ def _even_directions(number: int) -> np.ndarray:
 
 def draw_latitude_bins(rng: np.random.Generator, m_h: np.ndarray, alpha_m: np.ndarray) -> np.ndarray:
     """(N,) bin of |b| of each star, by its [M/H] and [α/M]."""
-    logits = BIN_PREFERENCE[(alpha_m > 0.15).astype(int)]
+    logits = BIN_PREFERENCE[(alpha_m > ALPHA_RICH).astype(int)]
     logits = logits + METALLICITY_PREFERENCE * np.clip(m_h + 0.2, -1.0, 1.0)[:, None]
     cumulative = np.cumsum(np.exp(logits), axis=1)
     return (rng.random(len(m_h))[:, None] * cumulative[:, -1:] > cumulative).sum(axis=1)

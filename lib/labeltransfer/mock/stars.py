@@ -6,24 +6,100 @@ import json
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from . import pointings, sky
+from .assumed import Assumed
 from .grid import SyntheticGrid
 
 POPULATION_FILE = Path(__file__).parent / "population.json"
 
-LOG_SNR = (1.688, 0.331)
-"""Mean and standard deviation of log10 of the reported S/N of the real overlap."""
+OVERLAP_COUNTED = "measured on 10,124 real overlap stars"
 
-LARGEST_LOGG = 3.8
-"""The stars in common are giants (section 1); one in a hundred of the mixture, in its Gaussian tails, is not."""
+LOG_SNR: Annotated[tuple[float, float], Assumed("mean and sd of log10 of the reported S/N", "dex", OVERLAP_COUNTED)] = (
+    1.688,
+    0.331,
+)
+LOG_SNR_RANGE: Annotated[
+    tuple[float, float],
+    Assumed("where log10 S/N is cut", "dex", "our choice: 2.8 and 3.2 sd, so no star is without light"),
+] = (0.75, 2.75)
 
-MEDIAN_A_K = np.array([0.27, 0.16, 0.087, 0.08, 0.08, 0.08])
-A_K_WIDTH = np.array([0.30, 0.45, 0.45, 0.42, 0.42, 0.42])
-LARGEST_A_K = 0.45
-"""Median of A_K [mag], width of its log and where it is cut, by bin of |b|: after 496 giants of the overlap."""
+TEFF_RANGE: Annotated[
+    tuple[float, float], Assumed("Teff of overlap stars", "K", "the paper's cuts, under which the mixture was fitted")
+] = (3500.0, 6000.0)
+SMALLEST_ALPHA_M: Annotated[
+    float, Assumed("least [α/M] of overlap stars", "dex", "the paper's cut, under which the mixture was fitted")
+] = -0.1
+LARGEST_LOGG: Annotated[
+    float,
+    Assumed("largest log g of overlap stars", "dex", "stars in common are giants (section 1); cuts 1 % of the mixture"),
+] = 3.8
+
+HALO_M_H: Annotated[
+    float, Assumed("[M/H] below which a star is of the halo", "dex", "our choice: the usual border")
+] = -1.0
+
+MEDIAN_A_K: Annotated[
+    np.ndarray, Assumed("median A_K by bin of |b|", "mag", "496 luminous giants of the real overlap")
+] = np.array([0.27, 0.16, 0.087, 0.08, 0.08, 0.08])
+A_K_WIDTH: Annotated[np.ndarray, Assumed("sd of ln A_K by bin of |b|", "", "16 and 84 % of the same 496 giants")] = (
+    np.array([0.30, 0.45, 0.45, 0.42, 0.42, 0.42])
+)
+LARGEST_A_K: Annotated[float, Assumed("where A_K is cut", "mag", "our choice: the paper's stars end at about 0.4")] = (
+    0.45
+)
+
+VELOCITY_SPREAD: Annotated[
+    dict[str, float],
+    Assumed("sd of heliocentric velocity", "km/s", "our choice: about 50 for the disk, more for older stars"),
+] = {"disk": 45.0, "α-rich": 75.0, "halo": 120.0}
+MEAN_VELOCITY: Annotated[
+    float, Assumed("mean heliocentric velocity", "km/s", "our choice: the Sun's own motion")
+] = -10.0
+LARGEST_VELOCITY: Annotated[
+    float, Assumed("where velocities are cut", "km/s", "our choice: shifts stay within the grid's wavelengths")
+] = 450.0
+
+SIDE: Annotated[
+    tuple[float, float, float, float],
+    Assumed(
+        "preference for the Galactic centre's side: of α-rich stars; of others at a pivot; that pivot in [M/H]; "
+        "largest change with [M/H]", "", "our choice: α-rich and metal-rich stars lie inwards; sizes free"),
+] = (0.8, -0.5, -0.1, 0.6)  # fmt: skip
+
+DWARF_TEFF: Annotated[
+    tuple[float, float], Assumed("mean and sd of dwarfs' Teff", "K", "our choice: F, G and K stars prevail in DR2")
+] = (5750.0, 550.0)
+DWARF_TEFF_RANGE: Annotated[
+    tuple[float, float], Assumed("where dwarfs' Teff is cut", "K", "our choice: within the grid")
+] = (4300.0, 7300.0)
+MAIN_SEQUENCE: Annotated[
+    np.ndarray, Assumed("Teff and log g of the main sequence", "K, dex", "our choice: rounded values of nearby dwarfs")
+] = np.array([[4300.0, 4.62], [5000.0, 4.55], [5800.0, 4.42], [6500.0, 4.28], [7300.0, 4.18]])
+EVOLVED: Annotated[
+    tuple[float, float, float, float],
+    Assumed(
+        "mean rise above the main sequence [dex], from this Teff [K] on, in full after so many K, at most times",
+        "", "our choice: a turn-off that fills the gap to the giants"),
+] = (0.12, 4900.0, 900.0, 1.2)  # fmt: skip
+SMALLEST_DWARF_LOGG: Annotated[
+    float, Assumed("least log g of dwarfs", "dex", "our choice: below it a star counts as a giant")
+] = 3.6
+DWARF_M_H: Annotated[
+    tuple[float, float, float, float],
+    Assumed("mean, sd, least and largest [M/H] of dwarfs", "dex", "our choice: the disk near the Sun"),
+] = (-0.15, 0.22, -1.0, 0.45)
+DWARF_ALPHA_M: Annotated[
+    tuple[float, float, float],
+    Assumed(
+        "[α/M] of dwarfs at [M/H] = 0, slope with [M/H], sd",
+        "dex",
+        "our choice: the grid's dwarfs have such [α/M] only",
+    ),
+] = (0.075, -0.15, 0.02)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -34,7 +110,7 @@ class Stars:
     ----------
     drawn : (N, 4) Teff, log g, [M/H], [α/M] as drawn from the population
     truth : (N, 5) labels the spectra are made with: `drawn` moved into the synthetic grid, and A_K
-    outside : (N,) True where `drawn` is outside the grid
+    outside : (N,) True where `drawn` is outside the grid, so that `truth` is another place, at its edge
     giant : (N,)
     ra, dec, glon, glat : (N,) deg
     velocity : (N,) heliocentric [km/s]
@@ -78,20 +154,24 @@ def draw_giants(rng: np.random.Generator, number: int) -> np.ndarray:
     while len(labels) < number:
         part = rng.choice(len(weights), number - len(labels) + 16, p=weights)
         new = means[part] + np.einsum("nij,nj->ni", roots[part], rng.standard_normal((len(part), 4)))
-        good = (np.abs(new[:, 0] - 4750.0) < 1250.0) & (np.abs(new[:, 1] - 0.5 * LARGEST_LOGG) < 0.5 * LARGEST_LOGG)
-        good &= new[:, 3] > -0.1
+        good = (new[:, 0] > TEFF_RANGE[0]) & (new[:, 0] < TEFF_RANGE[1])
+        good &= (new[:, 1] > 0.0) & (new[:, 1] < LARGEST_LOGG) & (new[:, 3] > SMALLEST_ALPHA_M)
         labels = np.concatenate([labels, new[good]])
     return labels[:number]
 
 
 def draw_dwarfs(rng: np.random.Generator, number: int) -> np.ndarray:
     """(N, 4) labels of main-sequence and turn-off stars; assumptions, for LAMOST DR2 is mostly such stars."""
-    teff = np.clip(rng.normal(5750.0, 550.0, number), 4300.0, 7300.0)
-    evolved = rng.exponential(0.12, number) * np.clip((teff - 4900.0) / 900.0, 0.0, 1.2)
-    logg = np.interp(teff, [4300, 5000, 5800, 6500, 7300], [4.62, 4.55, 4.42, 4.28, 4.18]) - evolved
-    m_h = np.clip(rng.normal(-0.15, 0.22, number), -1.0, 0.45)
-    alpha_m = np.clip(0.04 - 0.15 * m_h + rng.normal(0.0, 0.04, number), -0.05, 0.3)
-    return np.column_stack([teff, np.clip(logg, 3.6, None), m_h, alpha_m])
+    mean, deviation = DWARF_TEFF
+    teff = np.clip(rng.normal(mean, deviation, number), *DWARF_TEFF_RANGE)
+    rise, start, span, most = EVOLVED
+    evolved = rng.exponential(rise, number) * np.clip((teff - start) / span, 0.0, most)
+    logg = np.interp(teff, *MAIN_SEQUENCE.T) - evolved
+    mean, deviation, least, largest = DWARF_M_H
+    m_h = np.clip(rng.normal(mean, deviation, number), least, largest)
+    solar, slope, deviation = DWARF_ALPHA_M
+    alpha_m = solar + slope * m_h + rng.normal(0.0, deviation, number)
+    return np.column_stack([teff, np.clip(logg, SMALLEST_DWARF_LOGG, None), m_h, alpha_m])
 
 
 def overlap_stars(rng: np.random.Generator, number: int) -> Stars:
@@ -133,18 +213,18 @@ def _observed(
         ra, dec = pointings.gather(pointing, ra, dec, bins, pointings.lamost_plates())
     glon, glat = sky.galactic(ra, dec)
     a_k = draw_extinction(rng, bins)
-    rich = drawn[:, 3] > 0.15
-    velocity = rng.standard_normal(number) * np.where(drawn[:, 2] < -1.0, 120.0, np.where(rich, 75.0, 45.0)) - 10.0
-    snr = 10.0 ** np.clip(rng.normal(*LOG_SNR, number), 0.75, 2.75)
+    disk = np.where(drawn[:, 3] > sky.ALPHA_RICH, VELOCITY_SPREAD["α-rich"], VELOCITY_SPREAD["disk"])
+    spread = np.where(drawn[:, 2] < HALO_M_H, VELOCITY_SPREAD["halo"], disk)
+    velocity = np.clip(rng.standard_normal(number) * spread + MEAN_VELOCITY, -LARGEST_VELOCITY, LARGEST_VELOCITY)
+    snr = 10.0 ** np.clip(rng.normal(*LOG_SNR, number), *LOG_SNR_RANGE)
     truth = np.column_stack([grid.inside(drawn), a_k])
-    velocity = np.clip(velocity, -450.0, 450.0)
     return Stars(drawn, truth, grid.outside(drawn), giant, ra, dec, glon, glat, velocity, snr)
 
 
 def side_preference(labels: np.ndarray) -> np.ndarray:
     """(N,) α-rich and metal-rich stars prefer the inner Galaxy, α-poor and metal-poor ones of the disk the outer."""
-    rich = labels[:, 3] > 0.15
-    return np.where(rich, 0.8, -0.5 + np.clip(labels[:, 2] + 0.1, -0.6, 0.6))
+    rich, poor, pivot, change = SIDE
+    return np.where(labels[:, 3] > sky.ALPHA_RICH, rich, poor + np.clip(labels[:, 2] - pivot, -change, change))
 
 
 def draw_extinction(rng: np.random.Generator, bins: np.ndarray) -> np.ndarray:
