@@ -63,7 +63,7 @@ sync: setup
 	@$(BIN)/labeltransfer sync
 
 bench: setup
-	@for one in run read_spectra; do echo "== $$one"; $(BIN)/python benchmarks/$$one.py || exit 1; done
+	@for one in run read_spectra simulate; do echo "== $$one"; $(BIN)/python benchmarks/$$one.py || exit 1; done
 
 clean:
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis

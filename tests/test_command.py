@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from astropy.io import fits
 
 from labeltransfer.reproduction.command import main, read_parameters
 
@@ -94,6 +95,26 @@ def test_a_crash_in_a_process_of_its_own(small_copy):
     assert "01_stars: cell" in done.stderr
     assert "ZeroDivisionError" in done.stderr
     assert (small_copy / "_runs" / "crash" / "01_stars.failed.ipynb").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "suffix", "n_hdus"), [([], ".fits", 1), (["--format", "table", "--gzip"], ".gz", 2)]
+)
+def test_simulate_writes_the_file_format_asked_for(tmp_path, options, suffix, n_hdus):
+    sizes = ["--overlap", "2", "--dr2", "1", "--apogee", "4"]
+    assert main(["simulate", str(tmp_path / "new"), *sizes, *options]) == 0
+    files = [path for path in (tmp_path / "new" / "spectra").rglob("*") if path.is_file()]
+    assert len(files) == 3
+    assert {path.suffix for path in files} == {suffix}
+    with fits.open(files[0]) as hdus:
+        assert len(hdus) == n_hdus
+
+
+def test_simulate_knows_no_other_format(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["simulate", str(tmp_path / "new"), "--format", "dr2"])
+    assert "choose from" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
 
 
 def test_simulate_writes_a_survey_and_never_into_a_full_folder(tmp_path, capsys):

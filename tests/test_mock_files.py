@@ -13,6 +13,8 @@ from astropy.io import fits
 
 from labeltransfer import apogee, lamost
 from labeltransfer.archive import open_survey
+from labeltransfer.files import read_arrays
+from labeltransfer.labels import Labels
 from labeltransfer.mock import SimulatedSurvey, survey_files, write_survey
 
 
@@ -77,6 +79,17 @@ def test_the_folder_says_how_it_was_made(survey, folder):
     facts = json.loads((folder / "simulated.json").read_text(encoding="utf-8"))
     assert facts["seed"] == 5
     assert facts["error_factor"] == survey.error_factor
+
+
+def test_the_folder_says_which_stars_are_not_what_was_drawn(survey, folder):
+    arrays, _ = read_arrays(folder / "drawn.npz", "DrawnStars")
+    truth = Labels.read(folder / "truth.npz")
+    assert arrays["ids"].tolist() == truth.ids.tolist() == survey.ids.tolist()
+    assert tuple(arrays["names"]) == truth.names[:4]
+    moved = np.any(arrays["drawn"] != truth.values[:, :4], axis=1)
+    np.testing.assert_array_equal(arrays["outside"], moved)
+    assert 0 < moved.sum() < len(survey)
+    np.testing.assert_array_equal(arrays["giant"], survey.stars.giant)
 
 
 def test_a_folder_in_use_is_refused(survey, tmp_path):

@@ -16,9 +16,10 @@ import numpy as np
 from astropy.table import Table
 from tqdm import tqdm
 
-from ..files import written_whole
+from ..files import write_arrays, written_whole
 from ..files.locks import LOCK, only_writer
 from ..lamost.reading import available_cores
+from .grid import GRID_LABELS
 from .observing import spectrum_numbers
 from .simulated_survey import RawBlock, SimulatedSurvey
 
@@ -63,8 +64,8 @@ def write_survey(
     -------
     Path
         The folder. It holds ``spectra/PLAN/spec-….fits``, ``lamost_catalogue.fits``, ``allStar-simulated.fits``,
-        ``truth.npz`` and, last of all, ``simulated.json``, which says how the survey was made. Until then there is
-        ``unfinished.json`` instead.
+        ``truth.npz``, ``drawn.npz`` and, last of all, ``simulated.json``, which says how the survey was made. Until
+        then there is ``unfinished.json`` instead.
 
     Raises
     ------
@@ -88,6 +89,7 @@ def write_survey(
         _write_table(lamost_catalogue(survey), folder / "lamost_catalogue.fits")
         _write_table(allstar_columns(survey.allstar()), folder / "allStar-simulated.fits")
         survey.truth().write(folder / "truth.npz")
+        _write_drawn(survey, folder / "drawn.npz")
         _write_json(facts_of(survey), folder / "simulated.json")
         (folder / UNFINISHED).unlink()
     (folder / LOCK).unlink(missing_ok=True)
@@ -236,6 +238,17 @@ def allstar_columns(allstar: Table) -> Table:
         table[theirs] = column
     table["ASPCAPFLAG"] = np.asarray(allstar["aspcapflag"]).astype(np.uint32).view(np.int32)
     return table
+
+
+def _write_drawn(survey: SimulatedSurvey, path: Path) -> None:
+    """What `truth` does not tell: labels as drawn, whether they are outside the grid, and which stars are giants.
+
+    Arrays ids (N,), names (4,), drawn (N, 4), outside (N,), giant (N,). Where `outside` is True, the truth is the
+    nearest place with nodes, whose spectrum the star has, and APOGEE's labels are those drawn, plus noise.
+    """
+    stars = survey.stars
+    arrays = {"drawn": stars.drawn, "outside": stars.outside, "giant": stars.giant}
+    write_arrays(path, "DrawnStars", {"ids": survey.ids, "names": np.array(GRID_LABELS), **arrays})
 
 
 def _write_table(table: Table, path: Path) -> None:

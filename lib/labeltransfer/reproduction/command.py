@@ -78,6 +78,10 @@ def parser() -> argparse.ArgumentParser:
     simulate.add_argument("--dr2", type=int, default=500, metavar="N", help="further LAMOST stars; default 500")
     simulate.add_argument("--apogee", type=int, default=1000, metavar="N", help="stars of APOGEE; default 1000")
     simulate.add_argument("--seed", type=int, default=2017, metavar="S", help="default 2017")
+    simulate.add_argument(
+        "--format", choices=mock.FORMATS, default="image", help="spectra as in LAMOST DR1-DR7 (image) or DR8+ (table)"
+    )
+    simulate.add_argument("--gzip", action="store_true", help="write .fits.gz: smaller, and slower to write and read")
     simulate.set_defaults(call=_simulate)
 
     add_commands(commands)
@@ -162,7 +166,7 @@ def _simulate(given: argparse.Namespace) -> None:
     survey = mock.SimulatedSurvey(
         n_overlap=given.overlap, n_dr2=given.dr2, n_apogee=max(given.apogee, given.overlap), seed=given.seed
     )
-    mock.write_survey(survey, given.folder)
+    mock.write_survey(survey, given.folder, spectra_format=given.format, compress=given.gzip)
     print(f"{given.folder}: {given.overlap:,} stars in common, {given.dr2:,} further LAMOST stars; now for example\n"
           f"labeltransfer run mine -p source folder -p survey_dir {given.folder}")  # fmt: skip
 
