@@ -3,7 +3,8 @@
     python synthesis/pack_grid.py synthetic_grid.npz lib/labeltransfer/mock/synthetic_grid.npz
 
 In: labels, kind, wavelength and flux of every computed spectrum (see README.md). Out: principal components of log
-flux, the scores of every spectrum, and the labels. Sixty components keep 99.95 % of a flux: the rest is below 0.0005.
+flux, the scores of every spectrum, and the labels. Sixty components leave out
+0.0005 rms of a flux in the median, 0.0009 at worst.
 """
 
 import sys
