@@ -16,6 +16,7 @@ from pathlib import Path
 import numba
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
+from threadpoolctl import threadpool_limits
 
 from ..files import read_arrays
 
@@ -144,9 +145,11 @@ class SyntheticGrid:
 
     @cached_property
     def _solution(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weights of nodes and trend; by one thread, for the last bits of a solution depend on how many there are."""
         values = np.zeros((len(self._system), self.scores.shape[1]))
         values[: len(self.labels)] = self.scores
-        solution = np.linalg.solve(self._system, values)
+        with threadpool_limits(limits=1, user_api="blas"):
+            solution = np.linalg.solve(self._system, values)
         return solution[: len(self.labels)].copy(), solution[len(self.labels) :].copy()
 
 
