@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Iterator
 from typing import Any, get_type_hints
@@ -9,7 +10,7 @@ from typing import Any, get_type_hints
 import numpy as np
 from astropy.table import Table
 
-from . import apogee_table, observing, pipelines, pointings, simulated_survey, sky, stars
+from . import apogee_table, detector, lamost_instrument, observing, pipelines, pointings, simulated_survey, sky, stars
 from .assumed import Assumed
 
 PLACES = (
@@ -18,10 +19,14 @@ PLACES = (
 )  # fmt: skip
 """Modules with assumed constants, and classes with assumed fields or arguments."""
 
+DOCUMENTED = (detector, lamost_instrument)
+"""Modules whose constants have a docstring that says unit and source."""
+
 
 def assumptions() -> Table:
     """Every number that was assumed: columns where, name, value, unit, meaning, source, all of them text."""
     rows = [(_where(place), *row) for place in PLACES for row in _assumed(place)]
+    rows += [(_where(module), *row) for module in DOCUMENTED for row in _documented(module)]
     return Table(rows=rows, names=("where", "name", "value", "unit", "meaning", "source"))
 
 
@@ -33,6 +38,21 @@ def _assumed(place: Any) -> Iterator[tuple[str, str, str, str, str]]:
             if isinstance(note, Assumed):
                 value = defaults[name] if name in defaults else getattr(place, name)
                 yield name, written(value), note.unit, note.meaning, note.source
+
+
+def _documented(module: Any) -> Iterator[tuple[str, str, str, str, str]]:
+    """Constants with the string that follows them in the source, or that follows the last of their block."""
+    names: list[str] = []
+    end = 0
+    for statement in ast.parse(inspect.getsource(module)).body:
+        if statement.lineno > end + 1:
+            names = []
+        end = statement.end_lineno or statement.lineno
+        if isinstance(statement, ast.Assign):
+            names += [node.id for node in ast.walk(statement.targets[0]) if isinstance(node, ast.Name)]
+        elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant) and names:
+            values = "; ".join(written(getattr(module, one)) for one in dict.fromkeys(names))
+            yield ", ".join(dict.fromkeys(names)), values, "", " ".join(str(statement.value.value).split()), ""
 
 
 def _arguments(owner: Any) -> dict[str, inspect.Parameter]:
