@@ -44,10 +44,14 @@ def test_another_pipeline_does_not_agree_with_the_facts():
     """The comparison sees a squeeze of log g that is a quarter too weak, and a scatter a fifth too large."""
     ours = LamostAccuracy()
     slope = (ours.slope[0], 0.75 * ours.slope[1], ours.slope[2])
-    noise = tuple(1.2 * one for one in ours.noise)
-    for other in (replace(ours, slope=slope), replace(ours, noise=noise, photon_noise=noise)):
+    noise, photon_noise = (tuple(1.2 * one for one in part) for part in (ours.noise, ours.photon_noise))
+    others = {
+        "slope": replace(ours, slope=slope),
+        "about a line": replace(ours, noise=noise, photon_noise=photon_noise),
+    }
+    for ending, other in others.items():
         table = facts(SimulatedSurvey(n_overlap=11057, n_dr2=0, n_apogee=11057, lamost=other))
-        assert not table["agrees"].all()
+        assert any(name.endswith(ending) for name in table["quantity"][~table["agrees"]])
 
 
 def test_real_percentiles_are_those_of_the_published_mixture():
