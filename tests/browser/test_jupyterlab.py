@@ -15,6 +15,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTER = "A7_data_model"
+KERNEL_IS_READY = ".jp-StatusBar-TextItem:has-text('| Idle')"
+"""The notebook's own indicator says idle before there is a kernel."""
 pytestmark = pytest.mark.browser
 
 
@@ -54,28 +56,14 @@ def lab(tmp_path):
             server.wait()
 
 
-def restart_and_run_all(page):
-    """By the menu; a busy machine may open it before its entries can be used."""
-    from playwright.sync_api import TimeoutError as TooLate
-
-    for attempt in range(4):
-        page.click(".lm-MenuBar-itemLabel:text-is('Run')")
-        page.click(".lm-Menu-itemLabel:text('Restart Kernel and Run All Cells')")
-        try:
-            page.click(".jp-Dialog button:has-text('Restart')", timeout=20_000 * (attempt + 1))
-            return
-        except TooLate:
-            page.keyboard.press("Escape")
-    pytest.fail("JupyterLab never asked whether to restart the kernel")
-
-
 def test_a_chapter_runs_in_jupyterlab(lab, browser):
     page = browser.new_page()
     page.set_default_timeout(120_000)
     page.goto(lab, wait_until="load")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell")
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']")
-    restart_and_run_all(page)
+    page.wait_for_selector(KERNEL_IS_READY)
+    page.click(".jp-NotebookPanel-toolbar [data-command='notebook:restart-run-all']")
+    page.click(".jp-Dialog button:has-text('Restart')")
     page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']")
     page.wait_for_function(
         "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].every(one => /[0-9]/.test(one.textContent))"
