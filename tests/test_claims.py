@@ -151,7 +151,7 @@ def test_totals_file_and_table(tmp_path):
     assert {row["verdict"] for row in content["claims"]} <= set(VERDICTS)
     assert content["parameters"] == {"seed": 2017}
     html = ledger._repr_html_()
-    assert html.count("<tr") == sum(len(claim.checks) for claim in CLAIMS) + 1
+    assert html.count("<tr") == sum(len(claim.checks) + 1 for claim in CLAIMS) + 1
     assert all(f'id="claim-{claim.id}"' in html for claim in CLAIMS)
     for claim in CLAIMS:
         for check in (one for one in claim.checks if one.number):

@@ -162,7 +162,7 @@ class Ledger:
 
 def _table(head: Sequence[str], rows: Iterable[str], kind: str = "") -> str:
     names = "".join(f'<th scope="col">{name}</th>' for name in head)
-    columns = "" if kind else "".join(f'<col style="width: {share}%">' for share in (22, 34, 16, 14, 14))
+    columns = "" if kind else "".join(f'<col style="width: {share}%">' for share in (30, 19, 18, 16, 17))
     start = f'<table class="ledger{kind}"><colgroup>{columns}</colgroup><thead><tr>{names}</tr></thead>'
     return f"{start}<tbody>{''.join(rows)}</tbody></table>"
 
@@ -184,10 +184,11 @@ def _row(row: Row) -> str:
     first = (
         f'<td rowspan="ROWS"><a href="{row.chapter}.html">{_text(row.claim)}</a> '
         f"<small>{escape(row.where)}</small></td>"
-        f'<td rowspan="ROWS"><strong class="verdict {mark}">{row.verdict}</strong> '
-        f"<small>{_text(row.reason)}. <em>Tolerance:</em> {_text(row.why)}</small></td>"
+        f'<td rowspan="ROWS"><strong class="verdict {mark}">{row.verdict}</strong></td>'
     )
-    return _lines(first, f"claim-{row.id}", [_numbers(one) for one in row.compared])
+    reason = _text(f"{row.reason[:1].upper()}{row.reason[1:]}.")
+    note = f'<tr class="note"><td colspan="5"><small>{reason} <em>Tolerance:</em> {_text(row.why)}</small></td></tr>'
+    return _lines(first, f"claim-{row.id}", [_numbers(one) for one in row.compared]) + note
 
 
 def _numbers(one: Compared) -> str:
