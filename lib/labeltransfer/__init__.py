@@ -1,9 +1,9 @@
 """Label transfer between spectroscopic surveys with The Cannon (Ho et al. 2017; Ness et al. 2015).
 
 The rooms in the order in which data flow: `labels` and `spectra` are the nouns, `lamost` and `apogee` read the
-surveys, `mock` simulates them, `continuum` normalizes, `reference` chooses the stars to train on, `cannon` and
-`training` make the model, `inference` applies it, `validation` checks it, `catalogue` writes what came out, `figures`
-draws it.
+surveys, `mock` simulates them, `archive` says where a survey's files come from, `continuum` normalizes, `reference`
+chooses the stars to train on, `cannon` makes the model, `inference` applies it, `validation` checks it, `survey` takes
+it to millions of stars, `catalogue` writes what came out, `figures` draws it; `transfer` goes the whole way at once.
 """
 
 from astropy.table import Table
