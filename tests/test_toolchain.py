@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 import pytest
@@ -43,6 +43,19 @@ def test_what_is_installed_is_what_is_locked():
         if found != number:
             wrong[name] = (found, number)
     assert not wrong, "stale environment: `make setup`"
+
+
+def test_the_lock_lacks_nothing_that_its_packages_need():
+    wrong = []
+    for name in LOCK:
+        for text in requires(name) or ():
+            wanted = Requirement(text)
+            needed = canonicalize_name(wanted.name)
+            if needed == "setuptools" or (wanted.marker and not wanted.marker.evaluate({"extra": ""})):
+                continue
+            if needed not in LOCK or not wanted.specifier.contains(LOCK[needed], prereleases=True):
+                wrong.append(f"{name} needs {text}, locked is {LOCK.get(needed, 'none')}")
+    assert not wrong
 
 
 def test_conda_and_binder_get_the_same_versions():
@@ -93,3 +106,18 @@ def test_labels_can_be_had_without_the_tools_of_the_book():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "MODEL" in done.stdout
+
+
+def test_the_workflow_does_what_the_readme_says_and_publishes_its_pages():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "book.yml").read_text())
+    jobs = workflow["jobs"]
+    steps = jobs["test-and-build"]["steps"]
+    commands = [step["run"].strip() for step in steps if "run" in step]
+    assert commands.index("make test") < commands.index("make book")
+    upload = next(step for step in steps if step.get("uses", "").startswith("actions/upload-pages-artifact@"))
+    assert upload["with"]["path"] == "_build/html"
+    publish = jobs["publish"]
+    assert publish["needs"] == "test-and-build"
+    assert "refs/heads/main" in publish["if"]
+    assert publish["permissions"] == {"pages": "write", "id-token": "write"}
+    assert "pull_request" in str(workflow["concurrency"]["cancel-in-progress"]), "a deployment is never cut off"
