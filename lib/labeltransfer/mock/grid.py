@@ -33,9 +33,9 @@ LENGTHS = np.array([8.0, 16.0, 22.0, 45.0])
 NUGGET = 1e-8
 
 CORRECTIONS_FILE = Path(__file__).parent / "line_corrections.json"
-"""Contrast of lines and extra width [pixels²], by wavelength, measured on real giants (``synthesis/``). LTE spectra are
-too contrasty below 4300 Å; LAMOST's resolution falls below the grid's R = 1800 towards the blue end of each arm;
-Balmer cores form above the photosphere and are deeper than LTE makes them."""
+"""Contrast of lines and extra width [pixels²], by wavelength, and cores of strong lines, measured on real giants
+(``synthesis/``). Lines are too deep as computed, most in the blue; LAMOST's resolution is not the grid's R = 1800 at all
+wavelengths; Balmer cores, Mg b and the Ca II triplet form above the layers that LTE describes."""
 
 LOCAL_MEAN = 40.0
 """Contrast is about the mean over this many pixels (standard deviation of a Gaussian)."""
@@ -155,11 +155,16 @@ class SyntheticGrid:
 
 @lru_cache(maxsize=2)
 def _load(corrected: bool) -> SyntheticGrid:
+    return corrected_grid(corrections() if corrected else None)
+
+
+def corrected_grid(knots: dict[str, list[list[float]]] | None) -> SyntheticGrid:
+    """The grid with some corrections, or with none."""
     arrays, _ = read_arrays(GRID_FILE, "SyntheticGrid")
     mean, components = arrays["mean"].astype(float), arrays["components"].astype(float)
-    if corrected:
-        mean, components = (_like_real_giants(part, arrays["wavelength"]) for part in (mean, components))
-        components, arrays["scores"] = _with_balmer_cores(components, arrays)
+    if knots is not None:
+        mean, components = (_like_real_giants(part, arrays["wavelength"], knots) for part in (mean, components))
+        components, arrays["scores"] = _with_cores(components, arrays, knots)
     arrays |= {"mean": mean, "components": components.astype(np.float32)}
     return SyntheticGrid(**arrays)
 
@@ -169,9 +174,10 @@ def corrections() -> dict[str, list[list[float]]]:
     return json.loads(CORRECTIONS_FILE.read_text(encoding="utf-8"))
 
 
-def _like_real_giants(log_flux: np.ndarray, wavelength: np.ndarray) -> np.ndarray:
-    """Log flux with the depth and width of lines that real giants show (`CORRECTIONS_FILE`); linear in log flux."""
-    knots = corrections()
+def _like_real_giants(
+    log_flux: np.ndarray, wavelength: np.ndarray, knots: dict[str, list[list[float]]]
+) -> np.ndarray:
+    """Log flux with the depth and width of lines that real giants show; linear in log flux."""
     contrast, broadening = (np.interp(wavelength, *np.array(knots[name]).T) for name in ("contrast", "broadening"))
     around = gaussian_filter1d(log_flux, LOCAL_MEAN, axis=-1, mode="nearest")
     deeper = around + contrast * (log_flux - around)
@@ -180,12 +186,14 @@ def _like_real_giants(log_flux: np.ndarray, wavelength: np.ndarray) -> np.ndarra
     return deeper + 0.5 * broadening * curvature
 
 
-def _with_balmer_cores(components: np.ndarray, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _with_cores(
+    components: np.ndarray, arrays: dict[str, np.ndarray], knots: dict[str, list[list[float]]]
+) -> tuple[np.ndarray, np.ndarray]:
     """Two more components, the cores at 4800 K and their change per 300 K, with scores 1 and (Teff - 4800 K) / 300 K.
 
     The cores are as wide as the line spread function; below 4200 K and above 5400 K they change no more.
     """
-    lines = np.array(corrections()["balmer"])
+    lines = np.array(knots["cores"])
     profiles = np.exp(-0.5 * ((arrays["wavelength"] / lines[:, :1] - 1.0) * 2.3548 * 1800.0) ** 2)
     warmth = np.clip((arrays["labels"][:, 0] - 4800.0) / 300.0, -2.0, 2.0)
     scores = np.column_stack([arrays["scores"], np.ones_like(warmth), warmth])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numba
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from ..files import read_arrays
 from ..spectra import SPEED_OF_LIGHT
@@ -26,6 +27,9 @@ SPARE = 2
 
 COMMON = (235, 3861)
 """Pixels of the common grid."""
+
+BROAD = 25.0
+"""Pixels (standard deviation of a Gaussian) over which lines are averaged away in `Instrument.typical`."""
 
 N_MODES = 8
 JOIN = (5800.0, 6000.0)
@@ -76,7 +80,7 @@ class Instrument:
     sky : (Q,) profile of the sky lines
     red_arm : (Q,) 0 in the blue arm, 1 in the red
     modes : (2, Q, `N_MODES`) large-scale calibration patterns of the two arms
-    typical : (Q,) flux of the typical giant whose S/N has `sn_shape`
+    typical : (Q,) broad flux of the typical giant whose S/N has `sn_shape`, without its lines
     """
 
     wavelength: np.ndarray
@@ -121,7 +125,7 @@ def _load() -> Instrument:
         sky=np.sum(profiles, axis=0) * (resolution > 0),
         red_arm=red_arm,
         modes=_calibration_modes(wavelength),
-        typical=np.interp(wavelength, grid.wavelength, giant),
+        typical=gaussian_filter1d(np.interp(wavelength, grid.wavelength, giant), BROAD, mode="nearest"),
     )
 
 
