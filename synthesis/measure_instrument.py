@@ -3,7 +3,9 @@
     python synthesis/measure_instrument.py FOLDER… lib/labeltransfer/mock/lamost_instrument.npz
 
 Each folder holds LAMOST spectra and a `labels.csv` with columns filename, z, teff, logg. By pixel of LAMOST's grid:
-`sn_shape`, the broad flux of a giant over its reported uncertainty, over the median of that, and `floor`, the part of
+`sn_shape`, the broad flux of a giant over its reported uncertainty, over the median of that (giants of the first folder
+alone: in the pilot survey the uncertainties at strong lines are ten times too large, and lines would lose all weight in
+the normalization), and `floor`, the part of
 the flux that differs from star to star whatever the S/N. The other numbers are in `measure_noise.py`.
 
 The floor comes from residuals r of each spectrum about principal components of the other spectra (normalized, rest
@@ -16,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from measure_noise import BLUE, Star, noise_numbers
-from scipy.ndimage import gaussian_filter1d, median_filter
+from scipy.ndimage import gaussian_filter1d
 
 from labeltransfer import lamost
 from labeltransfer.continuum import normalize
@@ -60,7 +62,7 @@ def sn_shape(giants: list[Star]) -> np.ndarray:
         row[pixel[good]] = ratio[good] / np.median(ratio[common])
     counted = np.isfinite(shapes).sum(axis=0) > 20
     shape = np.interp(np.arange(N_PIXELS), np.flatnonzero(counted), np.nanmedian(shapes[:, counted], axis=0))
-    return np.maximum(median_filter(shape, 5), 0.02)
+    return np.maximum(shape, 0.02)
 
 
 def residuals(spectra: Spectra) -> np.ndarray:
@@ -117,7 +119,7 @@ def measure(folders: list[Path], target: Path) -> None:
     left = residuals(spectra)
     blue = (spectra.wavelength > BLUE[0]) & (spectra.wavelength < BLUE[1])
     arrays = {
-        "sn_shape": sn_shape([star for star in stars if star.giant]).astype(np.float32),
+        "sn_shape": sn_shape([star for star in stars if star.giant and star.folder == folders[0].name]).astype(np.float32),
         "floor": floor(left, spectra, np.array([star.redshift for star in chosen])).astype(np.float32),
         **noise_numbers(stars, left[:, blue], np.asarray(spectra.ivar, float)[:, blue]),
     }

@@ -5,27 +5,30 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-BLUR = np.array([0.12, 0.5, 0.68, 0.5, 0.12])
-BLUR = BLUR / np.sqrt((BLUR**2).sum())
-"""Pattern of the noise floor over pixels: neighbours correlate by about 0.8, next neighbours by 0.4."""
+# Measured on real spectra by `synthesis/measure_instrument.py`; a test compares them with the table that it wrote. They
+# are constants, because the compiler takes them as such.
 
-NEIGHBOUR = 0.1
-"""Correlation of neighbouring pixels' noise in LAMOST's own files (0.35 after interpolation to rest, as measured)."""
+BLUR = np.array([0.0, 0.42, 0.8, 0.42, 0.0])
+BLUR = BLUR / np.sqrt((BLUR**2).sum())
+"""Pattern of the noise floor over pixels: neighbours correlate by 0.65, next neighbours by 0.2."""
+
+NEIGHBOUR = 0.2
+"""Correlation of neighbouring pixels' noise in LAMOST's own files; interpolation to rest adds to it."""
 
 RESAMPLING = np.sqrt(2.0 / 3.0 + NEIGHBOUR / 3.0)
 """Linear interpolation to the common grid lowers noise by this factor on average, and nobody lowers the errors."""
 
-STAR_SHARE = 0.5
+STAR_SHARE = 0.72
 """Share of the reported variance that follows the star's own flux, from line to line; the rest is sky and detector."""
 
-MEAN_RUNS, RUN_LENGTH = 6.0, 14.0
+MEAN_RUNS, RUN_LENGTH, MOST_RUNS = 12.0, 9.0, 40
 """Masked pixels come in runs: Poisson number of them, geometric length."""
 
-MASKED_BANDS = np.array([[5576.0, 5581.5, 0.7], [7590.0, 7680.0, 0.45], [5840.0, 5900.0, 0.25]])
-"""From, to [Å] and chance to be masked: oxygen line of the sky, telluric oxygen, join of the arms (pilot spectra)."""
+MASKED_BANDS = np.array([[5576.0, 5581.5, 0.33], [7590.0, 7680.0, 0.69], [5840.0, 5900.0, 0.08]])
+"""From, to [Å] and chance to be masked: oxygen line of the sky, telluric oxygen, join of the arms."""
 
 SKY_RESIDUAL = 0.8
-"""Standard deviation of the residual at a sky line's centre, in units of the reported uncertainty."""
+"""Standard deviation of the residual at a sky line's centre, in units of the noise."""
 
 SKY_PATCH = 24
 """Pixels over which sky residuals have one sign."""
@@ -99,23 +102,20 @@ def _mask(
             and_mask[j] = 1
     chance, n_runs = np.exp(-MEAN_RUNS), 0
     total = chance
-    while uniforms[0] > total and n_runs < 20:
+    while uniforms[0] > total and n_runs < MOST_RUNS:
         n_runs += 1
         chance *= MEAN_RUNS / n_runs
         total += chance
-    for run in range(2 * n_runs):
+    for run in range(n_runs):
         first = int(uniforms[1 + 2 * run] * n_pixels)
         length = 1 + int(-np.log(1.0 - uniforms[2 + 2 * run]) * RUN_LENGTH)
         for j in range(first, min(first + length, n_pixels)):
-            or_mask[j] = 1
-            if run < n_runs:
-                ivar[j] = 0.0
-                and_mask[j] = 1
+            ivar[j] = 0.0
+            and_mask[j] = 1
     for b in range(bands.shape[0]):
         if uniforms[100 + b] < bands[b, 2]:
             for j in range(max(int(bands[b, 0]) - start, 0), min(int(bands[b, 1]) - start, n_pixels)):
                 ivar[j] = 0.0
                 and_mask[j] = 1
     for j in range(n_pixels):
-        if and_mask[j]:
-            or_mask[j] = 1
+        or_mask[j] = and_mask[j]

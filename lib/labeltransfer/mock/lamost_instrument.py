@@ -29,7 +29,7 @@ COMMON = (235, 3861)
 """Pixels of the common grid."""
 
 BROAD = 25.0
-"""Pixels (standard deviation of a Gaussian) over which lines are averaged away in `Instrument.typical`."""
+"""Pixels (standard deviation of a Gaussian) of the broad flux that the measured `sn_shape` is about."""
 
 N_MODES = 8
 JOIN = (5800.0, 6000.0)
@@ -80,7 +80,7 @@ class Instrument:
     sky : (Q,) profile of the sky lines
     red_arm : (Q,) 0 in the blue arm, 1 in the red
     modes : (2, Q, `N_MODES`) large-scale calibration patterns of the two arms
-    typical : (Q,) broad flux of the typical giant whose S/N has `sn_shape`, without its lines
+    typical : (Q,) flux of the typical giant whose S/N has `sn_shape`
     """
 
     wavelength: np.ndarray
@@ -110,13 +110,15 @@ def _load() -> Instrument:
     red_arm = 1.0 / (1.0 + np.exp(-(wavelength - np.mean(JOIN)) / 25.0))
     grid = SyntheticGrid.load()
     giant = grid.flux(np.array([[4800.0, 2.5, -0.2, 0.05]]))[0]
+    typical = np.interp(wavelength, grid.wavelength, giant)
+    lines = typical / gaussian_filter1d(typical, BROAD, mode="nearest")
     bands = [
         width * _unit_area(wavelength, centre, np.hypot(fwhm, centre / 1800.0)) for centre, fwhm, width in DIFFUSE_BANDS
     ]
     sodium = [width * _unit_area(wavelength, centre, centre / 1800.0) for centre, width in SODIUM]
     return Instrument(
         wavelength=wavelength,
-        sn_shape=measured["sn_shape"].astype(float),
+        sn_shape=measured["sn_shape"].astype(float) * lines,
         floor=measured["floor"].astype(float),
         extinction=extinction_curve(wavelength),
         bands=np.sum(bands, axis=0),
@@ -125,7 +127,7 @@ def _load() -> Instrument:
         sky=np.sum(profiles, axis=0) * (resolution > 0),
         red_arm=red_arm,
         modes=_calibration_modes(wavelength),
-        typical=gaussian_filter1d(np.interp(wavelength, grid.wavelength, giant), BROAD, mode="nearest"),
+        typical=typical,
     )
 
 

@@ -38,21 +38,28 @@ GOALS = {"teff": 80.0, "logg": 0.22, "fe_h": 0.11}
 """Robust scatter that models trained on such real stars themselves reach in cross-validation [K, dex, dex]."""
 
 
+def columns(wavelength: np.ndarray, windows: tuple[tuple[float, float], ...]) -> np.ndarray:
+    """(P,) which pixels are in some windows."""
+    return np.any([(wavelength >= low) & (wavelength <= high) for low, high in windows], axis=0)
+
+
 def trusted(spectra: Spectra, windows: tuple[tuple[float, float], ...] = TRUSTED, model_error: float = 0.0) -> Spectra:
     """The same stars in some windows only, with a relative error added in quadrature to normalized fluxes."""
-    wavelength = spectra.wavelength
-    columns = np.any([(wavelength >= low) & (wavelength <= high) for low, high in windows], axis=0)
-    ivar = spectra.ivar[:, columns]
+    used = columns(spectra.wavelength, windows)
+    ivar = spectra.ivar[:, used]
     ivar = ivar / (1.0 + ivar * spectra.ivar.dtype.type(model_error**2))
-    return Spectra(spectra.ids, wavelength[columns], spectra.flux[:, columns], ivar, spectra.normalized)
+    return Spectra(spectra.ids, spectra.wavelength[used], spectra.flux[:, used], ivar, spectra.normalized)
 
 
 def measured() -> dict[str, Any]:
     """What ``synthesis/measure_realism.py`` found on real LAMOST giants, which do not come with the package.
 
-    Keys ``n_stars``, ``n_apart``; ``windows``: for each choice of windows the bias, the robust scatter with its error,
-    and the plain one, of Teff, log g, [Fe/H]; ``apart``: the same for the trusted windows and giants that no
-    correction was measured on; ``wavelength``, ``reduced_chi2`` and ``rms``: of real minus predicted flux, by
-    wavelength; ``features``: reduced χ² at `FEATURES`, with their shares of all pixels and of the χ² above one.
+    Keys ``n_stars``, ``n_apart``, ``seeds``; ``scales``: the pipeline's labels minus APOGEE's; ``windows``: for each
+    choice of windows and each route (``"truth"``, ``"learn"``) the bias, the robust scatter by seed and in the mean with
+    its error, the plain one, the slope of residuals with the pipeline's label, and the scatter of a star from seed to
+    seed, of Teff, log g, [Fe/H]; ``apart``: the same for giants of another release; ``trained_on_real``: the same of a
+    model of the real giants, cross-validated; ``wavelength``, ``reduced_chi2`` and ``rms``: of real minus predicted flux,
+    by wavelength; ``features``: reduced χ² at `FEATURES`, with their shares of all pixels and of the χ² above one.
+    Reduced χ² is the median of χ² over pixels, divided by what it is for noise as large as reported.
     """
     return json.loads(REALISM_FILE.read_text(encoding="utf-8"))
