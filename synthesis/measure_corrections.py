@@ -9,8 +9,8 @@ broadening are piecewise linear in wavelength with the knots below; all pixels o
 problem, except strong lines, interstellar lines, telluric bands and outliers. The labels are in all of this only as
 averages over stars: one depth of lines for stars of all temperatures.
 
-What is left at the strong lines is the depth that LTE cores lack; what is left in the telluric bands, in the median over
-stars, is the absorption of air that LAMOST does not correct for (broad parts go with the normalization).
+What is left at the strong lines is the depth that LTE cores lack; what is left in the telluric bands, in the median
+over stars, is the absorption of air that LAMOST does not correct for (broad parts go with the normalization).
 """
 
 import json
@@ -121,7 +121,7 @@ def usable(wavelength: np.ndarray) -> np.ndarray:
 
 
 def measure(giants: Giants) -> dict[str, list[list[float]]]:
-    """Contrast, broadening [pixels²], cores and telluric absorption, the last two in log flux; from the bare grid on."""
+    """Contrast, broadening [pixels²], cores and telluric absorption (both in log flux), from the bare grid on."""
     labels = on_apogee_scale(giants.labels)
     contrast, broadening = np.ones(len(CONTRAST_KNOTS)), np.zeros(len(BROADENING_KNOTS))
     found = _written(contrast, broadening)
@@ -147,7 +147,9 @@ def _written(contrast: np.ndarray, broadening: np.ndarray) -> dict[str, list[lis
 
 def contrast_and_broadening(giants: Giants, model: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """At their knots, by which the lines of `model` (N, P) are to be made deeper and broader."""
-    wavelength, flux, ivar = (np.asarray(getattr(giants.spectra, name), float) for name in ("wavelength", "flux", "ivar"))
+    wavelength, flux, ivar = (
+        np.asarray(getattr(giants.spectra, name), float) for name in ("wavelength", "flux", "ivar")
+    )
     curvature = np.zeros_like(model)
     curvature[:, 1:-1] = model[:, 2:] + model[:, :-2] - 2.0 * model[:, 1:-1]
     deeper = (model - 1.0) * hats(wavelength, CONTRAST_KNOTS)[:, None]
@@ -163,7 +165,8 @@ def strong_cores(wavelength: np.ndarray, left: np.ndarray, teff: np.ndarray) -> 
     cores = []
     warmth = (teff - 4800.0) / 300.0
     for line in STRONG:
-        depth = np.nanmean(left[:, np.abs(wavelength - line) < 1.5], axis=1)
+        core = left[:, np.abs(wavelength - line) < 1.5]
+        depth = np.nansum(core, axis=1) / np.where(np.isfinite(core).any(axis=1), np.isfinite(core).sum(axis=1), np.nan)
         used = np.isfinite(depth)
         for _ in range(4):
             slope, middle = np.polyfit(warmth[used], depth[used], 1)

@@ -41,7 +41,9 @@ def read_stars(folder: Path) -> list[Star]:
         teff, logg = (float(row[name] or np.nan) for name in ("teff", "logg"))
         if np.isfinite(float(row["z"] or np.nan)):
             giant = teff < HOTTEST and logg < LARGEST_LOGG
-            stars.append(Star(lamost.read_spectrum(folder / row["filename"]), float(row["z"]), teff, giant, folder.name))
+            stars.append(
+                Star(lamost.read_spectrum(folder / row["filename"]), float(row["z"]), teff, giant, folder.name)
+            )
     return stars
 
 
@@ -56,7 +58,9 @@ def sn_shape(giants: list[Star]) -> np.ndarray:
     for row, star in zip(shapes, giants, strict=True):
         flux, ivar = star.raw.flux, star.raw.ivar
         good, pixel = ivar > 0, pixels(star.raw)
-        broad = gaussian_filter1d(np.where(good, flux, 0.0), BROAD) / np.maximum(gaussian_filter1d(1.0 * good, BROAD), 1e-9)
+        broad = gaussian_filter1d(np.where(good, flux, 0.0), BROAD) / np.maximum(
+            gaussian_filter1d(1.0 * good, BROAD), 1e-9
+        )
         ratio = broad * np.sqrt(np.maximum(ivar, 0.0))
         common = good & (pixel >= 235) & (pixel < 3861)
         row[pixel[good]] = ratio[good] / np.median(ratio[common])
@@ -100,7 +104,9 @@ def floor(left: np.ndarray, spectra: Spectra, redshifts: np.ndarray) -> np.ndarr
     sums = [gaussian_filter1d(part.sum(axis=0), STRETCH) for part in (weight, weight * s2, weight * s2**2)]
     right = [gaussian_filter1d(part.sum(axis=0), STRETCH) for part in (weight * r2, weight * r2 * s2)]
     slope = (sums[0] * right[1] - sums[1] * right[0]) / np.maximum(sums[0] * sums[2] - sums[1] ** 2, 1e-9)
-    here = [gaussian_filter1d(part.sum(axis=0), 2.0) for part in (weight, weight * (r2 - np.clip(slope, 0.0, 1.5) * s2))]
+    here = [
+        gaussian_filter1d(part.sum(axis=0), 2.0) for part in (weight, weight * (r2 - np.clip(slope, 0.0, 1.5) * s2))
+    ]
     return np.sqrt(np.maximum(here[1] / np.maximum(here[0], 1e-9), 0.0))
 
 
@@ -119,7 +125,9 @@ def measure(folders: list[Path], target: Path) -> None:
     left = residuals(spectra)
     blue = (spectra.wavelength > BLUE[0]) & (spectra.wavelength < BLUE[1])
     arrays = {
-        "sn_shape": sn_shape([star for star in stars if star.giant and star.folder == folders[0].name]).astype(np.float32),
+        "sn_shape": sn_shape([star for star in stars if star.giant and star.folder == folders[0].name]).astype(
+            np.float32
+        ),
         "floor": floor(left, spectra, np.array([star.redshift for star in chosen])).astype(np.float32),
         **noise_numbers(stars, left[:, blue], np.asarray(spectra.ivar, float)[:, blue]),
     }

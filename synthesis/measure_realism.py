@@ -69,14 +69,14 @@ def labelled(
     return lt.infer(replace(model, **parts), trusted(real, windows, model_error), starts).labels.values
 
 
-def halves(giants: Giants) -> Iterator[tuple[np.ndarray, dict]]:
+def halves(giants: Giants) -> Iterator[np.ndarray]:
     """Rows of each half, while the simulated stars have corrections measured on the other half alone."""
     shipped = grid.CORRECTIONS_FILE
     order = np.arange(len(giants.labels))
+    measured = [measure_corrections.measure(giants.part(order[1 - half :: 2])) for half in range(2)]
     try:
-        for half in range(2):
+        for half, found in enumerate(measured):
             with tempfile.TemporaryDirectory() as folder:
-                found = measure_corrections.measure(giants.part(order[1 - half :: 2]))
                 grid.CORRECTIONS_FILE = Path(folder) / "line_corrections.json"
                 grid.CORRECTIONS_FILE.write_text(json.dumps(found), encoding="utf-8")
                 _forget()
@@ -156,7 +156,7 @@ def by_wavelength(wavelength: np.ndarray, missed: np.ndarray, ivar: np.ndarray) 
 
 
 def measure(folder: Path, others: Path) -> dict[str, object]:
-    """All choices of windows and both routes; giants kept apart; training on real giants; what is left of the spectra."""
+    """All choices of windows and both routes; giants kept apart; training on real giants; what is left of spectra."""
     giants, apart = read_giants(folder), read_giants(others, among_others=True)
     choices = {**dict.fromkeys(CHOICES, 0.0), "trusted, model error": MODEL_ERROR}
     shape = (len(SEEDS), len(giants.labels), 3)

@@ -34,8 +34,8 @@ NUGGET = 1e-8
 
 CORRECTIONS_FILE = Path(__file__).parent / "line_corrections.json"
 """Contrast of lines and extra width [pixels²], by wavelength, and cores of strong lines, measured on real giants
-(``synthesis/``). Lines are too deep as computed, most in the blue; LAMOST's resolution is not the grid's R = 1800 at all
-wavelengths; Balmer cores, Mg b and the Ca II triplet form above the layers that LTE describes."""
+(``synthesis/``). Lines are too deep as computed, most in the blue; LAMOST's resolution is not the grid's R = 1800
+everywhere; Balmer cores, Mg b and the Ca II triplet form above the layers that LTE describes."""
 
 LOCAL_MEAN = 40.0
 """Contrast is about the mean over this many pixels (standard deviation of a Gaussian)."""
@@ -174,9 +174,7 @@ def corrections() -> dict[str, list[list[float]]]:
     return json.loads(CORRECTIONS_FILE.read_text(encoding="utf-8"))
 
 
-def _like_real_giants(
-    log_flux: np.ndarray, wavelength: np.ndarray, knots: dict[str, list[list[float]]]
-) -> np.ndarray:
+def _like_real_giants(log_flux: np.ndarray, wavelength: np.ndarray, knots: dict[str, list[list[float]]]) -> np.ndarray:
     """Log flux with the depth and width of lines that real giants show; linear in log flux."""
     contrast, broadening = (np.interp(wavelength, *np.array(knots[name]).T) for name in ("contrast", "broadening"))
     around = gaussian_filter1d(log_flux, LOCAL_MEAN, axis=-1, mode="nearest")

@@ -14,7 +14,7 @@ REALISM_FILE = Path(__file__).parent / "realism.json"
 
 TRUSTED = ((4500.0, 5560.0), (5600.0, 5870.0), (5920.0, 6270.0), (6320.0, 6850.0))
 """Wavelengths [Å] where the grid can be compared with real giants. Every edge has a cause that no label of a real star
-enters: below 4500 the lines had to be made shallower; 5577 is the sky's oxygen line; at 5890 there is interstellar
+enters: below 4500 the lines are furthest from real ones; 5577 is the sky's oxygen line; at 5890 there is interstellar
 sodium, and the arms join; 6283 is a diffuse band in telluric oxygen; from 6867 on telluric bands follow one another."""
 
 FEATURES: dict[str, tuple[tuple[tuple[float, float], ...], str]] = {
@@ -55,11 +55,11 @@ def measured() -> dict[str, Any]:
     """What ``synthesis/measure_realism.py`` found on real LAMOST giants, which do not come with the package.
 
     Keys ``n_stars``, ``n_apart``, ``seeds``; ``scales``: the pipeline's labels minus APOGEE's; ``windows``: for each
-    choice of windows and each route (``"truth"``, ``"learn"``) the bias, the robust scatter by seed and in the mean with
-    its error, the plain one, the slope of residuals with the pipeline's label, and the scatter of a star from seed to
-    seed, of Teff, log g, [Fe/H]; ``apart``: the same for giants of another release; ``trained_on_real``: the same of a
-    model of the real giants, cross-validated; ``wavelength``, ``reduced_chi2`` and ``rms``: of real minus predicted flux,
-    by wavelength; ``features``: reduced χ² at `FEATURES`, with their shares of all pixels and of the χ² above one.
+    choice of windows and each route (``"truth"``, ``"learn"``) the bias, the robust scatter by seed and in the mean
+    with its error, the plain one, the slope of residuals with the pipeline's label, and the scatter of a star from seed
+    to seed, of Teff, log g, [Fe/H]; ``apart``: the same for giants of another release; ``trained_on_real``: the same of
+    a model of the real giants, cross-validated; ``wavelength``, ``reduced_chi2`` and ``rms``: of real minus predicted
+    flux, by wavelength; ``features``: reduced χ² at `FEATURES`, with their share of pixels and of the χ² above one.
     Reduced χ² is the median of χ² over pixels, divided by what it is for noise as large as reported.
     """
     return json.loads(REALISM_FILE.read_text(encoding="utf-8"))
