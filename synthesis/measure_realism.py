@@ -30,17 +30,14 @@ from labeltransfer.mock.realism import FEATURES, MODEL_ERROR, TRUSTED, columns, 
 SEEDS = (2017, 1, 2, 3, 4)
 N_OVERLAP = 11057
 LABELS = ("teff", "logg", "fe_h")
-RED = ((7000.0, 7150.0), (7400.0, 7580.0), (7720.0, 8100.0), (8400.0, 8900.0))
+BLUE, RED = TRUSTED[:4], TRUSTED[4:]
 CHOICES = {
     "trusted": TRUSTED,
-    "trusted, from 4400 Å": ((4400.0, 5560.0), *TRUSTED[1:]),
     "trusted, from 4600 Å": ((4600.0, 5560.0), *TRUSTED[1:]),
-    "trusted, no Hα": (*TRUSTED[:3], (6320.0, 6545.0), (6585.0, 6850.0)),
-    "trusted, no Mg triplet": ((4500.0, 5150.0), (5200.0, 5560.0), *TRUSTED[1:]),
-    "trusted, and the red": (*TRUSTED, *RED),
-    "4500-6850 Å": ((4500.0, 6850.0),),
+    "trusted, no Hα": (*BLUE[:3], (6320.0, 6545.0), (6585.0, 6850.0), *RED),
+    "trusted, no Ca triplet": (*BLUE, *RED[:3]),
+    "trusted, to 6850 Å": BLUE,
     "4500-6800 Å": ((4500.0, 6800.0),),
-    "blue arm, 4500-5830 Å": (TRUSTED[0], (5600.0, 5830.0)),
     "3925-8980 Å": ((3925.0, 8980.0),),
 }
 FOLDS = 13

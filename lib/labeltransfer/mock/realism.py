@@ -12,10 +12,13 @@ from ..spectra import Spectra
 
 REALISM_FILE = Path(__file__).parent / "realism.json"
 
-TRUSTED = ((4500.0, 5560.0), (5600.0, 5870.0), (5920.0, 6270.0), (6320.0, 6850.0))
+TRUSTED = (
+    (4500.0, 5560.0), (5600.0, 5870.0), (5920.0, 6270.0), (6320.0, 6850.0),
+    (7000.0, 7150.0), (7400.0, 7580.0), (7720.0, 8100.0), (8400.0, 8900.0),
+)  # fmt: skip
 """Wavelengths [Å] where the grid can be compared with real giants. Every edge has a cause that no label of a real star
 enters: below 4500 the lines are furthest from real ones; 5577 is the sky's oxygen line; at 5890 there is interstellar
-sodium, and the arms join; 6283 is a diffuse band in telluric oxygen; from 6867 on telluric bands follow one another."""
+sodium, and the arms join; 6283 is a diffuse band in telluric oxygen; from 6867 on, what lies between telluric bands."""
 
 FEATURES: dict[str, tuple[tuple[tuple[float, float], ...], str]] = {
     "below 4250 Å": (((3925.0, 4250.0),), "crowding, LTE, lists of molecules"),
