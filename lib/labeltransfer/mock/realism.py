@@ -23,14 +23,14 @@ sodium, and the arms join; 6283 is a diffuse band in telluric oxygen; from 6867 
 FEATURES: dict[str, tuple[tuple[tuple[float, float], ...], str]] = {
     "below 4250 Å": (((3925.0, 4250.0),), "crowding, LTE, lists of molecules"),
     "CH, G band": (((4285.0, 4350.0),), "carbon: one function of log g"),
-    "Hβ": (((4850.0, 4890.0),), "stronger in stars: LTE"),
-    "Mg triplet, MgH": (((5130.0, 5230.0),), "stronger in stars: LTE, MgH lines"),
+    "Hβ": (((4850.0, 4890.0),), "LTE; core corrected"),
+    "Mg triplet, MgH": (((5130.0, 5230.0),), "LTE; cores corrected, MgH is not"),
     "Na D, join of arms": (((5880.0, 6030.0),), "gas with its own speed; calibration"),
     "6283 Å": (((6272.0, 6292.0),), "diffuse band, telluric oxygen"),
-    "Hα": (((6530.0, 6605.0),), "stronger in stars: LTE"),
+    "Hα": (((6530.0, 6605.0),), "LTE; core corrected"),
     "telluric bands": (((6865.0, 6960.0), (7160.0, 7330.0), (7580.0, 7700.0), (8100.0, 8350.0), (8930.0, 9000.0)),
                        "the air of each night"),
-    "Ca II triplet": (((8460.0, 8710.0),), "stronger in stars: LTE"),
+    "Ca II triplet": (((8460.0, 8710.0),), "LTE; core corrected"),
 }  # fmt: skip
 """Where simulated spectra miss real ones most: wavelengths [Å], and why."""
 
