@@ -8,7 +8,8 @@ other half alone. OTHERS nothing was ever fitted to.
 
 Every comparison is made for all `SEEDS` of the simulated survey and for two routes: "truth", a plain quadratic Cannon
 with five labels trained on the overlap stars inside the grid with their true labels, and "learn", `lt.learn` on the
-simulated surveys as they are, with APOGEE's labels, cuts and clip.
+simulated surveys as they are, with APOGEE's labels, cuts and clip. With the best choice there is a third, "quiet": the
+same as "learn" where APOGEE's labels have their faults but no noise.
 """
 
 import json
@@ -25,11 +26,14 @@ from scipy.stats import theilslopes
 
 import labeltransfer as lt
 from labeltransfer.mock import SimulatedSurvey, grid, lamost_instrument
+from labeltransfer.mock.pipelines import ApogeeAccuracy
 from labeltransfer.mock.realism import FEATURES, MODEL_ERROR, TRUSTED, columns, trusted
 
 SEEDS = (2017, 1, 2, 3, 4)
 N_OVERLAP = 11057
 LABELS = ("teff", "logg", "fe_h")
+ROUTES = ("truth", "learn")
+BEST = "trusted, model error"
 BLUE, RED = TRUSTED[:4], TRUSTED[4:]
 CHOICES = {
     "trusted": TRUSTED,
@@ -51,9 +55,12 @@ def models(seed: int) -> dict[str, tuple[lt.CannonModel, lt.Labels]]:
     survey = SimulatedSurvey(n_overlap=N_OVERLAP, n_dr2=0, n_apogee=N_OVERLAP, seed=seed)
     rows = np.flatnonzero(~survey.stars.outside)
     true = lt.ReferenceSet.join(lt.normalize(survey.spectra(rows)), survey.truth(rows))
-    opened = lt.open_survey(n_overlap=N_OVERLAP, n_dr2=0, n_apogee=N_OVERLAP, seed=seed)
-    learned = lt.learn(opened, rng=np.random.default_rng(0))
-    return {"truth": (lt.train(true), true.labels), "learn": (learned.model, learned.reference_labels)}
+    found = {"truth": (lt.train(true), true.labels)}
+    for route, apogee in {"learn": ApogeeAccuracy(), "quiet": ApogeeAccuracy(noise=(0.0,) * 5)}.items():
+        opened = lt.open_survey(n_overlap=N_OVERLAP, n_dr2=0, n_apogee=N_OVERLAP, seed=seed, apogee=apogee)
+        learned = lt.learn(opened, rng=np.random.default_rng(0))
+        found[route] = learned.model, learned.reference_labels
+    return found
 
 
 def labelled(
@@ -155,23 +162,27 @@ def by_wavelength(wavelength: np.ndarray, missed: np.ndarray, ivar: np.ndarray) 
 def measure(folder: Path, others: Path) -> dict[str, object]:
     """All choices of windows and both routes; giants kept apart; training on real giants; what is left of spectra."""
     giants, apart = read_giants(folder), read_giants(others, among_others=True)
-    choices = {**dict.fromkeys(CHOICES, 0.0), "trusted, model error": MODEL_ERROR}
+    choices = {**dict.fromkeys(CHOICES, 0.0), BEST: MODEL_ERROR}
     shape = (len(SEEDS), len(giants.labels), 3)
-    found = {name: {route: np.full(shape, np.nan) for route in ("truth", "learn")} for name in choices}
-    pilot = {route: np.full((2 * len(SEEDS), len(apart.labels), 3), np.nan) for route in ("truth", "learn")}
+    found = {name: {route: np.full(shape, np.nan) for route in ROUTES} for name in choices}
+    found[BEST]["quiet"] = np.full(shape, np.nan)
+    pilot = {route: np.full((2 * len(SEEDS), len(apart.labels), 3), np.nan) for route in ROUTES}
     missed = np.full(giants.spectra.flux.shape, np.nan)
     for half, rows in enumerate(halves(giants)):
         test = giants.part(rows)
         for number, seed in enumerate(SEEDS):
             for route, (model, reference) in models(seed).items():
                 for name, error in choices.items():
+                    if route not in found[name]:
+                        continue
                     windows = CHOICES.get(name, TRUSTED)
                     labels = labelled(model, reference, test.spectra, windows, error)
                     found[name][route][number, rows] = labels[:, :3] - test.labels
                     if (name, route, number) == ("trusted", "truth", 0):
                         missed[rows] = np.asarray(test.spectra.flux) - model.predict(labels)
-                labels = labelled(model, reference, apart.spectra, TRUSTED)
-                pilot[route][2 * number + half] = labels[:, :3] - apart.labels
+                if route in pilot:
+                    labels = labelled(model, reference, apart.spectra, TRUSTED)
+                    pilot[route][2 * number + half] = labels[:, :3] - apart.labels
     known = np.isfinite(missed).all(axis=1)
     windows = {
         name: {route: summary(values, giants.labels) for route, values in routes.items()}
