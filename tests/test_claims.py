@@ -3,6 +3,7 @@
 import json
 import math
 
+import nbformat
 import pytest
 
 from labeltransfer.reproduction.book import Book
@@ -64,6 +65,23 @@ def test_claims_ask_for_numbers_that_the_chapters_record():
             pattern = key if f'"{key}"' in code else key.rsplit("_", 1)[0]
             family = any(f'f"{key.removesuffix(label)}{{' in code for label in FIVE) or "{what}_" in code
             assert f'"{key}"' in code or family, f"{claim.id}: {stem} does not record {key} ({pattern})"
+
+
+def printed_by_checked_cells(twin):
+    """First words of all lines that the checked cells of a twin are accepted to print."""
+    cells = [cell for cell in nbformat.read(twin, as_version=4).cells if cell.cell_type == "code"]
+    checked = [cell for cell in cells if "nbval-check-output" in cell.metadata.get("tags", [])]
+    texts = [output.get("text", "") for cell in checked for output in cell.outputs]
+    return {line.split()[0] for text in texts for line in text.splitlines() if line.strip()}
+
+
+def test_every_number_of_the_ledger_is_printed_by_a_checked_cell_unless_it_is_a_time():
+    book = Book()
+    printed = {chapter.stem: printed_by_checked_cells(chapter.path.with_suffix(".ipynb")) for chapter in book.chapters}
+    wanted = {name for _, check in checks() for name in (check.number, check.than) if name}
+    keys = [(name, *name.split(":")) for name in sorted(wanted)]
+    unchecked = [name for name, stem, key in keys if key not in printed[stem]]
+    assert {name for name, stem, key in keys if f'chapter.timing("{key}"' in book.chapter(stem).text} == set(unchecked)
 
 
 def test_on_simulated_data_only_the_method_is_reproduced():
