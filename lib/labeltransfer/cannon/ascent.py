@@ -2,24 +2,22 @@
 
 At given s² the coefficients θ are weighted least squares; at given θ the best s² is found in one dimension, over all
 its maxima. Both in turn lead from s² = 0 close to the top, Newton steps of θ and s² together to the top itself. Where
-there are many stars, a sample of them shows the way, and all stars are needed for the last steps only. The normal
-matrices of a block are one matrix product of the weights with all products of two terms. Steps near the top keep
-a matrix: with exact gradients they end at the exact maximum with any matrix near the right one, so that it may even be
-made in single precision.
+there are many stars, a sample of them shows the way, and all stars are needed for the last steps only. Where that does
+not come to rest, or eq. 5 may have several maxima, `profile` looks for all of them. The normal matrices of a block are
+one matrix product of the weights with all products of two terms. Steps near the top keep a matrix: with exact gradients
+they end at the exact maximum with any matrix near the right one, so that it may even be made in single precision.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import Counter
 
 import numpy as np
 
 from .blocks import SAMPLE, Design, Maximum, PixelBlock, normal_matrices
-from .newton import derivatives, factorize, newton_step
-from .scatter import best_variance, log_likelihood
-
-Slopes = tuple[np.ndarray, ...]
-"""What `newton.derivatives` gives."""
+from .newton import Derivatives, Matrices, coefficients_step, derivatives, factorize, newton_step
+from .profile import SINGULAR, flux_variance, highest_maximum, log_posterior
+from .scatter import best_variance
 
 RESTING = 1e-6
 """θ and s² rest where they would move by less than this, in formal errors."""
@@ -30,40 +28,45 @@ SLOW = 0.02
 CLOSE = 5.0
 """Formal errors of a step after which the coupling of θ and s² is known well enough without another sum."""
 
-ROUNDS, STEPS = 10, 8
+ROUNDS, STEPS = 3, 8
 """Rounds of one climb at most, and Newton steps of a round."""
 
-FEWER = 0.5
-"""Share of the pixels of a block below which those that do not rest yet go on alone."""
+REGROUP = 0.5
+"""Share of the pixels of a group below which those that do not rest yet go on alone."""
 
 SEARCHES = 16.0, 4.0
 """Steps in s² of the two searches of a climb: the first is rough; a factor of two in s resolves most maxima."""
 
-N_STARTS = 10
-"""How many values of s² are tried where eq. 5 may have several maxima: down to 1/500 of the scatter of the flux."""
+POOR = 10
+"""Stars per term below which eq. 5 may well have several maxima."""
 
-FEW = 10
-"""Stars per term below which eq. 5 may have several maxima."""
+TOO_FEW = "no more stars than terms"
+SINGULAR_STARS = "the stars do not determine the terms"
+DID_NOT_CONVERGE = "no maximum was found"
+"""Why a pixel may not be solved."""
+
+SINGULAR_SINGLE = 1e-4
+"""`SINGULAR` for normal matrices made in single precision."""
 
 
 def maximize(block: PixelBlock, design: Design, counts: np.ndarray) -> Maximum:
-    """The maximum of eq. 5, climbed from that for a sample of the stars, or from s² = 0 where there may be others.
+    """The highest maximum of eq. 5: climbed from that for a sample of the stars, or else from s² = 0.
 
-    Where that fails or ends at s² = 0 beside another maximum, and where there are few stars, it is climbed also from
-    the best of many s².
+    Where the climb fails or ends at s² = 0 beside another maximum, where the last search in s² met several, and where
+    there are few stars, all maxima are looked for.
     """
+    richness = block.stars_per_term(counts)
     best = _from_sample(block, design, counts)
-    left = np.flatnonzero(~best.solved)
+    left = np.flatnonzero(~best.solved & (richness >= POOR))
     if left.size:
         best.put(left, _climb(block[left], design, counts, np.zeros(left.size)))
-    richness = block.stars_per_term(counts)
-    doubtful = (best.variance == 0) & ~(best.alone & (richness > SAMPLE / 2))
-    again = np.flatnonzero((richness > 1) & (doubtful | ~best.solved | (richness < FEW)))
+    doubtful = ~best.solved | ~best.alone | ((best.variance == 0) & (richness <= SAMPLE / 2))
+    again = np.flatnonzero((richness > 1) & (doubtful | (richness < POOR)))
     if again.size:
         block = block[again]
-        other = _climb(block, design, counts, _best_start(block, design, counts))
-        height = _height(block, design, counts, best.coefficients[again], best.variance[again])
-        higher = _height(block, design, counts, other.coefficients, other.variance) > height
+        other = highest_maximum(block, design, counts)
+        height = log_posterior(block, design, counts, best.coefficients[again], best.variance[again])
+        higher = log_posterior(block, design, counts, other.coefficients, other.variance) > height
         better = other.solved & (~best.solved[again] | higher)
         best.put(again[better], other[better])
     return best
@@ -71,16 +74,9 @@ def maximize(block: PixelBlock, design: Design, counts: np.ndarray) -> Maximum:
 
 def slopes_at(
     block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum, coupling: np.ndarray | None = None
-) -> Slopes:
-    """The derivatives of eq. 5 there, see `newton.derivatives`."""
+) -> Derivatives:
+    """The derivatives of eq. 5 there; `coupling` where it is known well enough, or not needed."""
     return derivatives(block.flux, block.ivar, counts, design.vectors, at.coefficients, at.variance, coupling)
-
-
-def _nothing(block: PixelBlock, design: Design, variance: np.ndarray, solved: np.ndarray) -> Maximum:
-    """θ = 0 at given s²."""
-    n_terms = block.allowed.shape[1]
-    packed = np.zeros((len(variance), n_terms * (n_terms + 1) // 2), design.dtype)
-    return Maximum(np.zeros(block.allowed.shape), variance, packed, solved, np.zeros(len(variance), bool))
 
 
 def _from_sample(block: PixelBlock, design: Design, counts: np.ndarray) -> Maximum:
@@ -89,9 +85,8 @@ def _from_sample(block: PixelBlock, design: Design, counts: np.ndarray) -> Maxim
     Where the sample's s² is zero, all stars say what it is.
     """
     rows = design.sample
-    nowhere = np.zeros(len(block.flux), dtype=bool)
     if not rows.size:
-        return _nothing(block, design, np.zeros(len(block.flux)), nowhere)
+        return Maximum.nothing(block, design, np.zeros(len(block.flux)))
     sample = block.of_stars(rows)
     at = _climb(sample, design.of_stars(rows), counts[rows], np.zeros(len(block.flux)), rounds=1)
     at.solved &= at.alone & (sample.stars_per_term(counts[rows]) > SAMPLE / 2)
@@ -109,10 +104,13 @@ def _climb(
     block: PixelBlock, design: Design, counts: np.ndarray, variance: np.ndarray, rounds: int = ROUNDS
 ) -> Maximum:
     """From given s² up: twice θ and s² in turn, then Newton steps; another round for the pixels that do not rest."""
-    at = _nothing(block, design, variance, block.stars_per_term(counts) > 1)
+    at = Maximum.nothing(block, design, variance)
+    at.solved = block.stars_per_term(counts) > 1
     for factor in SEARCHES:
         at.packed = normal_matrices(block, design, counts, at.variance)
-        approach(block, design, counts, at, steps=1, move_variance=False)
+        matrices = _factorized(block, design, counts, at)
+        slopes = slopes_at(block, design, counts, at, coupling=at.coefficients)
+        coefficients_step(slopes, block.allowed & matrices.regular[:, None], design.ridge, matrices, at.coefficients)
         residual = block.flux - at.coefficients @ design.vectors
         at.variance, at.alone = best_variance(residual, block.ivar, counts, at.variance, factor)
     settled = approach(block, design, counts, at)
@@ -124,88 +122,71 @@ def _climb(
 
 
 def approach(
-    block: PixelBlock,
-    design: Design,
-    counts: np.ndarray,
-    at: Maximum,
-    steps: int = STEPS,
-    move_variance: bool = True,
-    first: Slopes | None = None,
-    last: np.ndarray | None = None,
+    block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum, first: Derivatives | None = None
 ) -> np.ndarray:
-    """Newton steps, in place; (B,) True where θ and s² came to rest.
+    """Newton steps, in place, of the pixels that are solved so far; (B,) True where θ and s² came to rest.
 
     They rest where the next step, that shrinks as the last one did, would be below `RESTING`. The normal matrices are
-    kept as long as steps shrink fast.
-
-    Parameters
-    ----------
-    first : derivatives for the first step, where they are known already
-    last : (B,) lengths of the steps before, zero if there were none
+    kept as long as steps shrink fast. `first` are the derivatives for the first step, where they are known already.
     """
-    factors, regular = _factorize(block, design, counts, at)
-    allowed, last = block.allowed & regular[:, None], np.zeros(len(factors)) if last is None else last
-    coupling = None
-    for step in range(1, steps + 1):
-        slopes = first or slopes_at(block, design, counts, at, coupling)
-        length = newton_step(
-            slopes, allowed, design.ridge, factors, at.packed[:, 0], at.coefficients, at.variance, move_variance
-        )
-        first, coupling = None, slopes[1] if length.max() < CLOSE else None
-        resting = (length <= RESTING) | ((length < last / 4) & (length**2 < RESTING * last))
-        slow = np.flatnonzero(~resting & regular & (last > 0) & (length > SLOW * last))
-        last = length
-        left = np.flatnonzero(~resting & regular)
-        if left.size == 0 or step == steps:
+    resting = np.zeros(len(at.variance), dtype=bool)
+    group, here = np.arange(len(at.variance)), at
+    matrices, last, coupling = _factorized(block, design, counts, at), np.zeros(len(at.variance)), None
+    matrices.regular &= at.solved
+    for _ in range(STEPS):
+        slopes = first or slopes_at(block, design, counts, here, coupling)
+        allowed = block.allowed & matrices.regular[:, None]
+        length, coupling = newton_step(slopes, allowed, design.ridge, matrices, here.coefficients, here.variance)
+        at_rest = (length <= RESTING) | ((length < last / 4) & (length**2 < RESTING * last))
+        moving = ~at_rest & matrices.regular
+        resting[group] = at_rest & matrices.regular
+        left, slow = np.flatnonzero(moving), np.flatnonzero(moving & (last > 0) & (length > SLOW * last))
+        first, last = None, length
+        if left.size == 0:
             break
         if slow.size:
-            at.packed[slow] = normal_matrices(block[slow], design, counts, at.variance[slow])
-        if left.size < FEWER * len(resting):
-            part = at[left]
-            resting[left] = approach(block[left], design, counts, part, steps - step, last=last[left])
-            at.put(left, part)
-            break
-        if slow.size:
-            factors[slow], regular[slow] = _factorize(block[slow], design, counts, at[slow])
-    return resting & regular
+            here.packed[slow] = normal_matrices(block[slow], design, counts, here.variance[slow])
+            matrices.put(slow, _factorized(block[slow], design, counts, here[slow]))
+        if left.size < REGROUP * len(group):
+            at.put(group, here)
+            group, block, here, matrices = group[left], block[left], here[left], matrices[left]
+            last, coupling = last[left], coupling[left]
+        if last.max() >= CLOSE:
+            coupling = None
+    at.put(group, here)
+    return resting
 
 
-def _factorize(block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum) -> tuple[np.ndarray, np.ndarray]:
+def _factorized(block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum) -> Matrices:
     """Factors of the normal matrices; those that look singular in single precision are made again in double."""
     single = at.packed.dtype == np.float32
-    factors, regular = factorize(at.packed, block.allowed, design.ridge, 1e-4 if single else 1e-10)
+    factors, regular = factorize(at.packed, block.allowed, design.ridge, SINGULAR_SINGLE if single else SINGULAR)
+    matrices = Matrices(factors, at.packed[:, 0].astype(float), regular)
     doubtful = np.flatnonzero(~regular)
     if single and doubtful.size:
-        precise = replace(design, products=None, dtype=np.dtype(float))
-        again = normal_matrices(block[doubtful], precise, counts, at.variance[doubtful])
-        factors[doubtful], regular[doubtful] = factorize(again, block.allowed[doubtful], design.ridge, 1e-10)
-    return factors, regular
+        packed = normal_matrices(block[doubtful], design.in_double(0), counts, at.variance[doubtful])
+        factors, regular = factorize(packed, block.allowed[doubtful], design.ridge, SINGULAR)
+        matrices.put(doubtful, Matrices(factors, packed[:, 0], regular))
+    return matrices
 
 
-def _height(
-    block: PixelBlock, design: Design, counts: np.ndarray, coefficients: np.ndarray, variance: np.ndarray
-) -> np.ndarray:
-    """(B,) eq. 5, with the ridge."""
-    residual = block.flux - coefficients @ design.vectors
-    return log_likelihood(residual, block.ivar, counts, variance) - 0.5 * coefficients**2 @ design.ridge
+def undisputed(block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum) -> np.ndarray:
+    """(B,) True where a search in s², at the residuals of a maximum, meets no other; of the sample, if there is one."""
+    vectors = design.vectors
+    if design.sample.size:
+        block, vectors, counts = block.of_stars(design.sample), vectors[:, design.sample], counts[design.sample]
+    residual = block.flux - at.coefficients @ vectors
+    return best_variance(residual, block.ivar, counts, at.variance, SEARCHES[1])[1]
 
 
-def _best_start(block: PixelBlock, design: Design, counts: np.ndarray) -> np.ndarray:
-    """(B,) of a geometric sequence of s² the one where eq. 5, at its maximum over θ, is highest."""
-    largest = _flux_variance(block, counts)
-    best, highest = largest, np.full(len(largest), -np.inf)
-    for variance in largest * 4.0 ** -np.arange(N_STARTS)[:, None]:
-        at = _nothing(block, design, variance, largest > 0)
-        at.packed = normal_matrices(block, design, counts, variance)
-        approach(block, design, counts, at, steps=1, move_variance=False)
-        height = _height(block, design, counts, at.coefficients, variance)
-        best, highest = np.where(height > highest, variance, best), np.fmax(height, highest)
-    return best
-
-
-def _flux_variance(block: PixelBlock, counts: np.ndarray) -> np.ndarray:
-    """(B,) variance of the flux over the stars with weight: an s² beside which all stars weigh alike."""
-    use = (block.ivar > 0) * counts
-    total = np.maximum(use.sum(axis=1), 1e-300)
-    mean = (use * block.flux).sum(axis=1) / total
-    return (use * (block.flux - mean[:, None]) ** 2).sum(axis=1) / total
+def reasons(block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum) -> Counter[str]:
+    """How many pixels are not solved, and why."""
+    if at.solved.all():
+        return Counter()
+    few = ~at.solved & (block.stars_per_term(counts) <= 1)
+    rest = np.flatnonzero(~at.solved & ~few)
+    variance = flux_variance(block[rest], counts)
+    packed = normal_matrices(block[rest], design.in_double(0), counts, variance)
+    regular = factorize(packed, block.allowed[rest], design.ridge, SINGULAR)[1]
+    found = {TOO_FEW: few.sum(), SINGULAR_STARS: (~regular).sum(), DID_NOT_CONVERGE: regular.sum()}
+    return Counter({reason: int(number) for reason, number in found.items() if number})

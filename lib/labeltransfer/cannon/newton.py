@@ -8,6 +8,7 @@ spectra, in pieces of stars that stay in a fast cache.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,82 +17,150 @@ from ..parallel import compiled, compiled_sums
 PIECE = 1024
 """Stars of a piece."""
 
-
 FARTHEST = 10.0
 """Longest step of s², in mean variances of a star: what no star tells must not run away."""
 
-FAR = 3.0
+STEEP = 3.0
 """Formal errors from the best s² beyond which the larger of expected and actual curvature avoids steps too far."""
-
 
 BEND = 0.25
 """Share of a step by which its second order may lengthen or shorten it."""
 
+TINY = 1e-300
+"""What stands for a weight of zero in a denominator."""
 
+
+@dataclass
+class Derivatives:
+    """Of eq. 5 by θ and s², all but A, at B pixels. Sums over stars, so that those of two sets of stars may be added.
+
+    Attributes
+    ----------
+    gradient : (B, M) by θ, Σ w r v
+    coupling : (B, M) q = Σ w² r v, minus the mixed second derivative by θ and s²
+    sums : (B, 5) what the properties are
+    """
+
+    gradient: np.ndarray
+    coupling: np.ndarray
+    sums: np.ndarray
+
+    def __add__(self, other: Derivatives) -> Derivatives:
+        return Derivatives(self.gradient + other.gradient, self.coupling + other.coupling, self.sums + other.sums)
+
+    @property
+    def weight(self) -> np.ndarray:
+        """(B,) Σ w."""
+        return self.sums[:, 0]
+
+    @property
+    def slope(self) -> np.ndarray:
+        """(B,) twice the first derivative by s², Σ w² r² - w."""
+        return self.sums[:, 1]
+
+    @property
+    def curvature(self) -> np.ndarray:
+        """(B,) twice the second derivative by s², Σ w² - 2 w³ r²."""
+        return self.sums[:, 2]
+
+    @property
+    def information(self) -> np.ndarray:
+        """(B,) Σ w², minus the expectation of the curvature."""
+        return self.sums[:, 3]
+
+    @property
+    def third(self) -> np.ndarray:
+        """(B,) the third derivative by s², Σ 3 w⁴ r² - w³."""
+        return self.sums[:, 4]
+
+
+@dataclass
+class Matrices:
+    """Cholesky factors (B, M, M) of A at some s² near the present one, and Σ w there, weight (B,).
+
+    They stand for A at the present s² when scaled by the present Σ w. Where A is singular, `regular` (B,) is False.
+    """
+
+    factors: np.ndarray
+    weight: np.ndarray
+    regular: np.ndarray
+
+    def __getitem__(self, rows: np.ndarray) -> Matrices:
+        return Matrices(self.factors[rows], self.weight[rows], self.regular[rows])
+
+    def put(self, rows: np.ndarray, other: Matrices) -> None:
+        self.factors[rows], self.weight[rows], self.regular[rows] = other.factors, other.weight, other.regular
+
+    def solve(self, right: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """(B, M) A⁻¹ right, for A where Σ w is `weight` (B,)."""
+        usable = self.regular & (self.weight > 0) & (weight > 0)
+        scale = np.where(usable, weight, 1.0) / np.where(usable, self.weight, 1.0)
+        return solve(self.factors, right) / scale[:, None]
+
+
+def coefficients_step(
+    slopes: Derivatives, allowed: np.ndarray, ridge: np.ndarray, matrices: Matrices, coefficients: np.ndarray
+) -> None:
+    """Move θ (B, M), in place, to the weighted least squares at the present s²; see `newton_step`."""
+    gradient = (slopes.gradient - ridge * coefficients) * allowed
+    coefficients += matrices.solve(gradient, slopes.weight)
+
+
+@np.errstate(over="ignore", divide="ignore", invalid="ignore")
 def newton_step(
-    slopes: tuple[np.ndarray, ...],
+    slopes: Derivatives,
     allowed: np.ndarray,
     ridge: np.ndarray,
-    factors: np.ndarray,
-    total_weight: np.ndarray,
+    matrices: Matrices,
     coefficients: np.ndarray,
     variance: np.ndarray,
-    move_variance: bool = True,
-) -> np.ndarray:
-    """One step, in place.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Move θ (B, M) and s² (B,), in place, by one Newton step; not where A is singular or the step not finite.
 
     Parameters
     ----------
-    slopes : what `derivatives` gives; the coupling becomes about what it is after the step
+    slopes : the derivatives at θ and s²
     allowed : (B, M) terms that may act at the pixel
     ridge : (M,)
-    factors, total_weight : (B, M, M), (B,) of the normal matrices and Σ w, both at some s² near the present one; the
-        matrices are scaled by the present Σ w
-    coefficients, variance : (B, M), (B,) θ and s², changed in place
+    matrices : A near the present s²
 
     Returns
     -------
-    (B,) length of the step in formal errors.
+    length : (B,) of the step in formal errors; infinite where there was none
+    coupling : (B, M) about what it is after the step
     """
-    gradient, coupling, sums = slopes
-    gradient = (gradient - ridge * coefficients) * allowed
-    coupling *= allowed
-    weight, information = np.maximum(sums[:, 0], 1e-300), np.maximum(sums[:, 3], 1e-300)
-    scale = (
-        np.where(total_weight > 0, sums[:, 0], 1.0)[:, None] / np.where(total_weight > 0, total_weight, 1.0)[:, None]
-    )
-    change = solve(factors, gradient) / scale
-    length2 = np.einsum("pm,pm->p", change, gradient)
-    if move_variance:
-        response = solve(factors, coupling) / scale
-        # the second order of the step: θ lowers the residuals, which moves s², and s² changes A by -Σ w² v vᵀ, for
-        # which A Σ w² / Σ w stands
-        mean = information / weight
-        ahead = length2 * mean / 2 - np.einsum("pm,pm->p", change, coupling)
-        shift, curvature = _variance_step(sums, ahead, np.einsum("pm,pm->p", coupling, response))
-        moved = np.maximum(variance + np.clip(shift, -FARTHEST / mean, FARTHEST / mean), 0.0)
-        shift = moved - variance
-        length2 = np.maximum(length2, shift**2 * curvature)
-        change *= 1 + np.clip(shift * mean, -BEND, BEND)[:, None]
-        change -= shift[:, None] * response
-        coupling *= 1 - (shift * mean)[:, None]
-        coupling -= gradient * mean[:, None]
-        variance[:] = moved
-    coefficients += change
-    return np.sqrt(np.maximum(length2, 0.0))
+    gradient = (slopes.gradient - ridge * coefficients) * allowed
+    coupling = slopes.coupling * allowed
+    change = matrices.solve(gradient, slopes.weight)
+    response = matrices.solve(coupling, slopes.weight)
+    # the second order of the step: θ lowers the residuals, which moves s², and s² changes A by -Σ w² v vᵀ, for which
+    # A Σ w² / Σ w stands
+    mean = np.maximum(slopes.information, TINY) / np.maximum(slopes.weight, TINY)
+    gain = np.einsum("pm,pm->p", change, gradient)
+    ahead = gain * mean / 2 - np.einsum("pm,pm->p", change, coupling)
+    shift, curvature = _variance_step(slopes, ahead, np.einsum("pm,pm->p", coupling, response))
+    moved = np.maximum(variance + np.clip(shift, -FARTHEST / mean, FARTHEST / mean), 0.0)
+    shift = moved - variance
+    change = change * (1 + np.clip(shift * mean, -BEND, BEND)[:, None]) - shift[:, None] * response
+    length = np.sqrt(np.maximum(gain, shift**2 * curvature).clip(0.0))
+    usable = matrices.regular & np.isfinite(length) & np.isfinite(change).all(axis=1)
+    coefficients[usable] += change[usable]
+    variance[usable] = moved[usable]
+    coupling = coupling * (1 - shift * mean)[:, None] - gradient * mean[:, None]
+    return np.where(usable, length, np.inf), coupling
 
 
-def _variance_step(sums: np.ndarray, ahead: np.ndarray, yielding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _variance_step(slopes: Derivatives, ahead: np.ndarray, yielding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(B,) step of s² by Halley's method, and the curvature it meets.
 
     `ahead` is what the step of θ adds to the slope, `yielding` what the response of θ takes from the curvature.
     """
-    _, slope, curvature, information, third = sums.T
-    far = slope**2 > FAR**2 * 2 * information
-    h = np.where(far, np.maximum(information, -curvature), -curvature) / 2 - yielding
-    h = np.where(h > information / 8, h, np.maximum(information / 2, 1e-300))
-    shift = (slope / 2 + ahead) / h
-    return shift / (1 - np.clip(third * shift / (2 * h), -BEND, BEND)), h
+    information = slopes.information
+    steep = slopes.slope**2 > STEEP**2 * 2 * information
+    h = np.where(steep, np.maximum(information, -slopes.curvature), -slopes.curvature) / 2 - yielding
+    h = np.where(h > information / 8, h, np.maximum(information / 2, TINY))
+    shift = (slopes.slope / 2 + ahead) / h
+    return shift / (1 - np.clip(slopes.third * shift / (2 * h), -BEND, BEND)), h
 
 
 def derivatives(
@@ -102,8 +171,8 @@ def derivatives(
     coefficients: np.ndarray,
     variance: np.ndarray,
     coupling: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Everything a step needs but A; sums over stars, so that those of two sets of stars may be added.
+) -> Derivatives:
+    """Everything a step needs but A.
 
     Parameters
     ----------
@@ -111,13 +180,7 @@ def derivatives(
     counts : (N,) how often each star is taken
     vectors : (M, N) label vectors
     coefficients, variance : (B, M), (B,) θ and s²
-    coupling : (B, M) where it is known well enough
-
-    Returns
-    -------
-    gradient, coupling : (B, M), (B, M) Σ w r v and Σ w² r v
-    sums : (B, 5) Σ w; twice the first and second derivative by s², Σ w² r² - w and Σ w² - 2 w³ r²; Σ w², minus the
-        expectation of the last; the third derivative by s², Σ 3 w⁴ r² - w³
+    coupling : (B, M) where it is known well enough, or not needed
     """
     n_pixels, n_terms = coefficients.shape
     n_moments = n_pixels if coupling is not None else 2 * n_pixels
@@ -129,7 +192,7 @@ def derivatives(
         np.matmul(coefficients, piece, out=weighed[:n_pixels])
         _weigh(flux, ivar, counts, variance, start, piece.shape[1], work, sums)
         moments += weighed @ piece.T
-    return moments[:n_pixels], moments[n_pixels:] if coupling is None else coupling, sums
+    return Derivatives(moments[:n_pixels], moments[n_pixels:] if coupling is None else coupling, sums)
 
 
 @compiled_sums()
@@ -186,8 +249,8 @@ def factorize(packed: np.ndarray, allowed: np.ndarray, ridge: np.ndarray, tolera
 
     Returns
     -------
-    factors : (B, M, M) lower triangles
-    regular : (B,) False where the matrix is singular
+    factors : (B, M, M) lower triangles; ones on the diagonal where the matrix is singular
+    regular : (B,) False where it is, or not finite
     """
     n_pixels, n_terms = allowed.shape
     factors = np.zeros((n_pixels, n_terms, n_terms))
@@ -209,10 +272,12 @@ def factorize(packed: np.ndarray, allowed: np.ndarray, ridge: np.ndarray, tolera
                     rest -= L[i, q] * L[j, q]
                 L[i, j] = rest / L[j, j]
                 L[i, i] -= L[i, j] * L[i, j]
-            if not L[i, i] > tolerance * diagonal:
+            if not tolerance * diagonal < L[i, i] < math.inf:
                 regular[p] = False
-                L[i, i] = 1.0
+                break
             L[i, i] = math.sqrt(L[i, i])
+        if not regular[p]:
+            L[:] = np.eye(n_terms)
     return factors, regular
 
 

@@ -93,18 +93,20 @@ def best_variance(
 
     Beyond the largest r² the slope is negative; below a hundredth of the smallest σ² it is constant. Between them a
     geometric grid of slopes in steps of `factor`, through the `present` s² (B,), brackets every maximum. Only where
-    there are several are their likelihoods compared.
+    there are several are their likelihoods compared. Residuals that are not finite have s² = 0, not alone.
     """
     best = np.zeros(ivar.shape[0])
     alone = np.ones(ivar.shape[0], dtype=np.bool_)
     for p in range(ivar.shape[0]):
         r, v = residual[p], ivar[p]
-        largest_r2 = largest_ivar = 0.0
+        largest_r2 = largest_ivar = total = 0.0
         for n in range(v.size):
             if v[n] > 0 and counts[n] > 0:
+                total += r[n] * r[n]
                 largest_r2 = max(largest_r2, r[n] * r[n])
                 largest_ivar = max(largest_ivar, v[n])
-        if largest_r2 == 0.0:
+        if not 0.0 < total < math.inf:  # the model is exact, or the residuals are not finite
+            alone[p] = total == 0.0
             continue
         highest = -math.inf
         n_maxima = 0

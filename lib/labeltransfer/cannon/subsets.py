@@ -7,8 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .ascent import FEW, Slopes, approach, maximize, slopes_at
+from .ascent import POOR, approach, maximize, slopes_at, undisputed
 from .blocks import PRODUCTS_LIMIT, Design, Maximum, PixelBlock, normal_matrices
+from .newton import Derivatives
+
+CANCELLED = 1e-3
+"""Share of its weight below which what a subset leaves of the sums for all stars is too little to start from."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Summit:
     """The maximum for all stars, with the normal matrices and derivatives right there; (B,) stars with weight."""
 
     maximum: Maximum
-    slopes: Slopes
+    slopes: Derivatives
     measured: np.ndarray
 
     @classmethod
@@ -54,17 +58,17 @@ def adjusted(block: PixelBlock, design: Design, whole: Maximum, subsets: Iterabl
 def _adjust(block: PixelBlock, design: Design, subset: Subset, summit: Summit) -> Maximum:
     """Stars taken once change nothing, the others correct matrices and derivatives.
 
-    Where the way is too far, it is climbed anew.
+    Where that leaves little, where the way is too far, or where eq. 5 may have other maxima, it is climbed anew.
     """
     whole, counts, rows = summit.maximum, subset.counts, subset.others
     others = block.of_stars(rows)
     correction = others, subset.design or design.of_stars(rows), counts[rows] - 1
     packed = whole.packed + normal_matrices(*correction, whole.variance)
-    first = tuple(a + b for a, b in zip(summit.slopes, slopes_at(*correction, whole), strict=True))
     richness = (summit.measured - others.measured(counts[rows] == 0)) / block.allowed.sum(axis=1)
-    solved = whole.solved & (richness > FEW)
+    solved = whole.solved & whole.alone & (richness > POOR) & (packed[:, 0] > CANCELLED * whole.packed[:, 0])
     near = Maximum(whole.coefficients.copy(), whole.variance.copy(), packed, solved, whole.alone.copy())
-    near.solved &= approach(block, design, counts, near, first=first)
+    near.solved &= approach(block, design, counts, near, first=summit.slopes + slopes_at(*correction, whole))
+    near.solved &= undisputed(block, design, counts, near)
     again = np.flatnonzero(~near.solved & (richness > 1))
     if again.size:
         near.put(again, maximize(block[again], design, counts))
