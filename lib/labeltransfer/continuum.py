@@ -99,10 +99,13 @@ def weight_band(
 def _weighted_sums(
     spectra: Spectra, rows: slice, band: list[tuple[slice, slice, np.ndarray]]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Numerator and denominator of eq. 1 for a block of stars."""
-    ivar = spectra.ivar[rows].astype(spectra.flux.dtype, copy=False)
+    """Numerator and denominator of eq. 1 for a block of stars, in units of a star's largest inverse variance."""
+    dtype = spectra.flux.dtype
+    ivar = spectra.ivar[rows]
+    largest = ivar.max(axis=1, keepdims=True, initial=0.0)
+    ivar = (ivar / np.where(largest > 0, largest, 1.0)).astype(dtype, copy=False)  # any unit of flux: sums stay finite
     with np.errstate(over="ignore", invalid="ignore"):  # absurd fluxes: their pixels are masked afterwards
-        weighted = spectra.flux[rows] * ivar
+        weighted = np.where(ivar > 0, spectra.flux[rows], 0.0).astype(dtype, copy=False) * ivar
         numerator, denominator = np.empty_like(weighted), np.empty_like(weighted)
         for near, columns, weights in band:
             np.matmul(weighted[:, near], weights, out=numerator[:, columns])
@@ -127,7 +130,7 @@ def _divide(
             if ivar[n, p] > 0 and denominator[n, p] > 0 and numerator[n, p] > 0:
                 average = numerator[n, p] / denominator[n, p]
                 new_flux[n, p] = flux[n, p] / average
-                new_ivar[n, p] = ivar[n, p] * average**2
+                new_ivar[n, p] = ivar[n, p] * average * average
                 if not (np.isfinite(new_flux[n, p]) and np.isfinite(new_ivar[n, p])):
                     new_flux[n, p] = 0.0
                     new_ivar[n, p] = 0.0

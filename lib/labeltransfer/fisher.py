@@ -30,9 +30,17 @@ def fisher_information(
 
     Returns
     -------
-    (W, N, L, L) for W windows, or (N, L, L) without windows, in inverse products of physical units.
+    (W, N, L, L) for W windows, or (N, L, L) without windows, in inverse products of physical units; NaN for a star
+    with unknown labels.
+
+    Raises
+    ------
+    ValueError
+        If the spectra are not normalized, or their pixels not those of the model.
     """
-    if spectra.wavelength.shape != model.wavelength.shape:
+    if not spectra.normalized:
+        raise ValueError(f"fisher_information: {spectra!r}; normalize the spectra first")
+    if not model.has_pixels_of(spectra):
         raise ValueError(f"fisher_information: the pixels of {spectra!r} are not those of {model!r}")
     values = np.broadcast_to(np.asarray(values, float), (len(spectra), len(model.label_names)))
     wavelength = model.wavelength
@@ -64,8 +72,15 @@ def cramer_rao(information: np.ndarray, jointly: bool = True) -> np.ndarray:
 
     Returns
     -------
-    (..., L); infinite where a window says nothing (or, jointly, cannot tell the labels apart).
+    (..., L); infinite where a window says nothing (or, jointly, cannot tell the labels apart); NaN where the information
+    is.
     """
+    known = np.isfinite(information).all(axis=(-2, -1))
+    information = np.where(known[..., None, None], information, 0.0)
+    return np.where(known[..., None], _smallest_errors(information, jointly), np.nan)
+
+
+def _smallest_errors(information: np.ndarray, jointly: bool) -> np.ndarray:
     diagonal = np.diagonal(information, axis1=-2, axis2=-1)
     scale = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     if not jointly:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -23,15 +24,25 @@ def assign_folds(n: int, n_folds: int, rng: np.random.Generator) -> np.ndarray:
     return rng.permutation(np.arange(n) % n_folds)
 
 
-def cross_validate(reference: ReferenceSet, folds: np.ndarray, starts: np.ndarray, **options: Any) -> LabelFit:
+def cross_validate(
+    reference: ReferenceSet,
+    folds: np.ndarray,
+    starts: np.ndarray,
+    *,
+    fixed: Mapping[str, float | np.ndarray] | None = None,
+    priors: Mapping[str, tuple[float | np.ndarray, float | np.ndarray]] | None = None,
+    infer_dtype: np.typing.DTypeLike | None = None,
+    **options: Any,
+) -> LabelFit:
     """Labels of every reference star from a model that was trained on the other folds only.
 
     Parameters
     ----------
     reference : N stars
-    folds : (N,) a number for each star: random (`assign_folds`), or its plate, cluster or night, to leave out whole
-        groups. All stars of one number are left out together
+    folds : (N,) a number or name for each star: random (`assign_folds`), or its plate, cluster or night, to leave out
+        whole groups. All stars of one number are left out together
     starts : (S, L) starting points, see `infer`
+    fixed, priors, infer_dtype : `fixed`, `priors` and `dtype` of `infer`
     options : of `train`
 
     Returns
@@ -41,12 +52,29 @@ def cross_validate(reference: ReferenceSet, folds: np.ndarray, starts: np.ndarra
     folds = np.asarray(folds)
     if folds.shape != (len(reference),):
         raise ValueError(f"folds have shape {folds.shape}, wanted ({len(reference)},)")
+    if folds.dtype.kind == "f" and np.isnan(folds).any():
+        first = reference.ids[np.flatnonzero(np.isnan(folds))[0]]
+        raise ValueError(f"folds: that of {np.isnan(folds).sum()} stars, first {first!r}, is NaN; give every star one")
     groups = np.unique(folds)
     if len(groups) < 2:
         raise ValueError(f"folds: found {len(groups)} group, wanted at least two")
     models = train_subsets(reference, folds != groups[:, None], **options)
     rows = [np.flatnonzero(folds == group) for group in groups]
-    fits = [infer(model, reference.spectra[held], starts) for model, held in zip(models, rows, strict=True)]
+
+    def of(held: np.ndarray, value: float | np.ndarray) -> float | np.ndarray:
+        return np.asarray(value)[held] if np.ndim(value) else value
+
+    fits = [
+        infer(
+            model,
+            reference.spectra[held],
+            starts,
+            fixed={name: of(held, value) for name, value in (fixed or {}).items()},
+            priors={name: (of(held, mean), of(held, width)) for name, (mean, width) in (priors or {}).items()},
+            dtype=infer_dtype,
+        )
+        for model, held in zip(models, rows, strict=True)
+    ]
     return LabelFit.concatenate(fits)[np.argsort(np.concatenate(rows))]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..files import read_arrays, write_arrays
 from ..labels import LABELS, check_names, frozen, register_label
+from ..spectra import Spectra
 
 ORDERS = (1, 2, 3)
 
@@ -124,6 +125,11 @@ class CannonModel:
     def determined(self) -> np.ndarray:
         """(P,) False at pixels that too few reference stars measured."""
         return np.isfinite(self.scatter)
+
+    def has_pixels_of(self, spectra: Spectra) -> bool:
+        """Whether the wavelengths of the spectra are those of the model."""
+        same_number = spectra.wavelength.shape == self.wavelength.shape
+        return same_number and np.allclose(spectra.wavelength, self.wavelength, rtol=1e-8)
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
         """(N, L) physical labels to the x of the label vector."""

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..cannon import CannonModel
+from ..cannon.blocks import n_products, products_of_pairs
 from ..parallel import compiled_sums
 
 
 def products_size(model: CannonModel, dtype: np.typing.DTypeLike) -> int:
     """Bytes of the table of all products of two coefficients."""
     n_pixels, n_terms = model.coefficients.shape
-    return n_pixels * (n_terms * (n_terms - 1) // 2) * np.dtype(dtype).itemsize
+    return n_pixels * n_products(n_terms - 1) * np.dtype(dtype).itemsize
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,7 @@ class Compressor:
     @classmethod
     def of(cls, model: CannonModel, dtype: np.typing.DTypeLike) -> Compressor:
         coefficients = np.ascontiguousarray(model.coefficients[:, 1:])
-        first, second = np.triu_indices(coefficients.shape[1])
-        products = (coefficients[:, first] * coefficients[:, second]).astype(dtype)
+        products = products_of_pairs(coefficients, dtype)
         constant = np.ascontiguousarray(model.coefficients[:, 0])
         return cls(constant, model.scatter**2, coefficients.astype(dtype), products)
 

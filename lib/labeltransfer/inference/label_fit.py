@@ -12,13 +12,13 @@ import numpy as np
 from ..cannon.model import CannonModel, term_tree
 from ..files import read_arrays, write_arrays
 from ..labels import LABELS, Labels, Rows, frozen, register_label
-from ..parallel import over_blocks
+from ..parallel import check_precision, over_blocks
 from ..spectra import Spectra
 from .compression import Compressor, products_size
 from .minimization import minimize
 from .pixel_fit import minimize_pixels
 
-STARS, FEW_STARS = 256, 16
+STARS, STARS_IN_PIXELS = 256, 16
 """Stars of a block; of a block in pixel space, where each needs the derivatives of its whole spectrum."""
 
 PRODUCTS_LIMIT = 500e6
@@ -149,17 +149,17 @@ def infer(
     """
     if not spectra.normalized:
         raise ValueError(f"infer: {spectra!r}; normalize the spectra first")
-    if spectra.wavelength.shape != model.wavelength.shape or not np.allclose(
-        spectra.wavelength, model.wavelength, rtol=1e-8
-    ):
+    if not model.has_pixels_of(spectra):
         raise ValueError(f"infer: the pixels of {spectra!r} are not those of {model!r}; resample the spectra")
     starts = np.atleast_2d(np.asarray(starts, float))
-    if starts.ndim != 2 or starts.shape[1] != len(model.label_names) or not np.isfinite(starts).all():
-        raise ValueError(f"starts have shape {starts.shape}, wanted finite (S, {len(model.label_names)})")
+    if starts.shape != (max(len(starts), 1), len(model.label_names)) or not np.isfinite(starts).all():
+        wanted = f"wanted finite (S, {len(model.label_names)}) with S >= 1"
+        raise ValueError(f"starts have shape {starts.shape}, {wanted}")
     free, held, mean, weight = _conditions(model, len(spectra), fixed or {}, priors or {})
     scaled_starts = model.scaled(starts)
     parents, factors = term_tree(len(model.label_names), model.order)
     dtype = np.dtype(spectra.flux.dtype if dtype is None else dtype)
+    check_precision(dtype)
 
     def compressed(rows: slice) -> tuple:
         packed, b, c, n_pixels = compressor.compress(spectra.flux[rows], spectra.ivar[rows])
@@ -180,10 +180,11 @@ def infer(
         compressor = Compressor.of(model, dtype)
         parts = over_blocks(compressed, len(spectra), STARS)
     else:
-        parts = over_blocks(in_pixels, len(spectra), FEW_STARS)
+        parts = over_blocks(in_pixels, len(spectra), STARS_IN_PIXELS)
     x, covariance, chi2, n_pixels, start, rise, distance = map(np.concatenate, zip(*parts, strict=True))
     too_few = n_pixels <= np.count_nonzero(free)
     x[too_few], covariance[too_few], chi2[too_few], start[too_few] = np.nan, np.nan, np.nan, -1
+    rise[too_few], distance[too_few] = np.inf, np.inf
     values = x * model.scales + model.pivots
     low, high = model.label_range
     outside = (values < low - (high - low)) | (values > high + (high - low))

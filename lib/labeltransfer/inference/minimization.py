@@ -23,8 +23,11 @@ STEP_TOLERANCE = 1e-12
 SAME_HEIGHT = 1e-6
 """Ends of two descents that differ by less in χ² are the same minimum, and the first start that found it counts."""
 
-FAR = 1e3
+WANDERED = 1e3
 """A start that wanders further than this, in scaled labels, is given up."""
+
+SINGULAR = 1e-13
+"""Share of a label's information independent of the others below which labels are not told apart."""
 
 DISTINCT = 1e-4
 """Two minima are distinct when their squared distance, in formal errors, is above this; a descent that comes closer to
@@ -115,7 +118,7 @@ def _solve(matrix: np.ndarray, damping: float, right: np.ndarray, factor: np.nda
             for q in range(j):
                 rest -= factor[i, q] * factor[j, q]
             if i == j:
-                if not rest > 1e-13 * matrix[i, i]:
+                if not rest > SINGULAR * matrix[i, i]:
                     return False
                 factor[i, i] = math.sqrt(rest)
             else:
@@ -157,7 +160,7 @@ def minimize(
 
     Returns
     -------
-    x : (n, L) the best minimum, NaN if none was reached
+    x : (n, L) the best minimum, NaN if none was reached, or if χ² there does not tell the labels apart
     covariance : (n, L, L) inverse of Jᵀ A J + priors there
     chi2 : (n,) χ² there without its constant c and without the priors
     start : (n,) the first starting point that reached it, -1 if none did
@@ -223,7 +226,7 @@ def minimize(
                     damping = max(10.0 * damping, 1e-3)
                     _terms(x, parents, factors, v, jacobian, False)
                     _form(A, b[n], v, excess)
-                if not new < np.inf or damping > 1e12 or _largest(x) > FAR:
+                if not new < np.inf or damping > 1e12 or _largest(x) > WANDERED:
                     break
         lowest = heights.min()
         if not np.isfinite(lowest):
@@ -231,25 +234,34 @@ def minimize(
         winner = 0
         while heights[winner] > lowest + SAME_HEIGHT:
             winner += 1
-        best_start[n] = winner
         best_x[n] = minima[winner]
         _terms(best_x[n], parents, factors, v, jacobian, True)
         chi2[n] = _form(A, b[n], v, excess)
         _downhill(A, excess, best_x[n], prior_mean[n], prior_weight[n], free, jacobian, half, normal, gradient)
+        if not _invert(normal, free, factor, gradient, step, covariance[n]):
+            best_x[n], covariance[n], chi2[n] = np.nan, np.nan, np.nan
+            continue
+        best_start[n] = winner
         for other in range(len(starts)):
             if heights[other] < np.inf:
                 apart = _length2(minima[other], best_x[n], normal)
                 if apart > DISTINCT and heights[other] - heights[winner] < rise[n]:
                     rise[n], distance[n] = heights[other] - heights[winner], math.sqrt(apart)
-        for k in range(n_labels):
-            gradient[:] = 0.0
-            gradient[k] = 1.0
-            if free[k]:
-                _solve(normal, 0.0, gradient, factor, step)
-                covariance[n, k] = step
-            else:
-                covariance[n, k] = 0.0
     return best_x, covariance, chi2, best_start, rise, distance
+
+
+@compiled()
+def _invert(
+    normal: np.ndarray, free: np.ndarray, factor: np.ndarray, unit: np.ndarray, column: np.ndarray, inverse: np.ndarray
+) -> bool:
+    """The inverse of the normal matrix, zero for labels held fixed; False where it is singular."""
+    for k in range(free.size):
+        unit[:] = 0.0
+        unit[k] = 1.0
+        if not _solve(normal, 0.0, unit, factor, column):
+            return False
+        inverse[k] = column if free[k] else 0.0 * column
+    return True
 
 
 @compiled()

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..cannon.model import CannonModel, label_vector, label_vector_derivatives
-from .minimization import DISTINCT, FAR, MAX_STEPS, PATIENCE, SAME_HEIGHT, STEP_TOLERANCE
+from .minimization import DISTINCT, MAX_STEPS, PATIENCE, SAME_HEIGHT, SINGULAR, STEP_TOLERANCE, WANDERED
+
+LEAST_DAMPING = 1e-12
+"""So that labels that the spectrum does not tell apart leave no singular matrix."""
 
 
 def minimize_pixels(
@@ -31,13 +34,13 @@ def minimize_pixels(
     """
     variance = np.where(model.determined, model.scatter, 0.0) ** 2
     weight = np.where(model.determined, ivar / (1.0 + ivar * variance), 0.0)
-    problem = _Problem(model, flux, weight, free, prior_mean, prior_weight)
+    problem = _Problem(model, np.where(weight > 0, flux, 0.0), weight, free, prior_mean, prior_weight)
     minima, heights = map(np.array, zip(*(_descend(problem, np.where(free, x, fixed)) for x in starts), strict=True))
     stars = np.arange(len(flux))
     winner = (heights <= heights.min(axis=0) + SAME_HEIGHT).argmax(axis=0)
-    reached = np.isfinite(heights[winner, stars])
     x = minima[winner, stars]
     height, _, normal = problem.at(x)
+    reached = np.isfinite(heights[winner, stars]) & _regular(normal)
     apart = minima - x
     length2 = np.einsum("snk,nkq,snq->sn", apart, normal, apart)
     rise = np.where((length2 > DISTINCT) & np.isfinite(heights) & reached, heights - height, np.inf)
@@ -45,9 +48,18 @@ def minimize_pixels(
     distance = np.where(np.isfinite(rise[rival, stars]), np.sqrt(length2[rival, stars]), np.inf)
     normal[~reached] = np.eye(free.size)
     covariance = np.linalg.inv(normal) * np.outer(free, free)
-    x[~reached], covariance[~reached] = np.nan, np.nan
+    x[~reached], covariance[~reached], height[~reached] = np.nan, np.nan, np.nan
     chi2 = height - (prior_weight * (x - prior_mean) ** 2).sum(axis=1)
     return x, covariance, chi2, np.where(reached, winner, -1), rise[rival, stars], distance
+
+
+def _regular(normal: np.ndarray) -> np.ndarray:
+    """(n,) True where labels are told apart: scaled to a unit diagonal, the matrix is not singular."""
+    diagonal = np.einsum("nkk->nk", normal)
+    usable = np.isfinite(normal).all(axis=(1, 2)) & (diagonal > 0).all(axis=1)
+    scale = np.sqrt(np.where(usable[:, None], diagonal, 1.0))
+    scaled = np.where(usable[:, None, None], normal, 0.0) / (scale[:, :, None] * scale[:, None, :])
+    return np.linalg.eigvalsh(scaled)[:, 0] > SINGULAR
 
 
 @dataclass
@@ -110,7 +122,7 @@ def _descend(problem: _Problem, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         part = problem[active]
         height, gradient, normal = part.at(x[active])
         diagonal = np.einsum("nkk->nk", normal)
-        usable = np.isfinite(height) & (diagonal > 0).all(axis=1) & (np.abs(x[active]) < FAR).all(axis=1)
+        usable = np.isfinite(height) & (diagonal > 0).all(axis=1) & (np.abs(x[active]) < WANDERED).all(axis=1)
         usable &= damping[active] < 1e12
         active, part, height = active[usable], part[usable], height[usable]
         gradient, normal = gradient[usable], normal[usable]
@@ -127,6 +139,7 @@ def _descend(problem: _Problem, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         done = short & (damping[active] < 0.1)
         rest[active[done]] = new[done]
         damping[active] = np.where(better, damping[active] / 10.0, np.maximum(10.0 * damping[active], 1e-3))
+        damping = np.maximum(damping, LEAST_DAMPING)
         active = active[~done]
         if not active.size:
             break
