@@ -93,6 +93,15 @@ def test_the_unit_of_the_flux_does_not_matter(factor):
     np.testing.assert_allclose(other.ivar, normalize(spectra).ivar, rtol=1e-11)
 
 
+@pytest.mark.parametrize("unit", [1e-17, 1e-12, 1e15])
+def test_the_unit_of_the_flux_does_not_matter_in_single_precision(unit):
+    spectra = observed(2, noise=0.3)
+    flux, ivar = (spectra.flux * unit).astype(np.float32), (spectra.ivar / unit**2).astype(np.float32)
+    done = normalize(Spectra(spectra.ids, WAVELENGTH, flux, ivar))
+    np.testing.assert_allclose(done.flux, normalize(spectra).flux, rtol=1e-5)
+    np.testing.assert_allclose(done.ivar, normalize(spectra).ivar, rtol=1e-5)
+
+
 def test_order_of_stars_does_not_matter_and_inputs_are_untouched():
     spectra = observed(5)
     flux, ivar = spectra.flux.copy(), spectra.ivar.copy()

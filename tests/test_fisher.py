@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -56,3 +58,20 @@ def test_a_window_that_says_nothing_has_infinite_errors():
 def test_other_pixels_are_refused():
     with pytest.raises(ValueError, match="are not those of"):
         fisher_information(MODEL, REFERENCE.spectra.window(4000, 4020), MODEL.pivots)
+    with pytest.raises(ValueError, match="are not those of"):
+        fisher_information(MODEL, replace(REFERENCE.spectra, wavelength=MODEL.wavelength + 1), MODEL.pivots)
+
+
+def test_spectra_as_they_were_observed_are_refused():
+    with pytest.raises(ValueError, match="normalize the spectra first"):
+        fisher_information(MODEL, replace(REFERENCE.spectra, normalized=False), MODEL.pivots)
+
+
+@pytest.mark.parametrize("jointly", [True, False])
+def test_a_star_with_unknown_labels_loses_only_its_own_errors(jointly):
+    values = REFERENCE.labels.values.copy()
+    values[3, 1] = np.nan
+    errors = cramer_rao(fisher_information(MODEL, REFERENCE.spectra, values), jointly)
+    expected = cramer_rao(fisher_information(MODEL, REFERENCE.spectra, REFERENCE.labels.values), jointly)
+    assert np.isnan(errors[3]).all()
+    np.testing.assert_allclose(np.delete(errors, 3, axis=0), np.delete(expected, 3, axis=0), rtol=1e-9)

@@ -6,8 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import oracle
-from labeltransfer.cannon import CannonModel
-from labeltransfer.inference import LabelFit, infer, label_fit, starting_points
+from labeltransfer.cannon import train
+from labeltransfer.cannon.model import label_vector, term_tree
+from labeltransfer.inference import LabelFit, infer, label_fit, minimization, pixel_fit, starting_points
+from labeltransfer.labels import Labels
+from labeltransfer.reference import ReferenceSet
 from labeltransfer.spectra import Spectra
 
 MODEL = oracle.known_model(120)
@@ -37,11 +40,12 @@ def either_way(request, monkeypatch):
 def test_labels_errors_and_chi2_are_those_of_curve_fit(order, either_way):
     model = oracle.known_model(80, 3, order)
     reference = oracle.draw(model, 12)
-    fit = infer(model, reference.spectra, reference.labels.values[:5])
+    starts = reference.labels.values[:7]
+    fit = infer(model, reference.spectra, starts)
     for n in range(12):
-        values, covariance, chi2 = oracle.fit_star(
-            model, reference.spectra.flux[n], reference.spectra.ivar[n], fit.labels.values[n]
-        )
+        pixels = reference.spectra.flux[n], reference.spectra.ivar[n]
+        ends = [oracle.fit_star(model, *pixels, start) for start in starts]
+        values, covariance, chi2 = min(ends, key=lambda end: end[2])
         errors = np.sqrt(np.diag(covariance))
         np.testing.assert_allclose((fit.labels.values[n] - values) / errors, 0, atol=1e-5)
         np.testing.assert_allclose((fit.labels.covariance[n] - covariance) / np.outer(errors, errors), 0, atol=1e-5)
@@ -81,6 +85,32 @@ def test_the_compressed_fit_is_the_fit_in_pixel_space(monkeypatch):
         np.testing.assert_array_equal(direct.start, compressed.start)
 
 
+@pytest.mark.parametrize("order", [2, 3])
+def test_hessians_are_finite_differences_of_the_gradient(order):
+    model = oracle.known_model(30, 3, order)
+    reference, ivar = oracle.draw(model, 2, masked=0), np.full((1, 30), 1e3)
+    flux, x = reference.spectra.flux[:1], model.scaled(reference.labels.values[:1]) + 0.1
+    free, nothing = np.array([True, False, True]), np.zeros((1, 3))
+    weight = ivar / (1 + ivar * model.scatter**2)
+    problem = pixel_fit._Problem(model, flux, weight, free, nothing, nothing)
+    _, gradient, normal = problem.at(x)
+    slopes = [(problem.at(x - step)[1] - problem.at(x + step)[1])[0] / 2e-5 for step in 1e-5 * np.eye(3)]
+    expected = np.where(np.outer(free, free), slopes, np.eye(3))
+    np.testing.assert_allclose(problem.bent(x, normal)[0], expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
+    heights = [(problem.height(x + step) - problem.height(x - step))[0] / 2e-5 for step in 1e-5 * np.eye(3)]
+    np.testing.assert_allclose(gradient[0], -np.where(free, heights, 0) / 2, rtol=1e-6)
+
+    parents, factors = term_tree(3, order)
+    theta = model.coefficients[:, 1:]
+    A, b = (theta.T * weight[0]) @ theta, theta.T @ (weight[0] * (flux[0] - model.coefficients[:, 0]))
+    v, jacobian = np.empty(parents.size), np.zeros((3, parents.size))
+    minimization._terms(x[0], parents, factors, v, jacobian, True)
+    np.testing.assert_allclose(v, label_vector(x, order)[0])
+    hessian, second = normal[0].copy(), np.empty((parents.size, 3, 3))
+    minimization._bend(x[0], A @ v[1:] - b, parents, factors, free, jacobian, second, hessian)
+    np.testing.assert_allclose(hessian, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
+
+
 def test_single_precision_moves_labels_by_a_small_part_of_their_errors():
     spectra = REFERENCE.spectra
     single = with_arrays(spectra, spectra.flux.astype(np.float32), spectra.ivar.astype(np.float32))
@@ -101,8 +131,12 @@ def test_pulls_have_mean_zero_and_width_one_and_the_check_fails_with_halved_erro
     pull = ((fit.labels.values - reference.labels.values) / fit.labels.errors)[good]
     np.testing.assert_allclose(pull.mean(axis=0), 0, atol=0.03)
     np.testing.assert_allclose(pull.std(axis=0), 1, atol=0.03)
-    assert (np.abs((2 * pull).std(axis=0) - 1) > 0.03).all()
     assert np.median(fit.reduced_chi2) == pytest.approx(1.0, abs=0.02)
+    surer = replace(model, scatter=model.scatter / 2)
+    fit = infer(surer, with_arrays(reference.spectra, ivar=4 * reference.spectra.ivar), reference.labels.values[:3])
+    pull = ((fit.labels.values - reference.labels.values) / fit.labels.errors)[good]
+    assert (np.abs(pull.std(axis=0) - 1) > 0.03).all()
+    assert np.median(fit.reduced_chi2) != pytest.approx(1.0, abs=0.02)
 
 
 def test_thirteen_labels(either_way):
@@ -189,6 +223,23 @@ def test_stars_with_too_few_pixels_are_data_not_exceptions(either_way):
     assert np.isnan(fit.chi2[:2]).all()
     assert fit.start[:2].tolist() == [-1, -1]
     assert fit.n_pixels[0] == 0
+    many = infer(MODEL, with_arrays(REFERENCE.spectra, ivar=REFERENCE.spectra.ivar * (np.arange(120) < 4)), STARTS)
+    assert np.isinf(many.rival_rise).all()
+    assert np.isinf(many.rival_distance).all()
+
+
+def test_labels_that_the_spectrum_does_not_tell_apart_are_flagged(either_way):
+    coefficients = MODEL.coefficients.copy()
+    coefficients[:60, 6:], coefficients[:60, 2] = 0.0, coefficients[:60, 1]
+    model = replace(MODEL, coefficients=coefficients)
+    ivar = REFERENCE.spectra.ivar[:6].copy()
+    ivar[::2, 60:] = 0.0  # there two labels act alike
+    fit = infer(model, with_arrays(REFERENCE.spectra[:6], ivar=ivar), STARTS)
+    assert fit.converged.tolist() == [False, True] * 3
+    assert np.isnan(fit.labels.values[::2]).all()
+    assert np.isnan(fit.labels.covariance[::2]).all()
+    assert np.isnan(fit.chi2[::2]).all()
+    assert np.isinf(fit.rival_rise[::2]).all()
 
 
 def test_no_stars_are_no_trouble(either_way):
@@ -265,6 +316,20 @@ def test_another_unit_changes_labels_and_errors_by_exactly_that_factor(factor, k
     np.testing.assert_allclose(scaled.chi2, fit.chi2, rtol=1e-9)
 
 
+@settings(max_examples=6, deadline=None)
+@given(factor=st.floats(1e-3, 1e3), k=st.integers(0, 2))
+def test_another_unit_goes_through_training_and_test_step(factor, k):
+    reference = oracle.draw(oracle.known_model(40, 3), 150)
+    unit = np.where(np.arange(3) == k, factor, 1.0)
+    values = reference.labels.values
+    other = ReferenceSet(reference.spectra, Labels(reference.ids, reference.labels.names, values * unit))
+    fit = infer(train(reference), reference.spectra[:20], values[:2])
+    scaled = infer(train(other), reference.spectra[:20], values[:2] * unit)
+    errors = fit.labels.errors * unit
+    np.testing.assert_allclose((scaled.labels.values - fit.labels.values * unit) / errors, 0, atol=1e-5)
+    np.testing.assert_allclose(scaled.labels.errors, errors, rtol=1e-6)
+
+
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 999), junk=st.floats(-1e5, 1e5))
 def test_order_of_stars_and_pixels_and_masked_flux_do_not_matter(seed, junk):
@@ -327,4 +392,7 @@ def test_what_makes_no_sense_is_refused():
         infer(MODEL, spectra, STARTS, priors={"logg": (2.0, 0.0)})
     with pytest.raises(ValueError, match="chi2 has shape"):
         replace(infer(MODEL, spectra, STARTS), chi2=np.zeros(3))
-    assert isinstance(MODEL, CannonModel)
+    with pytest.raises(ValueError, match="with S >= 1"):
+        infer(MODEL, spectra, STARTS[:0])
+    with pytest.raises(ValueError, match="dtype: found int64, wanted float32 or float64"):
+        infer(MODEL, spectra, STARTS, dtype=int)

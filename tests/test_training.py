@@ -144,28 +144,39 @@ def test_noise_that_differs_much_from_star_to_star_makes_no_step_too_far(monkeyp
     np.testing.assert_allclose(models[0].scatter, alone.scatter, rtol=1e-6)
 
 
-def test_fitted_scatter_over_true_scatter_is_one():
+@pytest.mark.statistical
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_fitted_scatter_over_true_scatter_is_one_and_the_check_fails_with_halved_errors(dtype):
     truth = oracle.known_model(400, scatter=(0.006, 0.02))
     reference = oracle.draw(truth, 4000, snr=(50, 200))
-    ratio = train(reference, dtype=np.float32).scatter / truth.scatter
+    ratio = train(reference, dtype=dtype).scatter / truth.scatter
     assert np.median(ratio) == pytest.approx(1.0, abs=0.01)
     assert np.abs(ratio - 1).max() < 0.2
+    surer = with_spectra(reference, ivar=4 * reference.spectra.ivar)
+    assert np.median(train(surer, dtype=dtype).scatter / truth.scatter) != pytest.approx(1.0, abs=0.01)
+
+
+def pulls_of_the_flux(truth, reference, values):
+    """(n, P) fitted less true model flux at some labels, in formal errors."""
+    model = train(reference)
+    vectors = model.label_vector(reference.labels.values)
+    weight = reference.spectra.ivar / (1 + reference.spectra.ivar * model.scatter**2)
+    inverse = np.linalg.inv(np.einsum("np,nm,nk->pmk", weight, vectors, vectors, optimize=True))
+    at = model.label_vector(values)
+    return (model.predict(values) - truth.predict(values)) / np.sqrt(np.einsum("nm,pmk,nk->np", at, inverse, at))
 
 
 @pytest.mark.statistical
 def test_pulls_of_the_coefficients_have_width_one_and_the_check_fails_with_halved_errors():
+    """Where nothing scatters: scatter would make up for errors that are too small, as it should."""
     truth = oracle.known_model(150, 3)
-    reference = oracle.draw(truth, 1500)
-    model = train(reference)
-    values = reference.labels.values
-    grid = truth.pivots + truth.scales * np.random.default_rng(0).uniform(-1, 1, (20, 3))
-    vectors = model.label_vector(values)
-    weight = reference.spectra.ivar / (1 + reference.spectra.ivar * model.scatter**2)
-    inverse = np.linalg.inv(np.einsum("np,nm,nk->pmk", weight, vectors, vectors, optimize=True))
-    errors = np.sqrt(np.einsum("nm,pmk,nk->np", model.label_vector(grid), inverse, model.label_vector(grid)))
-    pull = (model.predict(grid) - truth.predict(grid)) / errors
-    assert pull.std() == pytest.approx(1.0, abs=0.06)
-    assert (2 * pull).std() != pytest.approx(1.0, abs=0.06)
+    values = truth.pivots + truth.scales * np.random.default_rng(0).uniform(-1, 1, (20, 3))
+    assert pulls_of_the_flux(truth, oracle.draw(truth, 1500), values).std() == pytest.approx(1.0, abs=0.06)
+    bare = oracle.known_model(150, 3, scatter=(0.0, 0.0))
+    reference = oracle.draw(bare, 1500)
+    assert pulls_of_the_flux(bare, reference, values).std() == pytest.approx(1.0, abs=0.06)
+    doubtful = with_spectra(reference, ivar=reference.spectra.ivar / 4)
+    assert pulls_of_the_flux(bare, doubtful, values).std() != pytest.approx(1.0, abs=0.06)
 
 
 # --- single precision, folds, resamplings
@@ -202,6 +213,38 @@ def test_folds_are_trained_as_if_alone(dtype):
         np.testing.assert_allclose(model.predict(values), alone.predict(values), atol=2e-8)
         np.testing.assert_allclose(model.scatter, alone.scatter, rtol=1e-6, atol=1e-9)
         assert model.n_reference == 320
+
+
+def test_censored_folds_are_trained_as_if_alone():
+    reference, folds = oracle.draw(oracle.known_model(30, 3), 300), np.arange(300) % 4
+    acts = np.random.default_rng(0).random((30, 3)) < 0.5
+    model = train_subsets(reference, folds != np.arange(4)[:, None], censoring=acts)[1]
+    alone, values = train(reference[folds != 1], censoring=acts), reference.labels.values[:40]
+    np.testing.assert_allclose(model.predict(values), alone.predict(values), atol=2e-8)
+    np.testing.assert_allclose(model.scatter, alone.scatter, rtol=1e-6, atol=1e-9)
+
+
+def test_folds_with_label_errors_are_trained_as_if_alone():
+    drawn, folds = oracle.draw(oracle.known_model(20, 2), 240), np.arange(240) % 3
+    covariance = np.tile(np.diag((0.3 * oracle.SCALES[:2]) ** 2), (240, 1, 1))
+    labels = Labels(drawn.ids, drawn.labels.names, drawn.labels.values, covariance)
+    reference = ReferenceSet(drawn.spectra, labels)
+    model = train_subsets(reference, folds != np.arange(3)[:, None], label_errors=True)[2]
+    alone, values = train(reference[folds != 2], label_errors=True), labels.values[:40]
+    np.testing.assert_allclose(model.predict(values), alone.predict(values), atol=2e-8)
+    np.testing.assert_allclose(model.scatter, alone.scatter, rtol=1e-6, atol=1e-9)
+
+
+def test_the_ridge_of_folds_is_that_for_the_scales_of_the_whole_set():
+    reference = oracle.draw(oracle.known_model(10, 2), 120)
+    kept = reference.labels.values[:, 0] > np.median(reference.labels.values[:, 0])
+    model, whole = train_subsets(reference, kept[None], ridge=3e4)[0], train(reference)
+    np.testing.assert_array_equal(model.scales, whole.scales)
+    vectors, ridge = model.label_vector(reference.labels.values[kept]), 3e4 * (np.arange(6) > 0)
+    flux, ivar = reference.spectra.flux[kept], reference.spectra.ivar[kept]
+    weight = ivar / (1 + ivar * model.scatter**2)
+    gradient = vectors.T @ (weight * (flux - vectors @ model.coefficients.T)) - ridge[:, None] * model.coefficients.T
+    assert np.abs(gradient.T * formal_errors(model, reference[kept])).max() < 1e-5
 
 
 def test_resamplings_are_trained_as_if_stars_were_repeated():
@@ -310,6 +353,12 @@ def test_label_errors_widen_the_noise_where_the_flux_depends_on_the_label():
     without, with_errors = train(noisy), train(noisy, label_errors=True)
     assert np.median(without.scatter / truth.scatter) > 1.25
     assert np.median(with_errors.scatter / truth.scatter) == pytest.approx(1.0, abs=0.12)
+    slopes, steep = (
+        with_errors.gradient(truth.pivots[None]),
+        np.abs(truth.linear_coefficients * truth.scales[:, None]) > 0.02,
+    )
+    attenuation = (slopes[0] / truth.linear_coefficients)[steep]
+    assert np.median(attenuation) == pytest.approx(0.96, abs=0.01), "what the docstring says is not undone"
     with pytest.raises(ValueError, match="no covariances"):
         train(drawn, label_errors=True)
 
@@ -372,8 +421,9 @@ def test_the_training_hash_tells_trainings_apart():
         train(reference[:99]).training_hash,
         train(reference, order=1).training_hash,
         train(reference, ridge=1.0).training_hash,
+        train(reference, dtype=np.float32).training_hash,
     ]
-    assert len(set(hashes)) == 5
+    assert len(set(hashes)) == 6
     assert train(reference).training_hash == hashes[0]
 
 
@@ -395,3 +445,22 @@ def test_what_makes_no_sense_is_refused():
         train(reference, censoring=np.ones((2, 4)))
     with pytest.raises(ValueError, match=r"wanted \(K, 30\)"):
         train_subsets(reference, np.ones((2, 29)))
+    with pytest.raises(ValueError, match="training 1 of 2 takes no star"):
+        train_subsets(reference, [np.ones(30), np.zeros(30)])
+    with pytest.raises(ValueError, match="no stars"):
+        train(reference[:0])
+    with pytest.raises(ValueError, match="dtype: found complex128"):
+        train(reference, dtype=complex)
+    for pixels in (np.array([1]), np.ones(4), True):
+        with pytest.raises(ValueError, match=r"'teff'.* wanted booleans of shape \(4,\)"):
+            train(reference, censoring={"teff": pixels})
+
+
+@pytest.mark.parametrize("wrong", [np.nan, -1.0])
+def test_covariances_that_make_no_sense_are_refused_by_star(wrong):
+    reference = oracle.draw(oracle.known_model(4, 2), 30)
+    covariance = np.tile(np.diag(reference.labels.values.var(axis=0) / 100), (30, 1, 1))
+    covariance[7] *= wrong
+    labels = Labels(reference.ids, reference.labels.names, reference.labels.values, covariance)
+    with pytest.raises(ValueError, match="covariances of 1 stars, first 'star00007', are NaN or negative"):
+        train(ReferenceSet(reference.spectra, labels), label_errors=True)

@@ -72,8 +72,8 @@ def cramer_rao(information: np.ndarray, jointly: bool = True) -> np.ndarray:
 
     Returns
     -------
-    (..., L); infinite where a window says nothing (or, jointly, cannot tell the labels apart); NaN where the information
-    is.
+    (..., L); infinite where a window says nothing (or, jointly, cannot tell the labels apart); NaN where the
+    information is.
     """
     known = np.isfinite(information).all(axis=(-2, -1))
     information = np.where(known[..., None, None], information, 0.0)

@@ -54,7 +54,9 @@ def cross_validate(
         raise ValueError(f"folds have shape {folds.shape}, wanted ({len(reference)},)")
     if folds.dtype.kind == "f" and np.isnan(folds).any():
         first = reference.ids[np.flatnonzero(np.isnan(folds))[0]]
-        raise ValueError(f"folds: that of {np.isnan(folds).sum()} stars, first {first!r}, is NaN; give every star one")
+        raise ValueError(
+            f"folds: that of {np.isnan(folds).sum()} stars, first {str(first)!r}, is NaN; give every star one"
+        )
     groups = np.unique(folds)
     if len(groups) < 2:
         raise ValueError(f"folds: found {len(groups)} group, wanted at least two")

@@ -23,6 +23,9 @@ SAMPLE = 40
 ABSURD = 1e30
 """Flux or inverse variance, of normalized spectra, whose powers might overflow."""
 
+LARGEST_IN_SINGLE = 1e12
+"""Size of a term beyond which its square, weighed and summed, might not fit single precision."""
+
 PIXELS_WORTH_A_TABLE = 16
 """Pixels for which a table of products in double precision pays."""
 
@@ -63,6 +66,7 @@ class Design:
     def of(cls, vectors: np.ndarray, ridge: float, dtype: np.dtype) -> Design:
         """From (N, M) label vectors; the ridge spares the constant term."""
         n_stars, n_terms = vectors.shape
+        dtype = dtype if np.abs(vectors).max() < LARGEST_IN_SINGLE else np.dtype(float)
         products = None
         if n_stars * n_products(n_terms) * dtype.itemsize <= PRODUCTS_LIMIT:
             products = products_of_pairs(vectors, dtype)

@@ -26,6 +26,9 @@ from .subsets import adjusted, subsets_of
 PIXELS, STARS = 128, 256
 """Pixels of a block in training; stars of a block in fingerprints."""
 
+FARTHEST = 1e10
+"""Scales from the pivot beyond which a label cannot be meant: its powers might overflow."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -103,6 +106,7 @@ def train_subsets(
     _check(reference, counts, ridge, label_errors, dtype)
     pivots, scales = scaling(labels.values, labels.names)
     scaled = (labels.values - pivots) / scales
+    _check_scaled(labels, scaled)
     allowed = _allowed_terms(censoring, labels.names, spectra.wavelength.size, order)
     design = Design.of(label_vector(scaled, order), ridge, np.dtype(dtype))
     widening = _Widening.of(labels, scaled, scales, order) if label_errors else None
@@ -119,7 +123,7 @@ def train_subsets(
         for k, solution in enumerate(solutions):
             if widening is not None:
                 wider = replace(block, ivar=widening.ivar(block.ivar, solution))
-                solution = maximize(wider, design, counts[k])  # noqa: PLW2901
+                solution = maximize(wider, design, counts[k])
             solved = solution.solved
             coefficients[k, pixels] = np.where(solved[:, None], solution.coefficients, 0.0)
             scatter[k, pixels] = np.where(solved, np.sqrt(np.where(solved, solution.variance, 0.0)), np.inf)
@@ -164,6 +168,13 @@ def _check(
         _check_covariances(reference.labels)
 
 
+def _check_scaled(labels: Labels, scaled: np.ndarray) -> None:
+    star, label = np.unravel_index(np.abs(scaled).argmax(), scaled.shape)
+    if not abs(scaled[star, label]) < FARTHEST:
+        found = f"{labels.names[label]!r} of star {str(labels.ids[star])!r} is {labels.values[star, label]:g}"
+        raise ValueError(f"train: {found}, absurdly far from the other stars; leave it out")
+
+
 def _check_covariances(labels: Labels) -> None:
     if labels.covariance is None:
         raise ValueError("label_errors: the reference labels have no covariances; give them or leave the option off")
@@ -174,8 +185,8 @@ def _check_covariances(labels: Labels) -> None:
     if not known.all():
         first = labels.ids[np.flatnonzero(~known)[0]]
         raise ValueError(
-            f"label_errors: covariances of {np.count_nonzero(~known)} stars, first {first!r}, are NaN or negative; "
-            "leave those stars out"
+            f"label_errors: covariances of {np.count_nonzero(~known)} stars, first {str(first)!r}, "
+            "are NaN or negative; leave those stars out"
         )
 
 
