@@ -170,11 +170,8 @@ def _factorized(block: PixelBlock, design: Design, counts: np.ndarray, at: Maxim
     return matrices
 
 
-def undisputed(block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum) -> np.ndarray:
-    """(B,) True where a search in s², at the residuals of a maximum, meets no other; of the sample, if there is one."""
-    vectors = design.vectors
-    if design.sample.size:
-        block, vectors, counts = block.of_stars(design.sample), vectors[:, design.sample], counts[design.sample]
+def undisputed(block: PixelBlock, vectors: np.ndarray, counts: np.ndarray, at: Maximum) -> np.ndarray:
+    """(B,) True where a search in s², at the residuals of a maximum, meets no other; `vectors` (M, N)."""
     residual = block.flux - at.coefficients @ vectors
     return best_variance(residual, block.ivar, counts, at.variance, SEARCHES[1])[1]
 

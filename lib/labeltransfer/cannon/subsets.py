@@ -34,18 +34,26 @@ def subsets_of(design: Design, counts: np.ndarray) -> list[Subset]:
 
 @dataclass(frozen=True)
 class Summit:
-    """The maximum for all stars, with the normal matrices and derivatives right there; (B,) stars with weight."""
+    """The maximum for all stars, with the normal matrices and derivatives right there; (B,) stars with weight.
+
+    `witnesses` are the rows of the stars that tell of other maxima, the sample if there is one, and `testimony` what
+    they measured.
+    """
 
     maximum: Maximum
     slopes: Derivatives
     measured: np.ndarray
+    witnesses: np.ndarray
+    testimony: PixelBlock
 
     @classmethod
     def of(cls, block: PixelBlock, design: Design, maximum: Maximum) -> Summit:
         everyone = np.ones(block.flux.shape[1])
         packed = normal_matrices(block, design, everyone, maximum.variance)
         slopes = slopes_at(block, design, everyone, maximum)
-        return cls(replace(maximum, packed=packed), slopes, block.measured(everyone))
+        rows = design.sample if design.sample.size else np.arange(everyone.size)
+        testimony = block.of_stars(rows) if design.sample.size else block
+        return cls(replace(maximum, packed=packed), slopes, block.measured(everyone), rows, testimony)
 
 
 def adjusted(block: PixelBlock, design: Design, whole: Maximum, subsets: Iterable[Subset]) -> Iterator[Maximum]:
@@ -68,7 +76,8 @@ def _adjust(block: PixelBlock, design: Design, subset: Subset, summit: Summit) -
     solved = whole.solved & whole.alone & (richness > POOR) & (packed[:, 0] > CANCELLED * whole.packed[:, 0])
     near = Maximum(whole.coefficients.copy(), whole.variance.copy(), packed, solved, whole.alone.copy())
     near.solved &= approach(block, design, counts, near, first=summit.slopes + slopes_at(*correction, whole))
-    near.solved &= undisputed(block, design, counts, near)
+    seen = summit.witnesses
+    near.solved &= undisputed(summit.testimony, design.vectors[:, seen], counts[seen], near)
     again = np.flatnonzero(~near.solved & (richness > 1))
     if again.size:
         near.put(again, maximize(block[again], design, counts))
