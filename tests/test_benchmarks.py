@@ -11,7 +11,8 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 @pytest.fixture
 def run(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    monkeypatch.delitem(sys.modules, "run", raising=False)
+    for name in ("run", "stars", "memory", "peers"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     import run
 
     return run
@@ -25,8 +26,15 @@ def test_the_benchmark_writes_its_numbers_and_prints_a_table(run, tmp_path, caps
     assert found["training"]["scatter_over_truth"] == pytest.approx(1, abs=0.1)
     assert found["training"]["looped_scatter_over_ours"] == pytest.approx(1, abs=1e-3)
     assert found["test_step"]["labels_beside_curve_fit_errors"] < 0.01
-    assert len(found["growth"]) == 10
-    assert all(np.isfinite(row["training_s"]) for row in found["growth"])
+    assert len(found["growth"]) == 12
+    assert all(np.isfinite([row["training_s"], row["folds_s"], row["stars_per_s"]]).all() for row in found["growth"])
+    assert {row["order"] for row in found["growth"]} == {1, 2, 3}
+    assert set(found["wanted"]) == set(run.WANTED)
+    for row in found["wanted"].values():
+        sign, limit = row["wanted"].split()
+        assert row["met"] == (row["found"] <= float(limit) if sign == "<=" else row["found"] >= float(limit))
+    assert set(found["fraction_of_product_rate"]) == {"training", "folds", "test_step"}
+    assert all(0 <= gigabytes < 1 for gigabytes in found["memory"].values())
     table = capsys.readouterr().out
-    for words in ("training [s]", "8 folds", "test step, 7 starts", "normalization", "GFLOP/s"):
+    for words in ("training [s]", "8 folds", "test step, 7 starts", "normalization", "GFLOP/s", "training memory gb"):
         assert words in table
