@@ -147,12 +147,12 @@ def approach(
         if slow.size:
             here.packed[slow] = normal_matrices(block[slow], design, counts, here.variance[slow])
             matrices.put(slow, _factorized(block[slow], design, counts, here[slow]))
+        if length[left].max() >= CLOSE:
+            coupling = None
         if left.size < REGROUP * len(group):
             at.put(group, here)
             group, block, here, matrices = group[left], block[left], here[left], matrices[left]
-            last, coupling = last[left], coupling[left]
-        if last.max() >= CLOSE:
-            coupling = None
+            last, coupling = last[left], None if coupling is None else coupling[left]
     at.put(group, here)
     return resting
 
@@ -177,13 +177,14 @@ def undisputed(block: PixelBlock, vectors: np.ndarray, counts: np.ndarray, at: M
 
 
 def reasons(block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum) -> Counter[str]:
-    """How many pixels are not solved, and why."""
+    """How many pixels are not solved, and why: the stars must determine the terms at s² = 0 and at a large s²."""
     if at.solved.all():
         return Counter()
     few = ~at.solved & (block.stars_per_term(counts) <= 1)
     rest = np.flatnonzero(~at.solved & ~few)
-    variance = flux_variance(block[rest], counts)
-    packed = normal_matrices(block[rest], design.in_double(0), counts, variance)
-    regular = factorize(packed, block.allowed[rest], design.ridge, SINGULAR)[1]
+    regular = np.ones(rest.size, dtype=bool)
+    for variance in (np.zeros(rest.size), flux_variance(block[rest], counts)):
+        packed = normal_matrices(block[rest], design.in_double(0), counts, variance)
+        regular &= factorize(packed, block.allowed[rest], design.ridge, SINGULAR)[1]
     found = {TOO_FEW: few.sum(), SINGULAR_STARS: (~regular).sum(), DID_NOT_CONVERGE: regular.sum()}
     return Counter({reason: int(number) for reason, number in found.items() if number})

@@ -26,7 +26,7 @@ from .subsets import adjusted, subsets_of
 PIXELS, STARS = 128, 256
 """Pixels of a block in training; stars of a block in fingerprints."""
 
-FARTHEST = 1e10
+ABSURD_SCALES = 1e10
 """Scales from the pivot beyond which a label cannot be meant: its powers might overflow."""
 
 logger = logging.getLogger(__name__)
@@ -170,7 +170,7 @@ def _check(
 
 def _check_scaled(labels: Labels, scaled: np.ndarray) -> None:
     star, label = np.unravel_index(np.abs(scaled).argmax(), scaled.shape)
-    if not abs(scaled[star, label]) < FARTHEST:
+    if not abs(scaled[star, label]) < ABSURD_SCALES:
         found = f"{labels.names[label]!r} of star {str(labels.ids[star])!r} is {labels.values[star, label]:g}"
         raise ValueError(f"train: {found}, absurdly far from the other stars; leave it out")
 

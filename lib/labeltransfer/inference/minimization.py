@@ -226,7 +226,7 @@ def minimize(
                     damping = max(10.0 * damping, 1e-3)
                     _terms(x, parents, factors, v, jacobian, False)
                     _form(A, b[n], v, excess)
-                if not new < np.inf or damping > 1e12 or _largest(x) > WANDERED:
+                if not new < np.inf or damping > 1e12 or np.abs(x).max() > WANDERED:
                     break
         lowest = heights.min()
         if not np.isfinite(lowest):
@@ -281,14 +281,6 @@ def _joined(x: np.ndarray, minima: np.ndarray, heights: np.ndarray, n_before: in
         if heights[s] < np.inf and _length2(x, minima[s], normal) < DISTINCT:
             return s
     return -1
-
-
-@compiled()
-def _largest(x: np.ndarray) -> float:
-    largest = 0.0
-    for k in range(x.size):
-        largest = max(largest, abs(x[k]))
-    return largest
 
 
 @compiled()
