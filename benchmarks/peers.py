@@ -10,13 +10,15 @@ from labeltransfer.reference import ReferenceSet
 
 
 def train_pixel(flux: np.ndarray, ivar: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, float]:
-    """θ and s of one pixel: a bounded search in ln s, weighted least squares at every step."""
+    """θ and s of one pixel, vectors (M, N): a bounded search in ln s, weighted least squares at every step."""
+    good = ivar > 0
+    flux, ivar, vectors = flux[good], ivar[good], vectors[:, good]
 
     def solve(log_s: float) -> tuple[np.ndarray, float]:
         weight = ivar / (1.0 + ivar * np.exp(2 * log_s))
-        theta = np.linalg.solve((vectors.T * weight) @ vectors, vectors.T @ (weight * flux))
-        good = weight > 0
-        return theta, np.sum(weight * (flux - vectors @ theta) ** 2) - np.log(weight[good]).sum()
+        weighted = vectors * weight
+        theta = np.linalg.solve(weighted @ vectors.T, weighted @ flux)
+        return theta, np.sum(weight * (flux - theta @ vectors) ** 2) - np.log(weight).sum()
 
     best = minimize_scalar(lambda log_s: solve(log_s)[1], bounds=(-10, 0), method="bounded", options={"xatol": 1e-4})
     return solve(best.x)[0], float(np.exp(best.x))
@@ -24,7 +26,7 @@ def train_pixel(flux: np.ndarray, ivar: np.ndarray, vectors: np.ndarray) -> tupl
 
 def train_loop(reference: ReferenceSet, model: CannonModel, pixels: np.ndarray) -> np.ndarray:
     """(len(pixels),) s of some pixels, one after the other."""
-    vectors = model.label_vector(reference.labels.values)
+    vectors = np.ascontiguousarray(model.label_vector(reference.labels.values).T)
     columns = ((reference.spectra.flux[:, p].astype(float), reference.spectra.ivar[:, p].astype(float)) for p in pixels)
     return np.array([train_pixel(flux, ivar, vectors)[1] for flux, ivar in columns])
 

@@ -100,17 +100,25 @@ def _weighted_sums(
     spectra: Spectra, rows: slice, band: list[tuple[slice, slice, np.ndarray]]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Numerator and denominator of eq. 1 for a block of stars, in units of a star's largest inverse variance."""
-    dtype = spectra.flux.dtype
-    ivar = spectra.ivar[rows]
-    largest = ivar.max(axis=1, keepdims=True, initial=0.0)
-    ivar = (ivar / np.where(largest > 0, largest, 1.0)).astype(dtype, copy=False)  # any unit of flux: sums stay finite
+    weighted, ivar = np.empty((2, *spectra.flux[rows].shape), spectra.flux.dtype)
+    _weigh(spectra.flux[rows], spectra.ivar[rows], weighted, ivar)
+    numerator, denominator = np.empty_like(weighted), np.empty_like(weighted)
     with np.errstate(over="ignore", invalid="ignore"):  # absurd fluxes: their pixels are masked afterwards
-        weighted = np.where(ivar > 0, spectra.flux[rows], 0.0).astype(dtype, copy=False) * ivar
-        numerator, denominator = np.empty_like(weighted), np.empty_like(weighted)
         for near, columns, weights in band:
             np.matmul(weighted[:, near], weights, out=numerator[:, columns])
             np.matmul(ivar[:, near], weights, out=denominator[:, columns])
     return numerator, denominator
+
+
+@compiled()
+def _weigh(flux: np.ndarray, ivar: np.ndarray, weighted: np.ndarray, scaled: np.ndarray) -> None:
+    """f σ⁻² and σ⁻² in units of a star's largest σ⁻², so that sums are finite in any unit of the flux."""
+    for n in range(flux.shape[0]):
+        largest = ivar[n].max() if ivar.shape[1] else 0.0
+        unit = 1.0 / largest if largest > 0 else 0.0
+        for p in range(flux.shape[1]):
+            scaled[n, p] = ivar[n, p] * unit
+            weighted[n, p] = flux[n, p] * scaled[n, p] if ivar[n, p] > 0 else 0.0
 
 
 @compiled()
