@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -200,6 +201,18 @@ def test_big_tables_of_products_are_not_needed(monkeypatch):
     monkeypatch.setattr(blocks, "PRODUCTS_LIMIT", 0)
     found = train(reference)
     np.testing.assert_allclose(found.coefficients, expected.coefficients, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_tables_of_products_need_no_room_beside_their_own(dtype):
+    columns = np.random.default_rng(0).normal(size=(500, 60))
+    first, second = np.triu_indices(60)
+    tracemalloc.start()
+    table = blocks.products_of_pairs(columns, dtype)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.2 * table.nbytes
+    np.testing.assert_allclose(table, columns[:, first] * columns[:, second], rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -88,7 +88,7 @@ def _from_sample(block: PixelBlock, design: Design, counts: np.ndarray) -> Maxim
     if not rows.size:
         return Maximum.nothing(block, design, np.zeros(len(block.flux)))
     sample = block.of_stars(rows)
-    at = _climb(sample, design.of_stars(rows), counts[rows], np.zeros(len(block.flux)), rounds=1)
+    at = _climb(sample, design.of_sample, counts[rows], np.zeros(len(block.flux)), rounds=1)
     at.solved &= at.alone & (sample.stars_per_term(counts[rows]) > SAMPLE / 2)
     zero = np.flatnonzero(at.solved & (at.variance == 0))
     residual = block.flux[zero] - at.coefficients[zero] @ design.vectors

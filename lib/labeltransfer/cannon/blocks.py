@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -75,12 +76,17 @@ class Design:
         return cls(np.ascontiguousarray(vectors.T), products, ridge * (np.arange(n_terms) > 0), dtype, sample)
 
     def in_double(self, n_pixels: int) -> Design:
-        """The same for normal matrices of `n_pixels` pixels in double precision."""
+        """The same for normal matrices in double precision: of `n_pixels` pixels many times, or 0 for a few once."""
         if self.dtype == float:
             return self
         few = n_pixels < PIXELS_WORTH_A_TABLE or self.products is None
         products = None if few else products_of_pairs(self.vectors.T, np.dtype(float))
         return replace(self, products=products, dtype=np.dtype(float))
+
+    @cached_property
+    def of_sample(self) -> Design:
+        """The same for the sample, made once for all blocks."""
+        return self.of_stars(self.sample)
 
     def of_stars(self, rows: np.ndarray) -> Design:
         products = None if self.products is None else self.products[rows]

@@ -25,9 +25,10 @@ class Subset:
 
 
 def subsets_of(design: Design, counts: np.ndarray) -> list[Subset]:
-    """From (K, N) counts. Designs are kept for all blocks if their products of terms find room."""
+    """From (K, N) counts. Designs are kept for all blocks if their products of terms find room beside the whole's."""
     others = [np.flatnonzero(once != 1) for once in counts]
-    size = sum(map(len, others)) * (0 if design.products is None else design.products[0].nbytes)
+    bytes_per_star = 0 if design.products is None else design.products[0].nbytes
+    size = (design.vectors.shape[1] + sum(map(len, others))) * bytes_per_star
     designs = [design.of_stars(rows) if size <= PRODUCTS_LIMIT else None for rows in others]
     return [Subset(*one) for one in zip(counts, others, designs, strict=True)]
 
