@@ -150,10 +150,10 @@ def label_histograms(
     Parameters
     ----------
     sources : name to labels, for example ``{"APOGEE": …, "LAMOST pipeline": …}``; each is shown where it has the label
-    names : labels to show; by default all of the source that has most
+    names : labels to show, each in one source at least; by default all of the source that has most
     bins : bins over the range of a label
     """
-    most = max(sources.values(), key=lambda table: len(table.names))
+    most = max(sources.values(), key=lambda table: len(set(names or table.names) & set(table.names)))
     names = shared_names(names, most)
     figure, axes = label_panels(len(names), 2.15)
     parts = []

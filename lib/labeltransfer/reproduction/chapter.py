@@ -21,7 +21,7 @@ from ..archive import Survey, open_survey
 from ..files import read_arrays, write_arrays
 from . import quoted
 from .book import Book, ChapterText, runs_folder, science_hash
-from .claims import checks
+from .claims import PLAIN, checks
 from .figure_data import keep_figure_data
 from .ledger import Ledger, claim_table, paper_values
 from .parameters import PARAMETERS, check_all
@@ -201,6 +201,21 @@ class Chapter:
             self._run_first([one for one in [*self.book.upstream(chapter), chapter] if not self._has_run(one)])
         found, facts = quoted.read_numbers(self._numbers_file(chapter))
         return found, {key: Number(**entry) for key, entry in facts["timings"].items()}
+
+    def testable(self, *labels: str, but: str = "") -> bool:
+        """Whether the run has these labels; if not, print so, where a figure would stand.
+
+        Parameters
+        ----------
+        labels : what the figure, or the number, cannot do without
+        but : what else is lacking, in words; empty if nothing is
+        """
+        lacking = [PLAIN.get(name, name) for name in labels if name not in self._labels()]
+        if lacking:
+            but = f"{', '.join(lacking)} {'is not a label' if len(lacking) == 1 else 'are not labels'} of this run"
+        if but:
+            print(f"Not testable with this data: {but}.")
+        return not but
 
     def finish(self) -> None:
         """Write the chapter's numbers into the run's folder."""

@@ -1,0 +1,52 @@
+"""Every chapter runs to its end whichever labels are transferred, and says what cannot be tested without the others."""
+
+import json
+
+import matplotlib.pyplot as plt
+import pytest
+
+from labeltransfer.reproduction.book import Book, science_hash
+from labeltransfer.reproduction.claims import CLAIMS
+
+SMALL = {"n_overlap": 500, "n_dr2": 500, "n_apogee": 1200, "n_starts": 3, "n_folds": 2, "n_bootstrap": 2}
+OWN_SURVEY = ("A6_sensitivity",)
+"""Chapters whose survey has a size of its own, which would take longer than all others."""
+
+
+def run_chapters(book, given, folder):
+    """Run the cells of all chapters that know labels, in this process; the folder of the run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LABELTRANSFER_BOOK", str(book.root))
+        patch.setenv("LABELTRANSFER_RUNS", str(folder))
+        patch.setenv("LABELTRANSFER_SCIENCE", science_hash())
+        for chapter in book.chapters:
+            if "label_names" not in chapter.parameters or chapter.stem in OWN_SURVEY:
+                continue
+            names = {}
+            for number, cell in enumerate(chapter.cells):
+                exec(compile(cell.source, f"{chapter.stem}, code cell {number + 1}", "exec"), names)
+                if "parameters" in cell.tags:
+                    names |= {name: value for name, value in given.items() if name in chapter.parameters}
+                for figure in map(plt.figure, plt.get_fignums()):
+                    figure.canvas.draw()
+                plt.close("all")
+    return folder / "default"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("labels", [["teff", "logg", "fe_h"], ["a_k"]], ids=["three", "one"])
+def test_every_chapter_runs_with_fewer_labels(labels, tmp_path, capsys):
+    made = run_chapters(Book(), {**SMALL, "label_names": labels}, tmp_path)
+    assert "Not testable with this data: [α/M] is not a label of this run." in capsys.readouterr().out
+    ledger = json.loads((made / "claims.json").read_text())
+    verdicts = {claim["id"]: claim["verdict"] for claim in ledger["claims"]}
+    for claim in CLAIMS:
+        needed = {*claim.labels, *(check.label for check in claim.checks if check.label)}
+        if not needed <= set(labels):
+            assert verdicts[claim.id] == "not testable with this data"
+    assert verdicts["grid"] == "reproduced"
+    assert (verdicts["distance-cut"] == "reproduced") == ("logg" in labels)
+    for path in (made / "data").glob("numbers_*.json"):
+        for key, number in json.loads(path.read_text())["numbers"].items():
+            if key.endswith("_alpha_m") and not key.startswith("lamost"):
+                assert number["text"] == "n/a", f"{path.name}: {key}"
