@@ -82,6 +82,12 @@ def test_a_folder_needs_its_name():
         check_all({"source": "folder", "survey_dir": ""})
 
 
+def test_the_stars_in_common_are_among_those_of_apogee():
+    with pytest.raises(ValueError, match="n_apogee: found 500, wanted at least n_overlap, 600"):
+        check_all({"n_overlap": 600, "n_apogee": 500})
+    check_all({"n_overlap": 600, "n_apogee": 500, "source": "folder"})
+
+
 @given(st.text(min_size=1, max_size=20))
 def test_whatever_is_typed_is_read_or_refused(text):
     for name in ("n_folds", "smoothing_width", "label_names", "distance_root", "mask"):

@@ -139,6 +139,11 @@ class ChapterText:
         """Results that it takes."""
         return self._named("load")
 
+    @property
+    def judges(self) -> bool:
+        """Whether it is the ledger, which takes the numbers of all others."""
+        return "chapter.ledger" in self.code
+
 
 class Book:
     """The chapters of a project in the order of its `_toc.yml`.
@@ -174,21 +179,34 @@ class Book:
         """Those pages that are notebooks."""
         return [chapter for chapter in map(ChapterText, self.pages) if chapter.cells]
 
+    @cached_property
+    def declared(self) -> dict[str, Any]:
+        """Parameters that chapters declare, with their defaults."""
+        return {name: value for chapter in self.chapters for name, value in chapter.parameters.items()}
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Every parameter at its default, as a run has it."""
+        return default_values() | self.declared
+
     def chapter(self, stem: str) -> ChapterText:
-        """The chapter of this name; an unknown one is a ValueError."""
+        """The chapter of this name or number; an unknown one is a ValueError."""
         for chapter in self.chapters:
-            if stem in (chapter.stem, chapter.short):
+            if stem == chapter.stem or stem.lstrip("0").upper() == chapter.short:
                 return chapter
         raise ValueError(f"no chapter {stem!r}; the book has {', '.join(c.stem for c in self.chapters)}")
 
     def select(self, wanted: str | None) -> list[ChapterText]:
         """Chapters as the command line names them: ``1-3``, ``2``, ``1,4-5``, ``A1``; None is all."""
-        if not wanted:
+        if wanted is None:
             return self.chapters
         chosen: list[ChapterText] = []
         for part in wanted.split(","):
-            first, _, last = part.strip().partition("-")
-            ends = [self.chapters.index(self.chapter(end.strip())) for end in (first, last or first)]
+            words = [word.strip() for word in part.split("-")]
+            if not all(words) or len(words) > 2:
+                raise ValueError(f"chapters {wanted!r}: found {part.strip()!r}, wanted for example 2, 1-3, 1,4-5 or A6")
+            first, last = words[0], words[-1]
+            ends = [self.chapters.index(self.chapter(end)) for end in (first, last)]
             if ends[0] > ends[1]:
                 raise ValueError(f"chapters {part.strip()!r}: found a range that runs backwards, wanted {last}-{first}")
             chosen += self.chapters[ends[0] : ends[1] + 1]
@@ -231,13 +249,18 @@ class Book:
             facts.append([one.stem, one.code, {name: values[name] for name in names}])
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
-    def page_key(self, chapter: ChapterText, values: Mapping[str, Any], data_hash: str = "") -> str:
-        """As `key`, and of versions, prose, figures and this machinery: an executed notebook is as new as this."""
-        lock = self.root / "requirements.lock"
-        facts = [self.key(chapter, values, data_hash), chapter.text, package_hash(), platform.python_version()]
-        facts.append(lock.read_text(encoding="utf-8") if lock.exists() else "")
-        if "chapter.ledger" in chapter.code:
+    def outputs_key(self, chapter: ChapterText, values: Mapping[str, Any], data_hash: str = "") -> str:
+        """As `key`, and of the numbers of other chapters where it shows them: pages of one key agree in all numbers."""
+        facts = [self.key(chapter, values, data_hash)]
+        if chapter.judges:
             facts += [self.key(one, values, data_hash) for one in self.chapters if one.stem != chapter.stem]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+
+    def page_key(self, chapter: ChapterText, values: Mapping[str, Any], data_hash: str = "") -> str:
+        """As `outputs_key`, and of versions, prose, figures and this machinery: an executed notebook is as new."""
+        lock = self.root / "requirements.lock"
+        facts = [self.outputs_key(chapter, values, data_hash), chapter.text, package_hash(), platform.python_version()]
+        facts.append(lock.read_text(encoding="utf-8") if lock.exists() else "")
         if "chapter.book" in chapter.code:
             facts += [one.text for one in self.chapters]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]

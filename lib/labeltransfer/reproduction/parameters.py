@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -163,7 +164,17 @@ def check_all(values: Mapping[str, Any], among: Iterable[str] = PARAMETERS) -> d
     checked = {name: known(name, allowed).check(value) for name, value in values.items()}
     if checked.get("source") == "folder" and not checked.get("survey_dir", "-"):
         raise ValueError("parameter survey_dir: source is 'folder', so give the folder: -p survey_dir PATH")
+    least = checked.get("n_overlap", 0) if checked.get("source") != "folder" else 0
+    if checked.get("n_apogee", least) < least:
+        raise ValueError(
+            f"parameter n_apogee: found {checked['n_apogee']}, wanted at least n_overlap, {least}: the stars in common "
+            "are among those that APOGEE observed"
+        )
     return checked
+
+
+UNCLEAR_NUMBER = r"^\s*[-+]?(0[\d_]|0[xob]|[\d_]+:)"
+"""What YAML reads as octal, hexadecimal or sexagesimal: 010 is 8 and 1:30 is 90, which nobody means."""
 
 
 def from_text(name: str, text: str) -> Any:
@@ -175,6 +186,8 @@ def from_text(name: str, text: str) -> Any:
     parameter = known(name)
     if parameter.kind == "str":
         return parameter.check(text)
+    if re.search(UNCLEAR_NUMBER, text):
+        raise TypeError(f"parameter {name}: found {text!r}, wanted {parameter.kind}, without leading zeros or colons")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
