@@ -1,5 +1,8 @@
 """A book of three small chapters, for tests of the machinery: seconds instead of minutes."""
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
 
@@ -187,3 +190,14 @@ def write_book(folder: Path) -> Path:
     for name, text in {"01_stars": STARS, "02_mean": MEAN, "03_ledger": LEDGER}.items():
         (pages / f"{name}.md").write_text(HEAD + text, encoding="utf-8")
     return folder
+
+
+@contextmanager
+def small_files(size: int) -> Iterator[None]:
+    """As on a full disk: no file of this process may become larger than `size` bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -6,9 +6,14 @@ import json
 import nbformat
 import pytest
 
+from labeltransfer.files.locks import only_writer
 from labeltransfer.reproduction.book import Book
-from labeltransfer.reproduction.build import banner, build, provenance
-from labeltransfer.reproduction.runs import read_record, run
+from labeltransfer.reproduction.build import build, link_variants, seed_cache
+from labeltransfer.reproduction.provenance import provenance
+from labeltransfer.reproduction.record import read_record
+from labeltransfer.reproduction.runs import run
+from labeltransfer.reproduction.stage import banner
+from miniature_book import small_files
 
 
 def article(page):
@@ -37,12 +42,16 @@ def test_pages_show_the_run(small_copy):
 
 def test_any_run_becomes_a_book_with_a_banner(small_copy):
     book = Book(small_copy)
-    run(book, "part", {"n_overlap": 60}, "1-2", say=lambda line: None)
+    record = run(book, "part", {"n_overlap": 60}, "1-2", say=lambda line: None)
+    record.status, record.failure = "failed", "03_ledger: cell 2 ('a') failed: ValueError: no `star`\nthe notebook"
+    record.write(small_copy / "_runs" / "part")
     pages = build(book, "part").parent
     whole = (pages / "book" / "01_stars.html").read_text(encoding="utf-8")
     assert "n_overlap = 60" in whole
-    assert "simulated data" in whole
-    assert "This run did not execute this chapter" in article(pages / "book" / "03_ledger.html")
+    assert "failed before its end, simulated data" in whole
+    absent = article(pages / "book" / "03_ledger.html")
+    assert "This run did not execute this chapter" in absent
+    assert "ValueError: no 'star'" in absent
     assert not (small_copy / "_build" / "html").exists()
 
 
@@ -50,12 +59,17 @@ def test_variants_are_listed_on_the_first_page_of_the_book_and_travel_with_it(sm
     book = Book(small_copy)
     run(book, "other", {"n_overlap": 60}, say=lambda line: None)
     build(book, "other")
+    record = read_record("default", small_copy)
+    record.parameters["n_folds"] = 4  # of no chapter, so that nothing else changes
+    record.write(small_copy / "_runs" / "default")
     first = build(book).parent / "book" / "index.html"
     build(book, "other")
     text = first.read_text(encoding="utf-8")
     assert text.count('href="../variants/other/index.html"') == 1
     assert "n_overlap = 60" in (first.parents[1] / "variants" / "other" / "book" / "01_stars.html").read_text("utf-8")
-    assert "n_overlap = 60" not in (first.parent / "01_stars.html").read_text(encoding="utf-8")
+    own = (first.parent / "01_stars.html").read_text(encoding="utf-8")
+    assert "n_overlap = 60" not in own
+    assert "simulated data: n_folds = 4" in own, "the main book has a banner if its parameters are not the default"
 
 
 def test_code_that_changed_since_the_run_is_not_shown_as_if_it_had_run(small_copy):
@@ -111,19 +125,80 @@ def test_runs_that_cannot_be_shown(small_copy):
     book = Book(small_copy)
     with pytest.raises(FileNotFoundError, match="no run 'defualt'"):
         build(book, "defualt")
-    (small_copy / "_runs" / "default" / "03_ledger.ipynb").unlink()
+    with pytest.raises(ValueError, match="run name 'default/'"):
+        build(book, "default/")
+    folder = small_copy / "_runs" / "default"
+    executed = (folder / "02_mean.ipynb").read_text()
+    for damaged in ("{}", "[]", executed[:400]):
+        (folder / "02_mean.ipynb").write_text(damaged)
+        with pytest.raises(ValueError, match=r"02_mean\.ipynb: not a notebook .*`labeltransfer run default` makes it"):
+            build(book)
+    (folder / "02_mean.ipynb").write_text(executed)
+    record = read_record("default", small_copy)
+    record.parameters["seed"] = 5
+    record.write(folder)
+    with pytest.raises(ValueError, match=r"01_stars\.ipynb: the chapter's code has changed"):
+        build(book)
+    for status, message in (("running", "was stopped"), ("stopped", "was stopped"), ("failed", "cell 3 failed")):
+        record.status, record.failure = status, "02_mean: cell 3 failed" * (status == "failed")
+        record.write(folder)
+        with pytest.raises(ValueError, match=f"{message}\n`labeltransfer run default --resume` goes on"):
+            build(book)
+    record.status = "finished"
+    record.write(folder)
+    (folder / "03_ledger.ipynb").unlink()
     with pytest.raises(FileNotFoundError, match="has no 03_ledger"):
         build(book)
-    record = read_record("default", small_copy)
-    record.status, record.failure = "failed", "02_mean: cell 3 failed"
-    record.write(small_copy / "_runs" / "default")
-    with pytest.raises(ValueError, match="cell 3 failed"):
-        build(book)
+
+
+def test_only_a_full_disk_asks_for_room(small_run, monkeypatch):
+    from labeltransfer.reproduction import build as building
+
+    for number, wanted in ((errno.ENOSPC, "so make room and build again"), (errno.EACCES, "so build again")):
+
+        def failing(*arguments, number=number):
+            raise OSError(number, "no")
+
+        monkeypatch.setattr(building, "_render", failing)
+        with pytest.raises(OSError, match=wanted):
+            build(Book(small_run))
+
+
+def test_one_process_renders_at_a_time(small_run):
+    with only_writer(small_run / "_build"), pytest.raises(RuntimeError, match="is writing here; wait for it"):
+        build(Book(small_run))
+
+
+def test_no_room_for_the_cache_names_the_place(small_run, tmp_path):
+    record = read_record("default", small_run)
+    with small_files(0), pytest.raises(OSError, match=r"disk I/O error.*jupyter_cache"):
+        seed_cache(Book(small_run), record, small_run / "_runs" / "default", tmp_path / "jupyter_cache")
+
+
+def test_variants_are_copied_whole_or_not_at_all(tmp_path):
+    main, variant = tmp_path / "html", tmp_path / "variants" / "wide" / "_build" / "html"
+    for folder in (main, variant):
+        (folder / "book").mkdir(parents=True)
+        (folder / "book" / "index.html").write_text('<footer class="provenance">')
+    assert link_variants(tmp_path, main) == ["wide"]
+    before = {path: path.read_bytes() for path in main.rglob("*") if path.is_file()}
+    (variant / "book" / "index.html").write_text("x" * 5000)
+    with small_files(1000), pytest.raises(OSError, match=r"File too large: .*wide.book.index\.html"):
+        link_variants(tmp_path, main)
+    assert {path: path.read_bytes() for path in main.rglob("*") if path.is_file()} == before
+    assert not (tmp_path / "variants.copied").exists()
+
+
+def test_a_chapter_tells_the_versions_that_it_ran_with(small_run):
+    record = read_record("default", small_run)
+    record.commit, record.chapters["02_mean"]["commit"] = "new", "old"
+    assert "commit <code>old</code>" in provenance(record, "02_mean")
+    assert "commit <code>new</code>" in provenance(record, "index")
 
 
 def test_banner_and_provenance_are_plain_html(small_run):
     record = read_record("default", small_run)
     record.parameters["survey_dir"] = "<b>"
-    assert "&lt;b&gt;" in banner(record)
+    assert "&lt;b&gt;" in banner(Book(small_run), record)
     record.data = "<script>"
     assert "&lt;script&gt;" in provenance(record, "02_mean")

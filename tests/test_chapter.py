@@ -37,7 +37,7 @@ def test_the_book_knows_who_makes_and_who_needs(small_run):
     assert [one.stem for one in book.upstream(book.chapter("02_mean"))] == ["01_stars"]
     assert [one.stem for one in book.select("1-2")] == ["01_stars", "02_mean"]
     assert [one.stem for one in book.select("3,1")] == ["01_stars", "03_ledger"]
-    assert book.chapter("1").title == "1 · Stars"
+    assert book.chapter("1").title == book.chapter("01").title == "1 · Stars"
     with pytest.raises(ValueError, match="no chapter saves 'valuse'"):
         book.writer("valuse")
     with pytest.raises(ValueError, match="no chapter '9'"):
@@ -51,6 +51,22 @@ def test_parameters_are_checked_when_a_chapter_opens(small_run):
         open_chapter("02_mean", {**DEFAULT, "clip_sigma": -3.0}, book)
     with pytest.raises(ValueError, match="seed have no value"):
         open_chapter("02_mean", {"run": "default", "n_overlap": 100, "clip_sigma": 4.0}, book)
+
+
+def test_a_parameter_that_papermill_set_and_nobody_knows_is_refused(small_run):
+    book = Book(small_run)
+    with pytest.raises(ValueError, match=r"'clip_sgima': .*did you mean 'clip_sigma'"):
+        open_chapter("02_mean", {**DEFAULT, "In": ["", "x = 1", "# Parameters\nseed = 3\nclip_sgima = 2\n"]}, book)
+    others = ["", "clip_sgima = 2", "# Parameters\nn_folds = 4\nseed = 2017\n"]
+    open_chapter("02_mean", {**DEFAULT, "clip_sgima": 2, "In": others}, book)
+
+
+def test_the_ledger_of_a_notebook_alone_harms_no_run(small_copy, monkeypatch):
+    claims = small_copy / "_runs" / "default" / "claims.json"
+    before = claims.read_bytes()
+    monkeypatch.setenv("LABELTRANSFER_CHAPTERS", "")
+    open_chapter("03_ledger", {**DEFAULT, "clip_sigma": 1.0}, Book(small_copy)).ledger().write()
+    assert claims.read_bytes() == before
 
 
 def test_results_of_other_parameters_are_never_misread(small_run):

@@ -1,5 +1,6 @@
 """The command: what it says, and how it fails."""
 
+import json
 import os
 import subprocess
 import sys
@@ -37,6 +38,16 @@ def test_help_lists_commands_and_parameters(capsys):
         (["run", "x", "--chapters", "7"], "no chapter '7'"),
         (["run", "x", "--chapters", "3-1"], "found a range that runs backwards, wanted 1-3"),
         (["run", "x/y"], "run name"),
+        (["run", "-p", "clip_sigma", "2"], "wants a name"),
+        (
+            ["run", "default", "-p", "clip_sigma", "2"],
+            "is there with clip_sigma = 4.0, and asked for is clip_sigma = 2.0",
+        ),
+        (["run", "x", "-p", "seed", "010"], "parameter seed: found '010', wanted int, without leading zeros"),
+        (["run", "x", "-p", "seed", "1:30"], "parameter seed: found '1:30', wanted int"),
+        (["run", "x", "-p", "seed", "1", "-p", "seed", "2"], "parameter seed: given 2 times, wanted once"),
+        (["run", "x", "-p", "run", "y"], "parameter run: found 'y'"),
+        (["build", "default/"], "run name"),
         (["build", "nothing"], "no run 'nothing'"),
         (["sync", "--accept", "nothing"], "no run 'nothing'"),
         (["compare", "nothing"], "no run 'nothing'"),
@@ -76,6 +87,14 @@ def test_sync_check_says_what_is_wrong(small_copy, monkeypatch, capsys):
     assert "02_mean.ipynb: does not exist" in capsys.readouterr().err
     assert main(["sync", "--accept", "default"]) == 0
     assert "written: book/02_mean.ipynb" in capsys.readouterr().out
+    folder = small_copy / "_runs" / "default"
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**record, "status": "failed", "failure": "no star"}))
+    assert main(["sync", "--accept", "default"]) == 1
+    assert "it failed: no star" in capsys.readouterr().err
+    (folder / "run.json").write_text(json.dumps({**record, "parameters": {**record["parameters"], "n_folds": 4}}))
+    assert main(["sync", "--accept", "default"]) == 1
+    assert "has n_folds = 4, wanted all parameters at their defaults" in capsys.readouterr().err
 
 
 def test_runs_are_listed(small_run, monkeypatch, capsys, tmp_path):

@@ -69,6 +69,9 @@ def test_papermill_with_a_misspelt_or_mistyped_parameter_says_what_is_wanted(tmp
     assert done.returncode != 0
     assert "model_order" in done.stderr
     assert "seven" in done.stderr
+    done = jupyter("papermill", str(twin), "out.ipynb", "-p", "modle_order", "1", folder=tmp_path)
+    assert done.returncode != 0
+    assert "did you mean 'model_order'" in done.stderr
 
 
 def test_binder_installs_the_lock_and_opens_the_book():

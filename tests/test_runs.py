@@ -1,16 +1,24 @@
 """Runs: chapters in order, with a record; a run that fails leaves what was there."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 
 import nbformat
+import psutil
 import pytest
 
 from labeltransfer.files.locks import only_writer
 from labeltransfer.reproduction.book import Book
 from labeltransfer.reproduction.compare import compare_runs
 from labeltransfer.reproduction.execute import ChapterFailed, environment
-from labeltransfer.reproduction.runs import check_name, commit, list_runs, read_record, run
+from labeltransfer.reproduction.record import check_name, commit, list_runs, read_record
+from labeltransfer.reproduction.runs import run
+from miniature_book import small_files
 
 
 def edit(folder, stem, old, new):
@@ -67,6 +75,32 @@ def test_resume_runs_only_what_has_changed(small_copy):
     lines.clear()
     run(Book(small_copy), "default", resume=True, say=lines.append)
     assert [line.split()[0] for line in lines if "as before" in line] == ["01_stars", "03_ledger"]
+
+
+def test_a_run_keeps_its_parameters_unless_it_is_replaced(small_copy):
+    book, folder, lines = Book(small_copy), small_copy / "_runs" / "v", []
+
+    def numbers():
+        return {key.split(":")[0] for key in json.loads((folder / "numbers.json").read_text())["numbers"]}
+
+    run(book, "v", {"clip_sigma": 1.0}, "1", say=lines.append)
+    assert any(line.split()[:3] == ["v", "finished", "1/3"] for line in list_runs(book))
+    run(book, "v", chapters="2", resume=True, say=lines.append)
+    assert numbers() == {"01_stars", "02_mean"}, "those of the chapters before stay"
+    lines.clear()
+    record = run(book, "v", resume=True, say=lines.append)
+    assert record.parameters["clip_sigma"] == 1.0
+    assert [line.split()[0] for line in lines if "as before" in line] == ["01_stars", "02_mean"]
+    assert list(record.chapters) == ["01_stars", "02_mean", "03_ledger"]
+    assert json.loads((folder / "claims.json").read_text())["parameters"]["clip_sigma"] == 1.0
+    for given, resume in (({}, False), ({"clip_sigma": 2.0}, False), ({"clip_sigma": 2.0}, True)):
+        with pytest.raises(ValueError, match=r"'v' is there with clip_sigma = 1.0, .*--resume` without -p .*--replace"):
+            run(book, "v", given, resume=resume)
+    assert read_record("v", small_copy) == record
+    run(book, "v", {"clip_sigma": 2.0}, "1", replace=True, say=lines.append)
+    assert numbers() == {"01_stars"}
+    assert not (folder / "claims.json").exists(), "the ledger of other parameters"
+    assert list(read_record("v", small_copy).chapters) == ["01_stars"]
 
 
 def test_a_crash_names_cell_and_error_and_keeps_both_notebooks(small_copy):
@@ -141,6 +175,51 @@ def test_a_run_that_is_interrupted_says_so_and_goes_on(small_copy, monkeypatch):
     assert run(Book(small_copy), "stopped", chapters="1", resume=True, say=lambda line: None).status == "finished"
 
 
+def test_a_run_that_was_killed_is_not_running(small_copy):
+    sleeper = "import os, pathlib, time\npathlib.Path('kernel').write_text(str(os.getpid()))\ntime.sleep(100)\nvalues ="
+    edit(small_copy, "01_stars", "values =", sleeper)
+    command = [sys.executable, "-m", "labeltransfer.reproduction.command", "run", "slow", "--chapters", "1"]
+    own = {**os.environ, "LABELTRANSFER_BOOK": str(small_copy)}
+    process = subprocess.Popen(command, env=own, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    kernel = small_copy / "book" / "kernel"
+    while process.poll() is None and not (kernel.exists() and kernel.read_text()):
+        time.sleep(0.05)
+    assert read_record("slow", small_copy).status == "running"
+    process.send_signal(signal.SIGTERM)
+    assert "interrupted" in process.communicate(timeout=30)[1]
+    folder = small_copy / "_runs" / "slow"
+    assert json.loads((folder / "run.json").read_text())["status"] == "stopped"
+    assert not psutil.pid_exists(int(kernel.read_text()))
+    record = read_record("slow", small_copy)
+    record.status = "running"
+    record.write(folder)  # what SIGKILL leaves
+    with only_writer(folder):
+        assert read_record("slow", small_copy).status == "running"
+    assert read_record("slow", small_copy).status == "stopped"
+
+
+def test_a_full_disk_hides_neither_the_place_nor_what_went_wrong(small_copy, monkeypatch):
+    from labeltransfer.reproduction import runs
+
+    with small_files(0), pytest.raises(OSError, match=r"full/\.lock"):
+        run(Book(small_copy), "full", chapters="1", say=lambda line: None)
+
+    def full(book, chapter, values, out):
+        monkeypatch.setattr(runs.Record, "write", no_room)
+        raise ChapterFailed("01_stars: cell 3 failed")
+
+    def no_room(record, folder):
+        raise OSError(28, "No space left on device", str(folder / "run.json"))
+
+    monkeypatch.setattr(runs, "execute_chapter", full)
+    with pytest.raises(ChapterFailed, match=r"01_stars: cell 3 failed\n.*labeltransfer run full --resume"):
+        run(Book(small_copy), "full", chapters="1", say=lambda line: None)
+    assert read_record("full", small_copy).status == "stopped"
+    monkeypatch.setattr(runs, "execute_chapter", lambda *arguments: no_room(None, small_copy))
+    with pytest.raises(OSError, match=r"No space left.*labeltransfer run default --resume` goes on.*run\.json"):
+        run(Book(small_copy), "default", say=lambda line: None)
+
+
 @pytest.mark.parametrize(
     ("given", "chapters", "message"),
     [
@@ -148,6 +227,9 @@ def test_a_run_that_is_interrupted_says_so_and_goes_on(small_copy, monkeypatch):
         ({"clip_sigma": 0.0}, None, "range 1 to 100"),
         ({"n_folds": 4}, None, "no chapter of this book declares it"),
         ({}, "7", "no chapter '7'"),
+        ({}, "", "chapters '': found '', wanted for example"),
+        ({}, "1-", "chapters '1-': found '1-', wanted for example"),
+        ({"run": "other"}, None, "parameter run: found 'other', but the name of the run is given by itself: 'wrong'"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_touched(small_run, given, chapters, message):
@@ -171,14 +253,26 @@ def test_damaged_and_older_records_are_named(small_copy):
     path.write_text(path.read_text()[:100])
     with pytest.raises(ValueError, match=r"run\.json: not a readable record"):
         read_record("default", small_copy)
-    assert any("not a readable record" in line for line in list_runs(Book(small_copy)))
+    (small_copy / "_runs" / "good").mkdir()
+    (small_copy / "_runs" / "good" / "run.json").write_text(json.dumps({**content, "name": "renamed"}))
+    chapters = {"01_stars": {"peak_memory": 1, "key": "a"}}
+    for bad, message in (([], "found list"), ({**content, "parameters": None}, "parameters: found None"),
+                         ({**content, "chapters": chapters}, "01_stars: has no seconds"),
+                         ({**content, "colour": 1}, "colour"),
+                         ({**content, "chapters": {"01_stars": 3}}, "01_stars: has no")):  # fmt: skip
+        path.write_text(json.dumps(bad))
+        damaged, good = list_runs(Book(small_copy))
+        assert damaged.startswith(f"{path}: not a readable record")
+        assert message in damaged
+        assert "labeltransfer run default --replace" in damaged
+        assert good.startswith("good ")
+    with pytest.raises(ValueError, match="not a readable record"):
+        run(Book(small_copy), "default", resume=True)
 
 
 def test_environment_is_put_back(monkeypatch):
     monkeypatch.setenv("LABELTRANSFER_TEST", "before")
     monkeypatch.delenv("LABELTRANSFER_TEST_2", raising=False)
-    import os
-
     with environment(LABELTRANSFER_TEST="during", LABELTRANSFER_TEST_2="during"):
         assert os.environ["LABELTRANSFER_TEST"] == "during"
     assert os.environ["LABELTRANSFER_TEST"] == "before"

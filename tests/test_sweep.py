@@ -5,10 +5,12 @@ from xml.etree import ElementTree
 
 import pytest
 
+from labeltransfer.reproduction import sweep as sweeping
 from labeltransfer.reproduction.book import Book, project_root
 from labeltransfer.reproduction.command import main
 from labeltransfer.reproduction.compare import compare_runs
-from labeltransfer.reproduction.runs import read_record, run
+from labeltransfer.reproduction.record import read_record
+from labeltransfer.reproduction.runs import run
 from labeltransfer.reproduction.sweep import finished, read_sweep, run_sweep
 
 SWEEP = "name: cuts\nbase: {n_overlap: 60}\nruns: [{clip_sigma: 1.0}]\ngrid: {seed: [1, 2]}\n"
@@ -49,12 +51,52 @@ def test_a_sweep_file_names_its_runs(small_run, sweep_file):
         ("name: ../up\nruns: [{clip_sigma: 2.0}]\n", "run name"),
         ("name: a\nchapters: 7\nruns: [{clip_sigma: 2.0}]\n", "no chapter '7'"),
         ("- 1\n", "found list"),
+        ("name: a\nruns: [{seed: 1, seed: 2}]\n", "seed stands twice"),
+        ("name: a\nname: b\n", "name stands twice"),
+        ("name: a\nruns: [{seed: 010}]\n", "found 010, wanted a number without leading zeros"),
+        ("name: a\nbase: {run: b}\nruns: [{seed: 1}]\n", "parameter 'run'"),
         ("a: [", "not YAML"),
     ],
 )
 def test_a_wrong_sweep_file_is_refused_before_anything_runs(small_run, sweep_file, text, message):
     with pytest.raises((ValueError, TypeError), match=message):
         read_sweep(sweep_file(text), Book(small_run))
+
+
+def test_folders_can_be_varied(sweep_file):
+    book, base = Book(project_root()), "name: a\nbase: {source: folder, survey_dir: old}\n"
+    sweep = read_sweep(sweep_file(base + "grid: {survey_dir: [/data/New one, ../b]}\n"), book)
+    assert list(sweep.runs) == ["a-base", "a-survey_dir-data_New_one", "a-survey_dir-.._b"]
+    with pytest.raises(ValueError, match="two runs would be called 'a-survey_dir-c_d'"):
+        read_sweep(sweep_file(base + "grid: {survey_dir: [c/d, c_d]}\n"), book)
+
+
+def test_as_many_runs_at_a_time_as_memory_holds(small_copy, monkeypatch):
+    class Memory:
+        available = 10e9
+
+    monkeypatch.setattr(sweeping.psutil, "virtual_memory", Memory)
+    monkeypatch.setattr(sweeping, "available_cores", lambda: 64)
+    assert sweeping._room(Book(small_copy), "nothing") == int(10e9 / (1.2 * sweeping.MEMORY_OF_A_RUN))
+    record = read_record("default", small_copy)
+    record.chapters["02_mean"]["peak_memory"] = 1000
+    record.write(small_copy / "_runs" / "default")
+    assert sweeping._room(Book(small_copy), "default") == 8
+    record.chapters["02_mean"]["peak_memory"] = 100_000
+    record.write(small_copy / "_runs" / "default")
+    assert sweeping._room(Book(small_copy), "default") == 1
+
+
+def test_a_base_without_a_record_stops_no_other_run(small_copy, sweep_file, monkeypatch, capsys):
+    monkeypatch.setenv("LABELTRANSFER_BOOK", str(small_copy))
+    (small_copy / "_runs" / "s-base").mkdir()
+    (small_copy / "_runs" / "s-base" / "run.json").write_text("[]")
+    assert main(["sweep", str(sweep_file("name: s\nchapters: 1\nruns: [{seed: 3}]\n")), "--workers", "1"]) == 1
+    shown = capsys.readouterr()
+    assert "s-base: labeltransfer run: " in shown.err
+    assert "1 of 2 runs finished" in shown.out
+    assert "compare" not in shown.out
+    assert read_record("s-seed-3", small_copy).status == "finished"
 
 
 def test_a_sweep_file_that_is_not_there(small_run, tmp_path):
@@ -74,11 +116,12 @@ def test_a_sweep_computes_once_what_its_runs_share_and_one_failure_stops_nothing
     page.write_text(page.read_text(encoding="utf-8").replace("values = chapter.load(", broken), encoding="utf-8")
     book, lines = Book(small_copy), []
     sweep = read_sweep(sweep_file("name: cuts\nruns: [{clip_sigma: 2.0}, {clip_sigma: 1.0}]\n"), book)
-    outcomes = {one.name: one.message for one in run_sweep(book, sweep, workers=2, say=lines.append)}
+    ended = run_sweep(book, sweep, workers=2, say=lines.append)
+    outcomes = {one.name: one.message for one in ended}
     assert outcomes["cuts-base"] == outcomes["cuts-clip_sigma-1.0"] == ""
     assert "02_mean" in outcomes["cuts-clip_sigma-2.0"]
     assert "AssertionError" in outcomes["cuts-clip_sigma-2.0"]
-    assert finished(book, sweep) == ["cuts-base", "cuts-clip_sigma-1.0"]
+    assert finished(book, ended) == ["cuts-base", "cuts-clip_sigma-1.0"]
     record = read_record("cuts-clip_sigma-1.0", small_copy)
     assert record.chapters["01_stars"]["taken_from"] == "cuts-base"
     assert "taken_from" not in record.chapters["02_mean"]
@@ -137,12 +180,13 @@ def test_runs_that_cannot_be_compared_are_named(small_copy):
     folder = small_copy / "_runs" / "default"
     record = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps({**record, "status": "running"}))
-    with pytest.raises(FileNotFoundError, match="'default': it is not finished; `labeltransfer run default --resume`"):
+    with pytest.raises(ValueError, match=r"'default': it was stopped\n`labeltransfer run default --resume`"):
         compare_runs(Book(small_copy), ["default"])
     (folder / "run.json").write_text(json.dumps(record))
-    (folder / "numbers.json").write_text("{")
-    with pytest.raises(ValueError, match=r"numbers\.json: not readable"):
-        compare_runs(Book(small_copy), ["default"])
+    for damaged in ("{", "[]", '{"numbers": {}}', '{"format_version": 0, "numbers": {}}'):
+        (folder / "numbers.json").write_text(damaged)
+        with pytest.raises(ValueError, match=r"numbers\.json: not readable"):
+            compare_runs(Book(small_copy), ["default"])
 
 
 def test_the_commands(small_copy, sweep_file, tmp_path, monkeypatch, capsys):

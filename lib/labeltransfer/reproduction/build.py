@@ -6,6 +6,7 @@ from a staged copy of the book that holds its executed notebooks, under a banner
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -13,59 +14,64 @@ import subprocess
 import sys
 from html import escape
 from pathlib import Path
-from typing import Any
 
-import nbformat
-import yaml
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from myst_nb.core.read import read_myst_markdown_notebook
 from myst_parser.config.main import MdParserConfig
-from nbformat import NotebookNode
+from sqlalchemy.exc import SQLAlchemyError
 
+from ..files import written_whole
+from ..files.locks import only_writer
 from .access import make_accessible
-from .book import Book, ChapterText, default_values, runs_folder
+from .book import Book, runs_folder
 from .explorer_page import place_explorer_data
 from .figure_data import offer_figure_data
-from .runs import Record, read_record
-from .sync import notebook_of, tags
+from .provenance import write_provenance
+from .record import Record, check_whole, read_record
+from .stage import configuration, stage, with_outputs
 
 DEFAULT = "default"
-INJECTED = "injected-parameters"
 VARIANTS = "variants"
 
 
 def build(book: Book, name: str = DEFAULT) -> Path:
     """Render a run and return the page to open.
 
+    The default run is the main book, so it must be whole; of any other run the chapters are shown that it has.
+
     Raises
     ------
     FileNotFoundError
-        If there is no such run, or a chapter of it is missing.
+        If there is no such run, or the default run lacks a chapter.
     ValueError
-        If a chapter's code is not what the run executed.
+        If a chapter is not what the run's code, parameters and data give, or the default run did not finish.
     RuntimeError
-        If the pages could not be rendered without a warning; the message holds the warnings.
+        If the pages could not be rendered without a warning (the message holds the warnings), or another process
+        renders.
     OSError
         If the disk is full, for example. Pages rendered before stay as they were until the new ones are whole.
     """
     record = read_record(name, book.root)
     folder = runs_folder(book.root) / name
-    if record.status == "failed":
-        raise ValueError(f"run {name!r} failed, so it cannot be rendered:\n{record.failure}")
-    absent = [chapter.stem for chapter in book.chapters if not (folder / f"{chapter.stem}.ipynb").exists()]
-    if name == DEFAULT and absent:
-        raise FileNotFoundError(
-            f"run {name!r} has no {', '.join(absent)}; `labeltransfer run {name} --resume` makes them"
-        )
-    out = book.root / "_build" / f"rendering-{name}"
-    finished = book.root / "_build" / ("html" if name == DEFAULT else f"{VARIANTS}/{name}/_build/html")
+    if name == DEFAULT:
+        check_whole(book, record)
+    rendered = book.root / "_build"
+    out = rendered / f"rendering-{name}"
+    main = rendered / "html"
+    finished = main if name == DEFAULT else rendered / VARIANTS / name / "_build" / "html"
     try:
-        _put_in_place(_render(book, record, folder, out), finished)
-        link_variants(book.root)
+        with only_writer(rendered):
+            pages = _render(book, record, folder, out)
+            if name == DEFAULT:
+                link_variants(rendered, pages)
+            _put_in_place(pages, finished)
+            if name != DEFAULT:
+                link_variants(rendered, main)
     except OSError as error:
-        told = f"{error.strerror or error}; pages that were there before are as they were, so make room and build again"
-        raise OSError(error.errno, told, error.filename or str(out)) from error
+        todo = "make room and build again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "build again"
+        told = f"{error.strerror or error}; pages that were there before are as they were, so {todo}"
+        raise OSError(error.errno or errno.EIO, told, error.filename or str(out)) from error
     return finished / "index.html"
 
 
@@ -75,14 +81,13 @@ def _render(book: Book, record: Record, folder: Path, out: Path) -> Path:
     pages = out / "_build" / "html"
     if record.name == DEFAULT:
         seed_cache(book, record, folder, out / "_build" / ".jupyter_cache")
-        _jupyter_book(book.root, out, strict=True)
+        _jupyter_book(book.root, out, configuration(book, record, out), strict=True)
     else:
         source, complete = stage(book, record, folder)
-        _jupyter_book(source, out, strict=complete)
+        _jupyter_book(source, out, source / "_config.yml", strict=complete)
     write_provenance(pages, record)
     make_accessible(pages)
-    data_hash = record.data_hash if record.parameters.get("source") == "folder" else ""
-    offer_figure_data(pages, book, folder / "data", record.parameters, data_hash)
+    offer_figure_data(pages, book, folder / "data", record.parameters, record.key_data)
     place_explorer_data(pages, folder / "data")
     (pages / ".nojekyll").touch()
     return pages
@@ -90,7 +95,7 @@ def _render(book: Book, record: Record, folder: Path, out: Path) -> Path:
 
 def _put_in_place(pages: Path, finished: Path) -> None:
     """Whole pages take the place of those of before, in one move."""
-    before = finished.with_name("html.before")
+    before = finished.with_name(f"{finished.name}.before")
     shutil.rmtree(before, ignore_errors=True)
     finished.parent.mkdir(parents=True, exist_ok=True)
     if finished.exists():
@@ -99,58 +104,72 @@ def _put_in_place(pages: Path, finished: Path) -> None:
     shutil.rmtree(before, ignore_errors=True)
 
 
-def link_variants(root: Path) -> list[str]:
+def link_variants(rendered: Path, main: Path) -> list[str]:
     """Put the rendered variants beside the pages of the default run, and list them on its first page.
+
+    Parameters
+    ----------
+    rendered : where variants lie
+    main : the pages of the default run
 
     Returns
     -------
     The names of the variants; none if the default run is not rendered.
     """
-    main = root / "_build" / "html"
     first = main / "book" / "index.html"
     if not first.exists():
         return []
-    shutil.rmtree(main / VARIANTS, ignore_errors=True)
-    rendered = sorted((root / "_build" / VARIANTS).glob("*/_build/html/book/index.html"))
-    names = [page.parents[3].name for page in rendered]
-    for name, page in zip(names, rendered, strict=True):
-        shutil.copytree(page.parents[1], main / VARIANTS / name)
-    links = "".join(f'<li><a href="../{VARIANTS}/{name}/index.html">run {escape(name)}</a></li>' for name in names)
+    found = sorted((rendered / VARIANTS).glob("*/_build/html/book/index.html"))
+    variants = {page.parents[3].name: page.parents[1] for page in found}
+    beside = rendered / f"{VARIANTS}.copied"
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    for name, pages in variants.items():
+        _copy_pages(pages, beside / name)
+    _put_in_place(beside, main / VARIANTS)
+    links = "".join(f'<li><a href="../{VARIANTS}/{name}/index.html">run {escape(name)}</a></li>' for name in variants)
     text = re.sub(r'<nav class="variants".*?</nav>', "", first.read_text(encoding="utf-8"), flags=re.DOTALL)
     place = text.rfind('<footer class="provenance">')
     listed = (
         f'<nav class="variants" aria-label="Other runs"><h2>The same book from other runs</h2><ul>{links}</ul></nav>'
     )
-    if names and place >= 0:
+    if variants and place >= 0:
         text = text[:place] + listed + text[place:]
-    first.write_text(text, encoding="utf-8")
-    return names
+    with written_whole(first) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return list(variants)
 
 
-def with_outputs(notebook: NotebookNode, executed: Path) -> NotebookNode:
-    """The notebook with the outputs of its executed form.
+def _copy_pages(pages: Path, target: Path) -> None:
+    """Copy a folder whole or not at all."""
+    try:
+        shutil.copytree(pages, target)
+    except OSError as error:
+        shutil.rmtree(target.parent, ignore_errors=True)
+        raise _first_reason(error) from error
 
-    Raises
-    ------
-    ValueError
-        If the code of the two is not the same.
-    """
-    done = nbformat.read(executed, as_version=4)
-    cells = [cell for cell in done.cells if cell.cell_type == "code" and INJECTED not in tags(cell)]
-    wanted = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    if [cell.source.strip() for cell in cells] != [cell.source.strip() for cell in wanted]:
-        raise ValueError(
-            f"{executed}: the chapter's code has changed since it ran; "
-            f"`labeltransfer run {executed.parent.name} --resume` runs it again"
-        )
-    for cell, source in zip(wanted, cells, strict=True):
-        cell.outputs, cell.execution_count = source.outputs, source.execution_count
-    return notebook
+
+def _first_reason(error: OSError) -> OSError:
+    """What went wrong with the first file: `shutil.copytree` goes on, and gives a list of all, in words."""
+    if not isinstance(error, shutil.Error):
+        return error
+    _, target, words = error.args[0][0]
+    number = re.match(r"\[Errno (\d+)\]", words)
+    reason = os.strerror(int(number[1])) if number else words
+    return OSError(int(number[1]) if number else errno.EIO, reason, str(target))
 
 
 def seed_cache(book: Book, record: Record, folder: Path, place: Path) -> None:
     """Put the outputs of a run where jupyter-book looks for them."""
     place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _fill_cache(book, record, folder, place)
+    except SQLAlchemyError as error:  # how the cache says that the disk is full
+        number = errno.ENOSPC if "full" in str(error) else errno.EIO
+        raise OSError(number, str(getattr(error, "orig", error)), str(place)) from error
+
+
+def _fill_cache(book: Book, record: Record, folder: Path, place: Path) -> None:
     cache = get_cache(str(place))
     for chapter in book.chapters:
         text = read_myst_markdown_notebook(chapter.text, config=MdParserConfig(), path=str(chapter.path))
@@ -162,88 +181,11 @@ def seed_cache(book: Book, record: Record, folder: Path, place: Path) -> None:
         cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
 
-def stage(book: Book, record: Record, folder: Path) -> tuple[Path, bool]:
-    """Copy the book with the executed notebooks of a run in place of its chapters.
-
-    Returns
-    -------
-    The copy, and whether the run has every chapter; a chapter it lacks becomes a page that says so.
-    """
-    target = book.root / "_build" / "stage" / record.name
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    ignored = shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints")
-    for folder_of_pages in {page.parent for page in book.pages}:
-        place = target / folder_of_pages.relative_to(book.root)
-        shutil.copytree(folder_of_pages, place, ignore=ignored, dirs_exist_ok=True)
-    shutil.copy(book.root / "_toc.yml", target)
-    absent = []
-    for chapter in book.chapters:
-        page = target / chapter.path.relative_to(book.root)
-        if chapter.stem in record.chapters and (folder / f"{chapter.stem}.ipynb").exists():
-            page.unlink()
-            nbformat.write(_shown(chapter, folder), page.with_suffix(".ipynb"))
-        else:
-            absent.append(chapter.stem)
-            page.write_text(_absent(chapter, record), encoding="utf-8")
-    _redirect(target, [chapter.stem for chapter in book.chapters if chapter.stem not in absent], absent)
-    _write_staged_configuration(book, record, target)
-    return target, not absent
-
-
-def _absent(chapter: ChapterText, record: Record) -> str:
-    """The page in place of a chapter that the run did not execute."""
-    command = f"labeltransfer run {record.name} --resume"
-    return f"# {chapter.title}\n\nThis run did not execute this chapter; `{command}` does.\n"
-
-
-def _redirect(target: Path, executed: list[str], absent: list[str]) -> None:
-    """Make links to executed chapters name the notebooks, and numbers of absent ones read n/a."""
-    for page in [*target.rglob("*.md"), *target.rglob("*.ipynb")]:
-        text = page.read_text(encoding="utf-8")
-        for stem in executed:
-            text = re.sub(rf"(\]\((?:\./)?{stem})\.md(?=[)#])", r"\1.ipynb", text)
-        for stem in absent:
-            text = re.sub(rf"\{{glue:text\}}`{stem}\.md::[^`]*`", "n/a", text)
-        page.write_text(text, encoding="utf-8")
-
-
-def _shown(chapter: ChapterText, folder: Path) -> NotebookNode:
-    """The executed notebook with the chapter's own cells: the values that papermill put in are shown folded away."""
-    executed = folder / f"{chapter.stem}.ipynb"
-    notebook = with_outputs(notebook_of(chapter.path), executed)
-    done = nbformat.read(executed, as_version=4)
-    for number, cell in enumerate(done.cells):
-        if INJECTED in tags(cell):
-            cell.metadata["tags"] = [INJECTED, "hide-input"]
-            notebook.cells.insert(number, cell)
-    return notebook
-
-
-def _write_staged_configuration(book: Book, record: Record, target: Path) -> None:
-    settings: dict[str, Any] = yaml.safe_load((book.root / "_config.yml").read_text(encoding="utf-8"))
-    settings["title"] = f"{settings['title']} (run {record.name})"
-    settings["exclude_patterns"] = []
-    settings["execute"] = {**settings.get("execute", {}), "execute_notebooks": "off"}
-    settings.pop("launch_buttons", None)
-    html = {key: value for key, value in settings.get("html", {}).items() if not key.startswith("use_")}
-    settings["html"] = {**html, "announcement": banner(record)}
-    with (target / "_config.yml").open("w", encoding="utf-8") as stream:
-        yaml.safe_dump(settings, stream, allow_unicode=True, sort_keys=False)
-
-
-def banner(record: Record) -> str:
-    """One line that says which run a variant shows."""
-    defaults = {**default_values(), "run": record.name}
-    changed = [f"{key} = {value}" for key, value in record.parameters.items() if defaults.get(key) != value]
-    kind = "simulated data" if record.simulated else "real spectra"
-    return escape(f"Run “{record.name}”, {kind}: {'; '.join(changed) or 'all parameters at their defaults'}")
-
-
-def _jupyter_book(source: Path, out: Path, strict: bool) -> None:
+def _jupyter_book(source: Path, out: Path, settings: Path, strict: bool) -> None:
     """Call jupyter-book; nothing may be executed, and, if strict, no warning may remain."""
     start = "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", start, "build", str(source), "--path-output", str(out), "--all"]
+    command += ["--config", str(settings)]
     command += ["-W", "--keep-going", "-n"] if strict else []
     environment = {**os.environ, "PYTHONWARNINGS": "ignore", "NO_COLOR": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -256,30 +198,3 @@ def _jupyter_book(source: Path, out: Path, strict: bool) -> None:
     if done.returncode or executed or (strict and wrong):
         lines = "\n".join(wrong[:20]) or log[-2000:]
         raise RuntimeError(f"the pages could not be rendered cleanly (all of it in {log_file}):\n{lines}")
-
-
-def write_provenance(pages: Path, record: Record) -> None:
-    """Write at the foot of every page which run it shows, of what data, with which code, and what it cost."""
-    for page in pages.rglob("*.html"):
-        text = page.read_text(encoding="utf-8")
-        mark = text.rfind("</article>")
-        if mark < 0:
-            continue
-        foot = f'<footer class="provenance">{provenance(record, page.stem)}</footer>'
-        page.write_text(text[:mark] + foot + text[mark:], encoding="utf-8")
-
-
-def provenance(record: Record, stem: str) -> str:
-    """HTML text about a run and about what one chapter of it cost."""
-    parts = [f"Run <code>{escape(record.name)}</code>", escape(record.data), f"data {record.data_hash[:12]}"]
-    versions = [f"{name} {number}" for name, number in record.versions.items() if name in ("labeltransfer", "numpy")]
-    parts.append(", ".join([f"Python {record.python}", *versions]))
-    if record.commit:
-        parts.append(f"commit <code>{escape(record.commit)}</code>")
-    if record.lock:
-        parts.append(f"lock <code>{escape(record.lock)}</code>")
-    cost = record.chapters.get(stem)
-    if cost:
-        parts.append(f"this chapter: {cost['seconds']:.1f}&nbsp;s, {cost['peak_memory']:,.0f}&nbsp;MB")
-    parts.append(f"all chapters: {record.seconds:.0f}&nbsp;s")
-    return " · ".join(parts)

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import namedtuple
@@ -24,7 +25,7 @@ from .book import Book, ChapterText, runs_folder, science_hash
 from .claims import PLAIN, checks
 from .figure_data import keep_figure_data
 from .ledger import Ledger, claim_table, paper_values
-from .parameters import PARAMETERS, check_all
+from .parameters import PARAMETERS, check_all, known
 from .quoted import Number
 
 SURVEY_PARAMETERS = ("source", "survey_dir", "label_names", "n_overlap", "n_dr2", "n_apogee", "seed", "mask")
@@ -41,10 +42,12 @@ def open_chapter(stem: str, namespace: Mapping[str, Any], book: Book | None = No
     Raises
     ------
     ValueError, TypeError
-        If there is no such chapter, or a parameter is missing or has a wrong value.
+        If there is no such chapter, or a parameter is missing, misspelt (by papermill's -p) or has a wrong value.
     """
     book = book or Book()
     text = book.chapter(stem)
+    for name in _injected(namespace):
+        known(name)
     missing = [name for name in text.parameters if name not in namespace]
     if missing:
         raise ValueError(
@@ -54,6 +57,15 @@ def open_chapter(stem: str, namespace: Mapping[str, Any], book: Book | None = No
     chapter = Chapter(book, text, values)
     keep_figure_data(text, chapter.path)
     return chapter
+
+
+def _injected(namespace: Mapping[str, Any]) -> list[str]:
+    """Names that papermill has set: those of the cell that it puts in, among what the notebook has executed so far.
+
+    Papermill sets any name, so that one that is misspelt would change nothing without a word.
+    """
+    cells = [source for source in namespace.get("In", ()) if source.startswith("# Parameters\n")]
+    return [name for source in cells for name in re.findall(r"^(\w+) = ", source, re.MULTILINE)]
 
 
 @functools.lru_cache(maxsize=2)
@@ -147,12 +159,13 @@ class Chapter:
             return read_arrays(path, "arrays")[0]
         return kind.read(path)
 
-    def _numbers_file(self, chapter: ChapterText) -> Path:
+    def numbers_file(self, chapter: ChapterText) -> Path:
+        """Where the numbers of a chapter of this run lie."""
         return self.path(f"numbers_{chapter.stem}", ".json", of=chapter)
 
     def _has_run(self, chapter: ChapterText) -> bool:
         saved = all(list(self.data_folder.glob(f"{self.path(name, '', of=chapter).name}.*")) for name in chapter.writes)
-        return saved and self._numbers_file(chapter).exists()
+        return saved and self.numbers_file(chapter).exists()
 
     def _run_first(self, chapters: list[ChapterText]) -> None:
         for chapter in chapters:
@@ -199,7 +212,7 @@ class Chapter:
             return self.numbers, self.timings
         if not self._has_run(chapter):
             self._run_first([one for one in [*self.book.upstream(chapter), chapter] if not self._has_run(one)])
-        found, facts = quoted.read_numbers(self._numbers_file(chapter))
+        found, facts = quoted.read_numbers(self.numbers_file(chapter))
         return found, {key: Number(**entry) for key, entry in facts["timings"].items()}
 
     def testable(self, *labels: str, but: str = "") -> bool:
@@ -220,7 +233,7 @@ class Chapter:
     def finish(self) -> None:
         """Write the chapter's numbers into the run's folder."""
         quoted.write_numbers(
-            self._numbers_file(self.text), self.numbers, chapter=self.stem, parameters=self.values,
+            self.numbers_file(self.text), self.numbers, chapter=self.stem, parameters=self.values,
             simulated=self.simulated, timings={key: vars(number) for key, number in self.timings.items()},
         )  # fmt: skip
 
@@ -243,7 +256,12 @@ class Chapter:
         for chapter in taken:
             for recorded in self.recorded(chapter):
                 found |= {f"{chapter.stem}:{key}": number for key, number in recorded.items()}
-        return Ledger.of(found, self._data(), self._labels(), self.run_folder / "claims.json", self.values)
+        return Ledger.of(found, self._data(), self._labels(), self.ledger_file, self.values)
+
+    @property
+    def ledger_file(self) -> Path:
+        """Where the ledger is written; a run copies it to ``claims.json``, and a notebook alone harms no run."""
+        return self.path("claims", ".json")
 
     def verdicts(self) -> Ledger:
         """Verdicts on the claims that this chapter checks, with the numbers recorded so far."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +40,15 @@ def parser() -> argparse.ArgumentParser:
                     "For example: labeltransfer run narrow -p smoothing_width 30 -p n_folds 4",
         epilog="\n".join(["parameters:", *map(_described, _for_the_shell())]),
     )  # fmt: skip
-    run.add_argument("name", metavar="NAME", nargs="?", default="default", help="of the run; default: default")
+    run.add_argument("name", metavar="NAME", nargs="?", help="of the run; default, without -p: default")
     run.add_argument("-p", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), dest="parameters",
                      help="set a parameter; may be repeated; lists as [a,b]")  # fmt: skip
     run.add_argument("--chapters", metavar="1-3", help="only these, for example 2, 1-3, 1,4-5 or A6")
-    run.add_argument("--resume", action="store_true", help="leave finished chapters alone whose inputs did not change")
-    run.add_argument(
-        "--from", metavar="RUN", dest="take_from", help="take chapters of this run whose inputs are the same"
-    )
+    run.add_argument("--resume", action="store_true",
+                     help="go on with the run's own parameters; chapters with the same inputs stay")  # fmt: skip
+    run.add_argument("--replace", action="store_true", help="lose a run of this name that has other parameters")
+    run.add_argument("--from", metavar="RUN", dest="take_from",
+                     help="take chapters of this run whose inputs are the same")  # fmt: skip
     run.set_defaults(call=_run)
 
     sweep = commands.add_parser(
@@ -55,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     sweep.add_argument("file", metavar="FILE", type=Path, help="YAML with name, base, chapters, runs, grid")
     sweep.add_argument("--workers", type=int, metavar="N", help="runs at a time; default: what cores and memory allow")
+    sweep.add_argument("--replace", action="store_true", help="lose runs of these names that have other parameters")
     sweep.set_defaults(call=_sweep)
 
     sync = commands.add_parser("sync", help="write the notebook twins of the chapters from their text")
@@ -116,7 +121,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the arguments say; returns 0, or 1 with a message on the standard error stream."""
     given = parser().parse_args(arguments)
     try:
-        return int(given.call(given) or 0)
+        with sigterm_interrupts():
+            return int(given.call(given) or 0)
     except (ValueError, TypeError, OSError, RuntimeError, ImportError) as error:
         print(f"labeltransfer {given.command}: {error}", file=sys.stderr)
         return 1
@@ -125,8 +131,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+@contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """A polite kill (SIGTERM) ends the command as Ctrl-C does, so that records say what happened."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def read_parameters(pairs: Sequence[Sequence[str]]) -> dict[str, Any]:
     """Parameters from the command line; a relative `survey_dir` is meant from where the command is called."""
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"parameter {name}: given {names.count(name)} times, wanted once")
     values = {name: from_text(name, text) for name, text in pairs}
     if values.get("survey_dir"):
         values["survey_dir"] = str(Path(values["survey_dir"]).expanduser().resolve())
@@ -136,16 +159,17 @@ def read_parameters(pairs: Sequence[Sequence[str]]) -> dict[str, Any]:
 def _run(given: argparse.Namespace) -> None:
     from .runs import run
 
-    run(Book(), given.name, read_parameters(given.parameters), given.chapters, resume=given.resume,
-        take_from=given.take_from)  # fmt: skip
+    if given.parameters and given.name is None:
+        raise ValueError("-p: a run with parameters of its own wants a name, for example `labeltransfer run mine -p …`")
+    run(Book(), given.name or "default", read_parameters(given.parameters), given.chapters, resume=given.resume,
+        replace=given.replace, take_from=given.take_from)  # fmt: skip
 
 
 def _sync(given: argparse.Namespace) -> int:
-    from .runs import read_record
     from .sync import sync
 
     book = Book()
-    accept = runs_folder(book.root) / read_record(given.accept, book.root).name if given.accept else None
+    accept = _to_accept(book, given.accept) if given.accept else None
     result = sync(book, accept, check=given.check)
     for line in [*result.differences, *(f"written: {path.relative_to(book.root)}" for path in result.written)]:
         print(line)
@@ -154,6 +178,21 @@ def _sync(given: argparse.Namespace) -> int:
     if not result.complaints and not result.written:
         print("every twin is what its text gives")
     return 1 if given.check and result.complaints else 0
+
+
+def _to_accept(book: Book, name: str) -> Path:
+    """Folder of a run whose numbers may become those to be checked: whole, and with the default parameters."""
+    from .record import check_whole, read_record
+
+    record = read_record(name, book.root)
+    changed = ", ".join(f"{key} = {value}" for key, value in record.changed(book).items())
+    if changed:
+        raise ValueError(
+            f"--accept: run {name!r} has {changed}, wanted all parameters at their defaults, as the twins have them; "
+            "`labeltransfer run default` makes such a run, if there is one of this name with --replace"
+        )
+    check_whole(book, record)
+    return runs_folder(book.root) / name
 
 
 def _build(given: argparse.Namespace) -> None:
@@ -172,7 +211,7 @@ def _simulate(given: argparse.Namespace) -> None:
 
 
 def _runs(given: argparse.Namespace) -> None:
-    from .runs import list_runs
+    from .record import list_runs
 
     print("\n".join(list_runs(Book())))
 
@@ -184,11 +223,14 @@ def _sweep(given: argparse.Namespace) -> int:
         raise ValueError(f"--workers: found {given.workers}, wanted 1 or more")
     book = Book()
     sweep = read_sweep(given.file, book)
-    failed = [outcome for outcome in run_sweep(book, sweep, given.workers) if outcome.message]
+    outcomes = run_sweep(book, sweep, given.workers, replace=given.replace)
+    failed = [outcome for outcome in outcomes if outcome.message]
     for outcome in failed:
         print(f"{outcome.name}: {outcome.message}", file=sys.stderr)
-    print(f"{len(sweep.runs) - len(failed)} of {len(sweep.runs)} runs finished; now for example\n"
-          f"labeltransfer compare {' '.join(finished(book, sweep))} --html compared.html")  # fmt: skip
+    print(f"{len(sweep.runs) - len(failed)} of {len(sweep.runs)} runs finished")
+    names = finished(book, outcomes)
+    if len(names) > 1:
+        print(f"now for example\nlabeltransfer compare {' '.join(names)} --html compared.html")
     return 1 if failed else 0
 
 

@@ -10,13 +10,13 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 from ..files import FORMAT_VERSION, written_whole
 from .book import Book, runs_folder
 from .claims import checks
 from .drawings import of_the_paper
-from .runs import Record, read_record
+from .quoted import Number
+from .record import Record, read_record
+from .sync import read_notebook
 
 KEY_FIGURES = ("Fig. 6", "Fig. 8", "Fig. 13", "Fig. 14", "Fig. 15")
 NONE = "-"
@@ -163,9 +163,9 @@ def compare_runs(book: Book, names: Sequence[str]) -> Comparison:
     Raises
     ------
     FileNotFoundError
-        If there is no such run, or it did not finish.
+        If there is no such run.
     ValueError
-        If a run's files are damaged or of another format.
+        If a run did not finish, or its files are damaged or of another format.
     """
     records = tuple(read_record(name, book.root) for name in names)
     columns = [_numbers_of(book, record) for record in records]
@@ -189,15 +189,18 @@ def compare_runs(book: Book, names: Sequence[str]) -> Comparison:
 
 
 def _numbers_of(book: Book, record: Record) -> dict[str, dict[str, Any]]:
+    record.check_finished()
     path = runs_folder(book.root) / record.name / "numbers.json"
-    if record.status != "finished" or not path.exists():
-        state = f"it {record.status}" if record.status == "failed" else "it is not finished"
-        raise FileNotFoundError(f"run {record.name!r}: {state}; `labeltransfer run {record.name} --resume` goes on")
+    again = f"`labeltransfer run {record.name} --resume` writes it again"
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file; {again}")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return dict(content["numbers"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not readable ({error}); run {record.name!r} again") from error
+        if content["format_version"] != FORMAT_VERSION:
+            raise ValueError(f"format version {content['format_version']}, wanted {FORMAT_VERSION}")
+        return {key: asdict(Number(**entry)) for key, entry in content["numbers"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: not readable ({error!r}); {again}") from error
 
 
 def _difference(value: float | None, first: float | None, tolerance: float | None) -> float | None:
@@ -210,9 +213,9 @@ def _difference(value: float | None, first: float | None, tolerance: float | Non
 def _picture(book: Book, record: Record, stem: str, source: str) -> str:
     """The PNG that a cell drew in a run, in base64; empty if the run did not execute it."""
     path = runs_folder(book.root) / record.name / f"{stem}.ipynb"
-    if not path.exists():
+    if stem not in record.chapters or not path.exists():
         return ""
-    for cell in nbformat.read(path, as_version=4).cells:
+    for cell in read_notebook(path, f"`labeltransfer run {record.name}` makes it again").cells:
         if cell.cell_type == "code" and cell.source.strip() == source.strip():
             for output in cell.outputs:
                 png = output.get("data", {}).get("image/png")

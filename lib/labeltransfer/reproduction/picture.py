@@ -14,7 +14,7 @@ from ..inference import LabelFit
 from ..reference import ReferenceSet
 from .book import Book
 from .chapter import Chapter
-from .runs import read_record
+from .record import read_record
 
 PICTURE = "book/_static/ho2017_reproduction.png"
 

@@ -7,7 +7,6 @@ The twin ``NN_name.ipynb`` is written by this module alone. It holds the outputs
 from __future__ import annotations
 
 import difflib
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,11 +47,19 @@ def checked_outputs(path: Path) -> dict[str, list[NotebookNode]]:
     """Source of every checked cell of a notebook to its outputs; empty if there is no such notebook."""
     if not path.exists():
         return {}
+    cells = read_notebook(path, "remove it and accept a run").cells
+    return {cell.source: comparable(cell.outputs) for cell in cells if CHECKED in tags(cell) and cell.outputs}
+
+
+def read_notebook(path: Path, advice: str) -> NotebookNode:
+    """Read a notebook; a damaged one is a ValueError that names the file and what to do."""
     try:
         notebook = nbformat.read(path, as_version=4)
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path}: not a notebook ({error}); remove it and accept a run") from error
-    return {cell.source: comparable(cell.outputs) for cell in notebook.cells if CHECKED in tags(cell) and cell.outputs}
+        nbformat.validate(notebook)
+    except (ValueError, TypeError, KeyError, AttributeError, nbformat.ValidationError) as error:
+        reason = str(error).partition("\n")[0][:200]
+        raise ValueError(f"{path}: not a notebook ({reason}); {advice}") from error
+    return notebook
 
 
 def comparable(outputs: list[NotebookNode]) -> list[NotebookNode]:
