@@ -66,6 +66,12 @@ def test_the_hash_tells_surveys_apart(simulated):
         assert open_survey("simulated", **{**SIZES, **change}).data_hash != simulated.data_hash
 
 
+def test_the_hash_tells_recipes_of_the_simulation_apart(simulated, monkeypatch):
+    before = open_survey("simulated", **SIZES).data_hash
+    monkeypatch.setattr("labeltransfer.mock.recipe_digest", lambda: "another")
+    assert open_survey("simulated", **SIZES).data_hash != before
+
+
 # --- a folder with a label table
 
 

@@ -4,11 +4,12 @@ import re
 
 import pytest
 
+from labeltransfer.mock import assumptions
 from labeltransfer.reproduction.book import Book, ChapterText, default_values
 from labeltransfer.reproduction.claims import CLAIMS
 from labeltransfer.reproduction.drawings import all_drawings, called, drawings
 from labeltransfer.reproduction.parameters import PARAMETERS
-from labeltransfer.reproduction.reference_pages import FigureMap, ParameterReference
+from labeltransfer.reproduction.reference_pages import AssumptionList, FigureMap, ParameterReference
 
 BOOK = Book()
 STEMS = {page.stem for page in BOOK.pages}
@@ -111,3 +112,13 @@ def test_a_page_about_the_book_is_old_when_another_chapter_changes(monkeypatch):
     before = book.page_key(page, values)
     monkeypatch.setitem(vars(book.chapters[0]), "text", "something else")
     assert book.page_key(page, values) != before
+
+
+def test_every_assumption_of_the_simulation_stands_in_the_list():
+    table = assumptions()
+    shown = AssumptionList(table)
+    html = shown._repr_html_()
+    assert len(repr(shown).splitlines()) == len(table)
+    assert html.count("<tr><td>") == len(table)
+    assert html.count('scope="rowgroup"') == len(set(table["where"]))
+    assert "LamostAccuracy" in html

@@ -137,8 +137,8 @@ class SimulatedSource:
     @property
     def data_hash(self) -> str:
         """See `Survey.data_hash`."""
-        facts = json.dumps({"mask": self.mask, **self.sizes}, sort_keys=True, default=repr)
-        return hashlib.sha256(facts.encode()).hexdigest()
+        facts = {"mask": self.mask, "recipe": mock.recipe_digest(), **self.sizes}
+        return hashlib.sha256(json.dumps(facts, sort_keys=True, default=repr).encode()).hexdigest()
 
     def allstar(self) -> Table | None:
         """See `Survey.allstar`."""

@@ -138,7 +138,7 @@ class Ledger:
         return {verdict: sum(row.verdict == verdict for row in self.rows) for verdict in VERDICTS}
 
     def write(self, path: Path | None = None) -> Path:
-        """Write the ledger as JSON, by default as ``claims.json`` in the run's folder."""
+        """Write the ledger as JSON, by default where it belongs among the run's data, and return that place."""
         target = path or self.path
         if target is None:
             raise ValueError("this part of the ledger has no file of its own; give a path")

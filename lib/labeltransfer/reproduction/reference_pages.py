@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 
+from astropy.table import Row, Table
+
 from .book import Book, ChapterText
 from .claims import CLAIMS, Claim
 from .drawings import Drawing, drawings, of_the_paper, purpose
@@ -174,3 +176,29 @@ def _default(one: Parameter) -> str:
 
 def _sentence(one: Parameter) -> str:
     return one.description[0].upper() + one.description[1:] + "."
+
+
+@dataclass(frozen=True, eq=False)
+class AssumptionList:
+    """What `mock.assumptions` lists, by the place in the code that assumes it; shown by notebooks."""
+
+    table: Table
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{row['where']}.{row['name']} = {row['value']} {row['unit']}" for row in self.table)
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col">{name}</th>' for name in ("Assumption", "Value", "What it is, and where from"))
+        places = dict.fromkeys(self.table["where"])
+        body = "".join(map(self._place, places))
+        return f'<table class="ledger assumptions"><thead><tr>{head}</tr></thead>{body}</table>'
+
+    def _place(self, place: str) -> str:
+        rows = "".join(_assumption(row) for row in self.table if row["where"] == place)
+        return f'<tbody><tr class="first"><th scope="rowgroup" colspan="3">{escape(place)}</th></tr>{rows}</tbody>'
+
+
+def _assumption(row: Row) -> str:
+    said = "; ".join(escape(text) for text in (row["meaning"], row["source"]) if text)
+    names = ", ".join(f"<code>{escape(name)}</code>" for name in row["name"].split(", "))
+    return f"<tr><td>{names}</td><td>{escape(row['value'])} {escape(row['unit'])}</td><td>{said}</td></tr>"
