@@ -312,7 +312,7 @@ def test_every_source_is_complete():
         assert source.description
         assert source.credit
         for file in source.files:
-            assert file.addresses
+            assert file.addresses or file.requirement
             assert all(address.startswith("https://") for address in file.addresses)
             assert file.fingerprint is None or file.fingerprint.split(":")[0] in ("sha256", "gitblob")
     with pytest.raises(ValueError, match="data source 'dr2' is unknown; wanted one of tutorial, apogee-dr10, survey"):

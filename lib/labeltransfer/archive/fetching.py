@@ -83,7 +83,7 @@ def _fetched(file: SourceFile, folder: Path, progress: bool) -> Path:
 
     sha256 = wanted if wanted and wanted.startswith("sha256") else None
     pooch.get_logger().setLevel("ERROR")
-    pooch.retrieve(file.addresses[0], sha256, file.name, folder, downloader=from_anywhere)
+    pooch.retrieve(file.place, sha256, file.name, folder, downloader=from_anywhere)
     if wanted is None:
         with written_whole(record) as temporary:
             temporary.write_text(fingerprint(path) + "\n", encoding="utf-8")
@@ -111,7 +111,7 @@ def _from_anywhere(file: SourceFile, wanted: str | None, partial: Path, progress
             partial.unlink()
     raise OSError(
         f"{file.name}: could not be fetched. {'; '.join(dict.fromkeys(failures))}. Call again when there is a network "
-        f"(what came is kept), or get {file.addresses[0]} in another way, as {partial.parent / file.name}"
+        f"(what came is kept), or get {file.place} in another way, as {partial.parent / file.name}"
     )
 
 

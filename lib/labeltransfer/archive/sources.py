@@ -39,6 +39,11 @@ class SourceFile:
     only: str = ""
     requirement: str = ""
 
+    @property
+    def place(self) -> str:
+        """Where it is to be had, in a word."""
+        return self.addresses[0] if self.addresses else f"the source distribution {self.requirement}"
+
 
 @dataclass(frozen=True)
 class DataSource:
