@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-LIGHT = ("A2_parameters", "A4_figure_map", "A7_data_model")
+ALONE = ("01_data_preparation", "A2_parameters", "A4_figure_map", "A7_data_model")
 """Chapters that need no other chapter's results: the others are executed one by one by nbval."""
 
 
@@ -33,7 +33,7 @@ def checked(notebook):
     return ["".join(output.get("text", "") for output in cell.outputs) for cell in cells]
 
 
-@pytest.mark.parametrize("stem", LIGHT)
+@pytest.mark.parametrize("stem", ALONE)
 def test_a_twin_alone_in_a_folder_elsewhere_can_be_executed(tmp_path, stem):
     twin = ROOT / "book" / f"{stem}.ipynb"
     copy = shutil.copy(twin, tmp_path)

@@ -167,7 +167,7 @@ def _table(head: Sequence[str], rows: Iterable[str], kind: str = "") -> str:
     return f"{start}<tbody>{''.join(rows)}</tbody></table>"
 
 
-def _text(words: str) -> str:
+def text_of(words: str) -> str:
     """Words as HTML: with subscripts, and minus signs where hyphens stand for them."""
     words = escape(words).replace("A_K", "A<sub>K</sub>").replace("Teff", "T<sub>eff</sub>")
     return re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", words)
@@ -182,28 +182,28 @@ def _lines(first: str, identity: str, others: Sequence[str]) -> str:
 def _row(row: Row) -> str:
     mark = {REPRODUCED: "reproduced", DIFFERS: "differs", NOT_TESTABLE: "not-testable"}[row.verdict]
     first = (
-        f'<td rowspan="ROWS"><a href="{row.chapter}.html">{_text(row.claim)}</a> '
+        f'<td rowspan="ROWS"><a href="{row.chapter}.html">{text_of(row.claim)}</a> '
         f"<small>{escape(row.where)}</small></td>"
         f'<td rowspan="ROWS"><strong class="verdict {mark}">{row.verdict}</strong></td>'
     )
-    reason = _text(f"{row.reason[:1].upper()}{row.reason[1:]}.")
-    note = f'<tr class="note"><td colspan="5"><small>{reason} <em>Tolerance:</em> {_text(row.why)}</small></td></tr>'
+    reason = text_of(f"{row.reason[:1].upper()}{row.reason[1:]}.")
+    note = f'<tr class="note"><td colspan="5"><small>{reason} <em>Tolerance:</em> {text_of(row.why)}</small></td></tr>'
     return _lines(first, f"claim-{row.id}", [_numbers(one) for one in row.compared]) + note
 
 
 def _numbers(one: Compared) -> str:
     unit = f"\N{NO-BREAK SPACE}{escape(one.unit)}" if one.unit else ""
-    ours = _text(one.ours) + (unit if one.ours != NOT_AVAILABLE else "")
+    ours = text_of(one.ours) + (unit if one.ours != NOT_AVAILABLE else "")
     stem, _, key = one.number.partition(":")
     where = f'<a href="{stem}.html#key-numbers" title="{escape(key)}, printed by a checked cell">'
     cell = f"{where}{ours}</a>" if key else ours
     beside = (
         ""
         if one.in_tolerances is None
-        else f" <small>({_text(format(one.in_tolerances, '+.1f'))}\N{NO-BREAK SPACE}tol.)</small>"
+        else f" <small>({text_of(format(one.in_tolerances, '+.1f'))}\N{NO-BREAK SPACE}tol.)</small>"
     )
     return (
-        f'<td class="what">{_text(one.what)}</td><td class="paper">{_text(one.paper)}{unit}</td>'
+        f'<td class="what">{text_of(one.what)}</td><td class="paper">{text_of(one.paper)}{unit}</td>'
         f'<td class="here">{cell}{beside}</td>'
     )
 
@@ -220,9 +220,9 @@ class ClaimTable:
     def _repr_html_(self) -> str:
         rows = []
         for claim in self.claims:
-            first = f'<td rowspan="ROWS">{_text(claim.statement)} <small>{escape(claim.where)}</small></td>'
+            first = f'<td rowspan="ROWS">{text_of(claim.statement)} <small>{escape(claim.where)}</small></td>'
             values = [
-                f'<td class="what">{_text(check.what)}</td><td class="value">{_text(written(check))} '
+                f'<td class="what">{text_of(check.what)}</td><td class="value">{text_of(written(check))} '
                 f"{'' if check.than else escape(check.unit)}</td>"
                 for check in claim.checks
             ]

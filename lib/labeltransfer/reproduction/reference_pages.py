@@ -12,6 +12,7 @@ from astropy.table import Row, Table
 from .book import Book, ChapterText
 from .claims import CLAIMS, Claim
 from .drawings import Drawing, drawings, of_the_paper, purpose
+from .ledger import text_of
 from .parameters import PARAMETERS, Parameter
 
 PARAMETER_PAGE, LEDGER_PAGE = "A2_parameters.html", "06_ledger.html"
@@ -199,6 +200,6 @@ class AssumptionList:
 
 
 def _assumption(row: Row) -> str:
-    said = "; ".join(escape(text) for text in (row["meaning"], row["source"]) if text)
+    said = "; ".join(text_of(text) for text in (row["meaning"], row["source"]) if text)
     names = ", ".join(f"<code>{escape(name)}</code>" for name in row["name"].split(", "))
-    return f"<tr><td>{names}</td><td>{escape(row['value'])} {escape(row['unit'])}</td><td>{said}</td></tr>"
+    return f"<tr><td>{names}</td><td>{text_of(row['value'])} {escape(row['unit'])}</td><td>{said}</td></tr>"
