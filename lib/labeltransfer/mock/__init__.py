@@ -1,9 +1,9 @@
 """A simulated LAMOST × APOGEE: physics-based spectra, a telescope's faults, two pipelines' labels, known truth."""
 
-import hashlib
 from functools import cache
 from pathlib import Path
 
+from ..files.sources import digest_of_contents, source_files
 from . import realism
 from .assumptions import assumptions
 from .facts import facts
@@ -30,5 +30,5 @@ __all__ = [
 @cache
 def recipe_digest() -> str:
     """Of all that makes simulated data but arguments: the code and tables of this folder."""
-    files = sorted(path for path in Path(__file__).parent.iterdir() if path.suffix in (".py", ".npz", ".json"))
-    return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()
+    folder = Path(__file__).parent
+    return digest_of_contents(source_files(folder), folder)

@@ -22,6 +22,7 @@ from typing import Any
 
 import yaml
 
+from ..files.sources import digest_of_contents, source_files
 from .parameters import PARAMETERS
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -266,22 +267,10 @@ class Book:
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
 
-def hash_of(paths: list[Path], root: Path) -> str:
-    """Hash of names and contents of files."""
-    digest = hashlib.sha256()
-    for path in sorted(paths):
-        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
-def _sources(package: Path) -> list[Path]:
-    return [path for path in package.rglob("*") if path.suffix in (".py", ".npz", ".json")]
-
-
 @functools.cache
 def package_hash(package: Path = PACKAGE) -> str:
     """Hash of the whole library, data files included."""
-    return hash_of(_sources(package), package)
+    return digest_of_contents(source_files(package), package)
 
 
 @functools.cache
@@ -295,8 +284,8 @@ def science_hash(package: Path = PACKAGE) -> str:
     if of_this_run:
         return of_this_run
     drawn = ("figures", "reproduction")
-    paths = [path for path in _sources(package) if path.relative_to(package).parts[0] not in drawn]
-    return hash_of(paths, package)
+    paths = [path for path in source_files(package) if path.relative_to(package).parts[0] not in drawn]
+    return digest_of_contents(paths, package)
 
 
 def default_values() -> dict[str, Any]:
