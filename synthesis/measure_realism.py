@@ -128,8 +128,8 @@ def trained_on_real(giants: Giants, windows: tuple) -> np.ndarray:
     found = []
     for seed in SEEDS:
         rng = np.random.default_rng(seed)
-        folds = lt.assign_folds(len(reference), FOLDS, rng)
-        fit = lt.cross_validate(reference, folds, lt.starting_points(labels, 7, rng=rng))
+        folds = lt.validation.assign_folds(len(reference), FOLDS, rng)
+        fit = lt.validation.cross_validate(reference, folds, lt.starting_points(labels, 7, rng=rng))
         found.append(fit.labels.values - labels.values)
     return np.array(found)
 

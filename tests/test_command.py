@@ -8,11 +8,12 @@ import sys
 import pytest
 from astropy.io import fits
 
-from labeltransfer.reproduction.command import main, read_parameters
+from labeltransfer.command import main
+from labeltransfer.command.book import read_parameters
 
 
 def call(*arguments, cwd=None, **environment):
-    command = [sys.executable, "-m", "labeltransfer.reproduction.command", *map(str, arguments)]
+    command = [sys.executable, "-m", "labeltransfer", *map(str, arguments)]
     return subprocess.run(
         command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
@@ -53,9 +54,9 @@ def test_help_lists_commands_and_parameters(capsys):
         (["compare", "nothing"], "no run 'nothing'"),
     ],
 )
-def test_mistakes_end_with_a_message_and_one(small_run, monkeypatch, capsys, arguments, message):
+def test_mistakes_end_with_a_message_and_two(small_run, monkeypatch, capsys, arguments, message):
     monkeypatch.setenv("LABELTRANSFER_BOOK", str(small_run))
-    assert main(arguments) == 1
+    assert main(arguments) == 2
     shown = capsys.readouterr()
     assert message in shown.err
     assert "Traceback" not in shown.err
@@ -64,11 +65,11 @@ def test_mistakes_end_with_a_message_and_one(small_run, monkeypatch, capsys, arg
 def test_survey_that_is_not_there(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("LABELTRANSFER_RUNS", str(tmp_path / "runs"))
     monkeypatch.chdir(tmp_path)
-    assert main(["run", "x", "-p", "source", "folder", "-p", "survey_dir", "nowhere"]) == 1
+    assert main(["run", "x", "-p", "source", "folder", "-p", "survey_dir", "nowhere"]) == 2
     assert str(tmp_path / "nowhere") in capsys.readouterr().err
-    assert main(["run", "x", "-p", "source", "folder"]) == 1
+    assert main(["run", "x", "-p", "source", "folder"]) == 2
     assert "-p survey_dir PATH" in capsys.readouterr().err
-    assert main(["run", "x", "-p", "survey_dir", "."]) == 1
+    assert main(["run", "x", "-p", "survey_dir", "."]) == 2
     assert "-p source folder" in capsys.readouterr().err
     assert not (tmp_path / "runs" / "x").exists()
 
@@ -90,10 +91,10 @@ def test_sync_check_says_what_is_wrong(small_copy, monkeypatch, capsys):
     folder = small_copy / "_runs" / "default"
     record = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps({**record, "status": "failed", "failure": "no star"}))
-    assert main(["sync", "--accept", "default"]) == 1
+    assert main(["sync", "--accept", "default"]) == 2
     assert "it failed: no star" in capsys.readouterr().err
     (folder / "run.json").write_text(json.dumps({**record, "parameters": {**record["parameters"], "n_folds": 4}}))
-    assert main(["sync", "--accept", "default"]) == 1
+    assert main(["sync", "--accept", "default"]) == 2
     assert "has n_folds = 4, wanted all parameters at their defaults" in capsys.readouterr().err
 
 
@@ -139,7 +140,7 @@ def test_simulate_knows_no_other_format(tmp_path, capsys):
 def test_simulate_writes_a_survey_and_never_into_a_full_folder(tmp_path, capsys):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").touch()
-    assert main(["simulate", str(tmp_path / "full")]) == 1
+    assert main(["simulate", str(tmp_path / "full")]) == 2
     assert "not an empty folder" in capsys.readouterr().err
     arguments = ["--overlap", "8", "--dr2", "5", "--apogee", "20", "--seed", "3"]
     assert main(["simulate", str(tmp_path / "new"), *arguments]) == 0

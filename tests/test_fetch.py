@@ -15,7 +15,7 @@ from labeltransfer.archive import fetching, open_survey, sources
 from labeltransfer.archive.fetching import fetch, is_fetched
 from labeltransfer.archive.sources import SOURCES, DataSource, SourceFile, fingerprint
 from labeltransfer.archive.unpack import unpack
-from labeltransfer.reproduction.command import main
+from labeltransfer.command import main
 from lamost_files import write_folder
 
 CONTENT = np.random.default_rng(1).bytes(300_000)

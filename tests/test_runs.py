@@ -178,7 +178,7 @@ def test_a_run_that_is_interrupted_says_so_and_goes_on(small_copy, monkeypatch):
 def test_a_run_that_was_killed_is_not_running(small_copy):
     sleeper = "import os, pathlib, time\npathlib.Path('kernel').write_text(str(os.getpid()))\ntime.sleep(100)\nvalues ="
     edit(small_copy, "01_stars", "values =", sleeper)
-    command = [sys.executable, "-m", "labeltransfer.reproduction.command", "run", "slow", "--chapters", "1"]
+    command = [sys.executable, "-m", "labeltransfer", "run", "slow", "--chapters", "1"]
     own = {**os.environ, "LABELTRANSFER_BOOK": str(small_copy)}
     process = subprocess.Popen(command, env=own, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     kernel = small_copy / "book" / "kernel"

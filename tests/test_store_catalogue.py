@@ -14,10 +14,10 @@ from astropy.io import fits
 from labeltransfer import catalogue
 from labeltransfer.archive import open_survey
 from labeltransfer.archive.ingest import ingest_folder, ingest_survey
+from labeltransfer.command import main
 from labeltransfer.files.locks import only_writer
 from labeltransfer.mock import SimulatedSurvey, write_survey
 from labeltransfer.parallel.workers import workers
-from labeltransfer.reproduction.command import main
 from labeltransfer.store_catalogue import label_store
 from labeltransfer.transfer import LabelTransfer, label_files, learn
 
@@ -182,7 +182,7 @@ def test_from_the_shell(transfer, survey_folder, tmp_path, capsys):
     assert main(["infer", str(model), str(store), "-o", str(tmp_path / "labels.parquet")]) == 0
     assert "130 stars labelled" in capsys.readouterr().out
     assert len(catalogue.read(tmp_path / "labels.parquet")) == 130
-    assert main(["infer", str(model), str(store), str(model), "-o", str(tmp_path / "labels.parquet")]) == 1
+    assert main(["infer", str(model), str(store), str(model), "-o", str(tmp_path / "b.parquet")]) == 2
     assert "wanted that store alone" in capsys.readouterr().err
     for name in ("lamost_catalogue.fits", "allStar-simulated.fits"):
         shutil.copy(survey_folder / name, store)

@@ -5,9 +5,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from labeltransfer.command import main
 from labeltransfer.reproduction import sweep as sweeping
 from labeltransfer.reproduction.book import Book, project_root
-from labeltransfer.reproduction.command import main
 from labeltransfer.reproduction.compare import compare_runs
 from labeltransfer.reproduction.record import read_record
 from labeltransfer.reproduction.runs import run
@@ -195,6 +195,6 @@ def test_the_commands(small_copy, sweep_file, tmp_path, monkeypatch, capsys):
     assert "2 of 2 runs finished" in capsys.readouterr().out
     assert main(["compare", "s-base", "s-clip_sigma-1.0", "--json", str(tmp_path / "c.json")]) == 0
     assert "written:" in capsys.readouterr().out
-    assert main(["sweep", str(sweep_file("nmae: s\n"))]) == 1
+    assert main(["sweep", str(sweep_file("nmae: s\n"))]) == 2
     assert "did you mean 'name'" in capsys.readouterr().err
-    assert main(["sweep", str(sweep_file(SWEEP)), "--workers", "0"]) == 1
+    assert main(["sweep", str(sweep_file(SWEEP)), "--workers", "0"]) == 2

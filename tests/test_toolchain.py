@@ -101,7 +101,7 @@ def test_labels_can_be_had_without_the_tools_of_the_book():
     hidden = ["papermill", "jupytext", "nbformat", "myst_nb", "jupyter_cache", "psutil", "IPython"]
     code = (
         f"import sys\nfor name in {hidden!r}: sys.modules[name] = None\n"
-        "from labeltransfer.reproduction.command import main\nmain(['infer', '--help'])"
+        "from labeltransfer.command import main\nmain(['infer', '--help'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

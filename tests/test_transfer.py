@@ -7,8 +7,8 @@ import pytest
 
 from labeltransfer import catalogue
 from labeltransfer.archive import open_survey
+from labeltransfer.command import main
 from labeltransfer.mock import SimulatedSurvey, write_survey
-from labeltransfer.reproduction.command import main
 from labeltransfer.transfer import LabelTransfer, label_files, learn
 from lamost_files import real_spectra
 
@@ -158,7 +158,7 @@ def test_train_and_infer_from_the_shell(folder, tmp_path, capsys):
     files = [str(path) for path in sorted(folder.rglob("spec-*.fits"))[:6]]
     broken = tmp_path / "spec-broken.fits"
     broken.write_bytes(b"no FITS")
-    assert main(["infer", str(model), *files, str(broken), "-o", str(labels)]) == 0
+    assert main(["infer", str(model), *files, str(broken), "-o", str(labels)]) == 3
     captured = capsys.readouterr()
     assert f"not read: {broken}: not a FITS file" in captured.err
     assert "6 stars labelled" in captured.out
@@ -180,6 +180,6 @@ def test_train_and_infer_from_the_shell(folder, tmp_path, capsys):
 )
 def test_the_shell_is_told_what_is_wrong(arguments, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert main(arguments) == 1
+    assert main(arguments) == 2
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,5 @@
 """Where a survey comes from: simulated, a folder of files, a store of spectra, the archives of LAMOST and APOGEE."""
 
-from .opening import Survey, open_survey
-from .overlap import Overlap, pipeline_labels, rows_of
+import lazy_loader
 
-__all__ = ["Overlap", "Survey", "open_survey", "pipeline_labels", "rows_of"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,5 +1,5 @@
 """The book's machinery: parameters, chapters, runs, twins, pages and the ledger of claims."""
 
-from .chapter import Chapter, open_chapter
+import lazy_loader
 
-__all__ = ["Chapter", "open_chapter"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

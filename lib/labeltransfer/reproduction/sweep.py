@@ -194,7 +194,7 @@ def run_sweep(
 
 
 def _one(book: Book, name: str, sweep: Sweep, options: Sequence[str]) -> Outcome:
-    command = [sys.executable, "-m", "labeltransfer.reproduction.command", "run", name, "--resume", *options]
+    command = [sys.executable, "-m", "labeltransfer", "run", name, "--resume", *options]
     command += [] if sweep.chapters is None else ["--chapters", sweep.chapters]
     for key, value in sweep.runs[name].items():
         command += ["-p", key, value if isinstance(value, str) else json.dumps(value)]

@@ -1,0 +1,236 @@
+"""The sub-commands for people who only want labels: `simulate`, `fetch`, `ingest`, `train` and `infer`."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .extras import need
+
+if TYPE_CHECKING:
+    from ..lamost import Unreadable
+    from ..transfer import LabelTransfer
+
+LOSSES = 3
+
+
+def simulate(command: argparse.ArgumentParser) -> None:
+    """Fill the parser of ``simulate``."""
+    from ..mock import FORMATS
+
+    command.add_argument("folder", metavar="DIR", type=Path, help="where to: a new or empty folder, or one that the "
+                         "same command left unfinished")  # fmt: skip
+    command.add_argument("--overlap", type=int, default=300, metavar="N", help="stars in common; default 300")
+    command.add_argument("--dr2", type=int, default=500, metavar="N", help="further LAMOST stars; default 500")
+    command.add_argument("--apogee", type=int, default=1000, metavar="N", help="stars of APOGEE; default 1000")
+    command.add_argument("--seed", type=int, default=2017, metavar="S", help="default 2017")
+    command.add_argument("--format", choices=FORMATS, default="image", help="spectra as in LAMOST DR1-DR7 (image) or "
+                         "DR8+ (table)")  # fmt: skip
+    command.add_argument("--gzip", action="store_true", help="write .fits.gz: smaller, and slower to write and read")
+    command.set_defaults(call=_simulate)
+
+
+def _simulate(given: argparse.Namespace) -> None:
+    from .. import mock
+
+    n_apogee = max(given.apogee, given.overlap)
+    survey = mock.SimulatedSurvey(n_overlap=given.overlap, n_dr2=given.dr2, n_apogee=n_apogee, seed=given.seed)
+    mock.write_survey(survey, given.folder, spectra_format=given.format, compress=given.gzip)
+    print(f"{given.folder}: {given.overlap:,} stars in common, {given.dr2:,} further LAMOST stars; now for example\n"
+          f"labeltransfer train {given.folder} -o model.npz\n"
+          f"labeltransfer run mine -p source folder -p survey_dir {given.folder}")  # fmt: skip
+
+
+def fetch(command: argparse.ArgumentParser) -> None:
+    """Fill the parser of ``fetch``."""
+    from ..archive.sources import SOURCES
+
+    listed = "\n".join(f"  {name:12} {source.description}" for name, source in SOURCES.items())
+    command.epilog = f"sources:\n{listed}"
+    command.add_argument("source", metavar="SOURCE", choices=tuple(SOURCES), help=", ".join(SOURCES))
+    command.add_argument("-o", dest="output", metavar="DIR", type=Path, help="where to; default: the user's cache")
+    command.set_defaults(call=_fetch)
+
+
+def _fetch(given: argparse.Namespace) -> None:
+    from ..archive.fetching import fetch
+    from ..archive.sources import SOURCES
+
+    source = SOURCES[given.source]
+    print(fetch(given.source, given.output))
+    if not given.quiet:
+        print(f"{source.description}; from {source.credit}", file=sys.stderr)
+    if source.by_hand:
+        print(source.by_hand, file=sys.stderr)
+
+
+def ingest(command: argparse.ArgumentParser) -> None:
+    """Fill the parser of ``ingest``."""
+    from ..archive.ingest import BLOCK_SIZE
+    from ..continuum import CONVENTIONS
+
+    command.add_argument("folder", metavar="FOLDER", type=Path, help="LAMOST files, in sub-folders too")
+    command.add_argument("-o", dest="output", metavar="STORE", type=Path, required=True,
+                         help="the folder to make; a call that was killed goes on there")  # fmt: skip
+    command.add_argument("--replace", action="store_true", help="lose a store that is there")
+    command.add_argument("--catalogue", metavar="TABLE", type=Path, help="LAMOST's, for redshifts that headers lack")
+    _add_mask(command)
+    command.add_argument("--width", type=float, default=50.0, metavar="L", help="of the normalization; default 50 Å")
+    command.add_argument("--convention", choices=tuple(CONVENTIONS), default="paper", help="default paper")
+    command.add_argument("--block", type=int, default=BLOCK_SIZE, metavar="N", help=f"files; default {BLOCK_SIZE}")
+    _add_workers(command)
+    command.set_defaults(call=_ingest)
+
+
+def _ingest(given: argparse.Namespace) -> int:
+    from ..archive.ingest import ingest_folder
+    from ..archive.store import MANIFEST, is_store
+    from ..parallel.workers import workers
+    from .outputs import check_output
+
+    check_output(given.output, [given.folder, *_paths(given.catalogue)], replace=given.replace)
+    if given.replace and is_store(given.output):
+        shutil.rmtree(given.output)
+    choices = {"mask": given.mask, "width": given.width, "convention": given.convention, "block_size": given.block}
+    with workers(given.scheduler, given.workers) as client:
+        store = ingest_folder(given.folder, given.output, catalogue=given.catalogue, client=client, **choices)
+    skipped = store.counts["skipped"]
+    print(f"{given.output}: {len(store):,} spectra; {skipped:,} files skipped, see {given.output / MANIFEST}")
+    return LOSSES if skipped else 0
+
+
+def train(command: argparse.ArgumentParser) -> None:
+    """Fill the parser of ``train``."""
+    command.add_argument("folder", metavar="SURVEY_DIR", type=Path, help="LAMOST files with labels.csv, or with "
+                         "LAMOST's catalogue and APOGEE's allStar table, as `simulate` writes them")  # fmt: skip
+    command.add_argument("-o", dest="output", metavar="MODEL.npz", type=Path, required=True, help="where to")
+    command.add_argument("--replace", action="store_true", help="lose a model that is there")
+    command.add_argument("--labels", metavar="TABLE", type=Path, help="the table of labels, if it lies elsewhere")
+    command.add_argument("--label-names", metavar="A,B", help="labels to learn, for example teff,logg; default: all")
+    _add_mask(command)
+    command.add_argument("--recipe", choices=("robust", "paper"), help="robust (default), or what the paper did")
+    command.add_argument("--order", metavar="N", type=_or_auto(int), help="of the polynomial in the labels, or auto")
+    command.add_argument("--error-factor", metavar="X", type=_or_auto(float),
+                         help="by which the errors of the flux are too small, or auto")  # fmt: skip
+    command.add_argument("--seed", type=int, default=2017, metavar="S", help="of the starting points; default 2017")
+    command.set_defaults(call=_train)
+
+
+def _train(given: argparse.Namespace) -> int:
+    import numpy as np
+
+    from ..archive import open_survey
+    from ..transfer import learn
+    from .outputs import check_output
+
+    check_output(given.output, [given.folder, *_paths(given.labels)], replace=given.replace, suffixes=[".npz"])
+    names = given.label_names.split(",") if given.label_names else None
+    survey = open_survey("folder", given.folder, names, mask=given.mask, label_table=given.labels)
+    choices = {name: getattr(given, name) for name in ("recipe", "order", "error_factor")}
+    chosen: dict[str, Any] = {name: value for name, value in choices.items() if value is not None}
+    transfer = learn(survey, rng=np.random.default_rng(given.seed), **chosen)
+    transfer.write(given.output)
+    counts = transfer.counts or {}
+    for what, count in counts.items():
+        print(f"{count:9,}  {what}")
+    print(f"{given.output}: {transfer!r}")
+    return LOSSES if counts.get("unreadable files") else 0
+
+
+def infer(command: argparse.ArgumentParser) -> None:
+    """Fill the parser of ``infer``."""
+    from ..catalogue import FORMATS
+
+    command.add_argument("model", metavar="MODEL.npz", type=Path, help="as `train` writes it")
+    command.add_argument("spectra", metavar="FILE", type=Path, nargs="+", help="LAMOST files, folders of them, or a "
+                         "store")  # fmt: skip
+    command.add_argument("-o", dest="output", metavar="LABELS.fits", type=Path, required=True,
+                         help=f"the catalogue; one of {', '.join(FORMATS)}")  # fmt: skip
+    command.add_argument("--replace", action="store_true", help="lose a catalogue that is there")
+    command.add_argument("--parts", metavar="DIR", type=Path, help="keep finished blocks here; a killed run goes on "
+                         "there")  # fmt: skip
+    _add_workers(command)
+    command.set_defaults(call=_infer)
+
+
+def _infer(given: argparse.Namespace) -> int:
+    from .. import catalogue
+    from ..archive.store import is_store
+    from ..transfer import LabelTransfer, label_files
+    from .outputs import check_output
+
+    inputs = [given.model, *(path for path in given.spectra if not path.is_dir())]
+    check_output(given.output, inputs, replace=given.replace, suffixes=tuple(catalogue.FORMATS))
+    if given.output.suffix.lower() == ".parquet":
+        need("survey", "pyarrow")
+    transfer = LabelTransfer.read(given.model)
+    if any(map(is_store, given.spectra)):
+        return _infer_store(transfer, given)
+    labelled = label_files(transfer, given.spectra, parts=given.parts)
+    for failure in labelled.unreadable:
+        print(f"not read: {failure.path}: {failure.reason}", file=sys.stderr)
+    catalogue.write(labelled.catalogue, given.output)
+    print(f"{given.output}: {summary(labelled.catalogue, labelled.unreadable)}")
+    return LOSSES if labelled.unreadable else 0
+
+
+def _infer_store(transfer: LabelTransfer, given: argparse.Namespace) -> int:
+    from ..archive.store import MANIFEST, SpectraStore
+    from ..store_catalogue import label_store
+
+    need("survey", "zarr")
+    if len(given.spectra) > 1:
+        raise ValueError(f"found {len(given.spectra)} paths, one of them a store; wanted that store alone")
+    store = SpectraStore.open(given.spectra[0])
+    parts = given.output.with_name(f"{given.output.name}.parts")
+    if given.replace and given.parts is None and (parts / "run.json").exists():
+        shutil.rmtree(parts)
+    options = {"parts": given.parts, "scheduler": given.scheduler, "n_workers": given.workers}
+    done = label_store(transfer, store, given.output, **options)
+    print(
+        f"{done.path}: {done.n_stars:,} stars labelled, {done.n_failed:,} of them did not converge; "
+        f"{done.n_skipped:,} files had been skipped, see {store.folder / MANIFEST}"
+    )
+    return 0
+
+
+def summary(table: Any, unreadable: list[Unreadable]) -> str:
+    """What became of all files, in one or a few lines."""
+    failed = len(table) - int(sum(table["converged"]))
+    lines = [f"{len(table):,} stars labelled, {failed:,} of them did not converge; {len(unreadable):,} files not read"]
+    reasons = Counter(failure.reason.split(":")[0] for failure in unreadable)
+    lines += [f"{count:9,}  {reason}" for reason, count in reasons.most_common()]
+    return "\n".join(lines)
+
+
+def _add_mask(command: argparse.ArgumentParser) -> None:
+    from ..lamost import MASKS
+
+    command.add_argument("--mask", choices=MASKS, default="none", help="LAMOST's pixel mask to apply; default none")
+
+
+def _add_workers(command: argparse.ArgumentParser) -> None:
+    from ..parallel.workers import SCHEDULERS
+
+    words = ", ".join(SCHEDULERS)
+    command.add_argument("--scheduler", default="threads", help=f"{words}, or tcp://… of Dask; default threads")
+    command.add_argument("--workers", type=int, metavar="N", help="processes; default one for each core")
+
+
+def _paths(*given: Path | None) -> list[Path]:
+    return [path for path in given if path is not None]
+
+
+def _or_auto(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Reads a number, or the word auto."""
+
+    def read(text: str) -> Any:
+        return text if text == "auto" else kind(text)
+
+    read.__name__ = f"{kind.__name__} or auto"
+    return read

@@ -1,0 +1,46 @@
+"""The command as a process: signals, a reader that went away, messages."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+
+@contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """A polite kill (SIGTERM) ends the command as Ctrl-C does, so that records say what happened."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def no_longer_read(stream: TextIO) -> bool:
+    """Whether the reader of a stream has gone (``… | head``); what is still to be written is then thrown away."""
+    try:
+        stream.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return True
+    return False
+
+
+def log_to_stderr(loudness: int) -> None:
+    """Show the library's messages: warnings; with -v what it does, with -vv everything; with -q errors alone."""
+    import logging
+
+    level = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}.get(max(loudness, -1), logging.DEBUG)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    logger = logging.getLogger(__package__.split(".")[0])
+    logger.handlers[:] = [handler]
+    logger.setLevel(level)
