@@ -24,8 +24,9 @@ LOW, HIGH, STEP = 3880.0, 9050.0, 0.05
 GRID = 10 ** np.arange(np.log10(3890.0), np.log10(9045.0), 1e-4)
 RESOLUTION = 1800.0
 MODEL_ROWS = 310
-CARBON, NITROGEN = 8.39, 7.78
-"""Solar abundances on the scale of the MARCS models."""
+SOLAR = {"c": (6, 8.39), "n": (7, 7.78), "mg": (12, 7.53), "si": (14, 7.51), "ca": (20, 6.31), "ti": (22, 4.90)}
+"""Atomic numbers and solar abundances on the scale of the MARCS models (Grevesse, Asplund & Sauval 2007)."""
+ALPHA = ("mg", "si", "ca", "ti")
 
 Node = tuple[float, float, float, float, str]
 
@@ -93,15 +94,23 @@ def dredge_up(logg: float, kind: str) -> tuple[float, float, float]:
     return -0.18 * share, 0.32 * share, 89.0 - 69.0 * share
 
 
-def synthesize(node: Node, folder: Path) -> dict[str, np.ndarray]:
-    """Run Turbospectrum for one node in `folder`, which has links to the line lists."""
+def synthesize(
+    node: Node, folder: Path, changes: dict[str, float] | None = None, step: float = STEP, lists: tuple = LISTS
+) -> dict[str, np.ndarray]:
+    """Run Turbospectrum for one node in `folder`, which has links to the line lists.
+
+    `changes` [dex] are of elements of `SOLAR`, beside what the node's labels say; of "vmic" [km/s], of the turbulence.
+    """
     _, logg, m_h, alpha_m, kind = node
+    changes = changes or {}
     carbon, nitrogen, ratio = dredge_up(logg, kind)
-    turbulence = max(0.9, 2.478 - 0.325 * logg)
+    turbulence = max(0.9, 2.478 - 0.325 * logg) + changes.get("vmic", 0.0)
+    usual = {"c": carbon, "n": nitrogen} | {name: alpha_m for name in ALPHA if name in changes}
+    abundance = {SOLAR[name][0]: SOLAR[name][1] + m_h + usual[name] + changes.get(name, 0.0) for name in usual}
     abundances = (
         f"'METALLICITY:'    '{m_h:.3f}'\n'ALPHA/Fe   :'    '{alpha_m:.3f}'\n'HELIUM     :'    '0.00'\n"
-        "'R-PROCESS  :'    '0.00'\n'S-PROCESS  :'    '0.00'\n'INDIVIDUAL ABUNDANCES:'   '2'\n"
-        f"6 {CARBON + m_h + carbon:.3f}\n7 {NITROGEN + m_h + nitrogen:.3f}\n"
+        f"'R-PROCESS  :'    '0.00'\n'S-PROCESS  :'    '0.00'\n'INDIVIDUAL ABUNDANCES:'   '{len(abundance)}'\n"
+        + "".join(f"{number} {value:.3f}\n" for number, value in abundance.items())
     )
     limits = f"'LAMBDA_MIN:'  '{LOW:.1f}'\n'LAMBDA_MAX:'  '{HIGH:.1f}'\n"
     opacity = (
@@ -110,10 +119,10 @@ def synthesize(node: Node, folder: Path) -> dict[str, np.ndarray]:
     )
     heavy = 1.0 / (1.0 + ratio)
     spectrum = (
-        f"'NLTE :'          '.false.'\n{limits}'LAMBDA_STEP:' '{STEP:.3f}'\n'INTENSITY/FLUX:' 'Flux'\n"
+        f"'NLTE :'          '.false.'\n{limits}'LAMBDA_STEP:' '{step:.3f}'\n'INTENSITY/FLUX:' 'Flux'\n"
         f"'ABFIND        :' '.false.'\n'MODELOPAC:' 'm.opac'\n'RESULTFILE :' 'out'\n{abundances}"
-        f"'ISOTOPES : ' '2'\n6.012  {1.0 - heavy:.4f}\n6.013  {heavy:.4f}\n'NFILES   :' '{len(LISTS)}'\n"
-        + "\n".join(LISTS)
+        f"'ISOTOPES : ' '2'\n6.012  {1.0 - heavy:.4f}\n6.013  {heavy:.4f}\n'NFILES   :' '{len(lists)}'\n"
+        + "\n".join(lists)
         + "\n'SPHERICAL:'  'F'\n  30\n  300.00\n  15\n  1.30\n"
     )
     (folder / "m.mod").write_text(atmosphere(node))
@@ -154,7 +163,7 @@ def workplace(name: str) -> Path:
     """A folder with links to everything Turbospectrum reads."""
     folder = HOME / name
     folder.mkdir(exist_ok=True)
-    for link in ("DATA", "ges.list", "atoms_blue.list", "molecules.list"):
+    for link in ("DATA", "ges.list", "atoms_blue.list", "molecules.list", "molecules_few.list"):
         if not (folder / link).exists():
             (folder / link).symlink_to((HOME / "lines" / link).resolve())
     return folder

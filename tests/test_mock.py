@@ -193,7 +193,7 @@ def test_reported_errors_are_too_large_by_the_factor():
     a, b = quiet.spectra(), noisy.spectra()
     good = (a.ivar > 0) & (b.ivar > 0)
     pull = np.where(good, (b.flux - a.flux) * np.sqrt(b.ivar), np.nan)
-    assert abs(1.4826 * np.nanmedian(np.abs(pull)) * 3.0 - 1.0) < 0.04
+    assert abs(1.4826 * np.nanmedian(np.abs(pull)) * noisy.error_factor - 1.0) < 0.04
     neighbours = np.nanmean(pull[:, :-1] * pull[:, 1:]) / np.nanmean(pull**2)
     assert 0.25 < neighbours < 0.5
     assert neighbours > NEIGHBOUR

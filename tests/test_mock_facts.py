@@ -69,7 +69,7 @@ def test_every_assumption_says_unit_meaning_and_source():
     assert (table["source"][annotated] != "").all()
     rows = {(row["where"], row["name"]): row for row in table}
     assert len(rows) == len(table)
-    assert rows["SimulatedSurvey", "error_factor"]["value"] == "3"
+    assert rows["SimulatedSurvey", "error_factor"]["value"] == "1.73"
     assert rows["observing", "BROADENING"]["unit"] == "pixels²"
     assert rows["ApogeeAccuracy", "cool_teff"]["value"] == f"{ApogeeAccuracy().cool_teff:.6g}"
     assert rows["stars", "VELOCITY_SPREAD"]["value"] == "disk 45, α-rich 75, halo 120"

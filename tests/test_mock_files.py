@@ -52,7 +52,64 @@ def test_spectra_from_files_are_the_spectra_from_memory(survey, folder, mask):
 
 def test_catalogue_and_allstar_from_files_are_those_from_memory(survey, folder):
     assert_same_table(lamost.read_catalogue(folder / "lamost_catalogue.fits"), survey.catalogue())
-    assert_same_table(apogee.read_allstar(folder / "allStar-simulated.fits"), survey.allstar())
+    read, made = apogee.read_allstar(folder / "allStar-simulated.fits"), survey.allstar()
+    unknown = np.isnan(np.asarray(made["teff"]))
+    for name in [name for name in made.colnames if name.endswith("_err")]:
+        assert not (np.asarray(read[name])[unknown] > 0).any(), (
+            "the real table has errors of -1 where labels are missing"
+        )
+        read[name][unknown] = np.nan
+    assert_same_table(read[made.colnames], made)
+
+
+def test_the_allstar_file_is_like_the_real_one(folder, real_spectra):
+    """Every column has the real name, type and shape, in the real order; what is missing is written as there."""
+    with (
+        fits.open(real_spectra / "apogee_dr12" / "allStar-v603-extract.fits") as real,
+        fits.open(folder / "allStar-simulated.fits") as ours,
+    ):
+        theirs = real[1].columns
+        order = [theirs.names.index(name) for name in ours[1].columns.names]
+        assert order == sorted(order)
+        assert len(order) >= 55
+        for column in ours[1].columns:
+            wanted = theirs[column.name]
+            if "A" in wanted.format:
+                assert "A" in column.format
+                assert int(column.format[:-1]) <= int(wanted.format[:-1]), column.name
+            else:
+                assert column.format == wanted.format, column.name
+            assert wanted.dim is None
+            assert column.dim in (None, f"({wanted.format[:-1]})"), "of one dimension"
+        data = ours[1].data
+        for name in ("AK_WISE", "AK_TARG"):
+            absent = data[name] < -9000
+            assert 0 < absent.mean() < 0.3
+            assert set(data[name][absent].tolist()) == {float(np.float32(-9999.99))}
+        absent = data["TEFF"] < -9000
+        assert 0 < absent.sum() < 20
+        for name in ("TEFF", "LOGG", "PARAM_M_H", "PARAM_ALPHA_M", "FE_H", "MG_H"):
+            assert set(data[name][absent].tolist()) == {-9999.0}
+        assert (
+            set(data["TEFF_ERR"][absent].tolist()) == {-1.0} == set(real[1].data["TEFF_ERR"][real[1].data["TEFF"] < 0])
+        )
+        np.testing.assert_array_equal(data["PARAM"][:, [0, 1, 3, 6]][~absent], np.column_stack(
+            [data[name] for name in ("TEFF", "LOGG", "PARAM_M_H", "PARAM_ALPHA_M")])[~absent])  # fmt: skip
+
+
+def test_iron_is_another_number_than_metallicity():
+    table = SimulatedSurvey(n_overlap=4000, n_dr2=0, n_apogee=4000, seed=5).allstar_file()
+    known = (table["FE_H"] > -9000) & (table["PARAM_M_H"] > -9000)
+    difference = np.asarray(table["FE_H"] - table["PARAM_M_H"])[known]
+    assert abs(difference.mean() - 0.018) < 0.012, "in the real overlap +0.018 and 0.070"
+    assert abs(difference.std() - 0.070) < 0.01
+    assert 0 < ((table["FE_H"] < -9000) & (table["PARAM_M_H"] > -9000)).sum() < 25
+    words, bits = np.asarray(table["ASPCAPFLAGS"]), np.asarray(table["ASPCAPFLAG"])
+    assert set(words[bits == 392]) == {"M_H_WARN,STAR_WARN,CHI2_WARN"}
+    assert set(words[bits == 0]) == {" "}
+    assert abs(((bits & 8) != 0).sum() - 457 * 4000 / 11061) < 45
+    assert abs(((bits & 256) != 0).sum() - 320 * 4000 / 11061) < 40
+    assert (bits < 0).sum() > 20, "bit 31 is the sign of a 32-bit integer"
 
 
 def test_the_folder_opens_as_the_same_survey(survey, folder):

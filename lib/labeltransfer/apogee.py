@@ -28,7 +28,7 @@ UNRELIABLE = ("STAR_BAD", "M_H_WARN", "M_H_BAD", "ALPHA_M_WARN", "ALPHA_M_BAD", 
 LABEL_COLUMNS: dict[str, tuple[str, ...]] = {
     "teff": ("teff",),
     "logg": ("logg",),
-    "fe_h": ("fe_h", "param_m_h", "m_h"),
+    "fe_h": ("param_m_h", "fe_h", "m_h"),
     "alpha_m": ("alpha_m", "param_alpha_m"),
     "a_k": ("a_k", "ak_wise", "ak_targ"),
 }

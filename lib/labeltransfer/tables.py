@@ -186,7 +186,7 @@ def numbers(table: Table, name: str, where: object, unit: str = "") -> np.ndarra
             raise ValueError(f"{where}: column {name}: found {str(wrong)!r}, wanted numbers") from None
     else:
         values = np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
-    values = np.where(values == MISSING, np.nan, values)
+    values = np.where(values <= MISSING, np.nan, values)
     return _converted(values, column, name, where, unit)
 
 

@@ -10,12 +10,24 @@ from typing import Any, get_type_hints
 import numpy as np
 from astropy.table import Table
 
-from . import apogee_table, detector, lamost_instrument, observing, pipelines, pointings, simulated_survey, sky, stars
+from . import (
+    allstar_file,
+    apogee_table,
+    detector,
+    elements,
+    lamost_instrument,
+    observing,
+    pipelines,
+    pointings,
+    simulated_survey,
+    sky,
+    stars,
+)
 from .assumed import Assumed
 
 PLACES = (
-    simulated_survey.SimulatedSurvey, stars, sky, pointings, observing, simulated_survey, apogee_table, pipelines,
-    pipelines.ApogeeAccuracy, pipelines.LamostAccuracy,
+    simulated_survey.SimulatedSurvey, stars, elements, sky, pointings, observing, simulated_survey, apogee_table,
+    allstar_file, pipelines, pipelines.ApogeeAccuracy, pipelines.LamostAccuracy,
 )  # fmt: skip
 """Modules with assumed constants, and classes with assumed fields or arguments."""
 

@@ -9,7 +9,7 @@ The Cannon's model is an approximation here as it is for real stars.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from scipy.ndimage import gaussian_filter1d
 from threadpoolctl import threadpool_limits
 
 from ..files import read_arrays
+from .elements import ELEMENTS, ElementSpectra
 
 GRID_FILE = Path(__file__).parent / "synthetic_grid.npz"
 GRID_LABELS = ("teff", "logg", "fe_h", "alpha_m")
@@ -67,6 +68,7 @@ class SyntheticGrid:
     mean : (P,) mean log flux
     components : (C, P) principal components of log flux
     scores : (n, C) of the nodes
+    element_spectra : change of log flux with single elements
     """
 
     labels: np.ndarray
@@ -75,6 +77,7 @@ class SyntheticGrid:
     mean: np.ndarray
     components: np.ndarray
     scores: np.ndarray
+    element_spectra: ElementSpectra
 
     @classmethod
     def load(cls, corrected: bool = True) -> SyntheticGrid:
@@ -108,9 +111,20 @@ class SyntheticGrid:
         weights, trend = self._solution
         return _kriging(_scaled(self.inside(labels)), _scaled(self.labels), LENGTHS, weights, trend)
 
-    def flux(self, labels: np.ndarray) -> np.ndarray:
-        """(N, P) surface flux at (N, 4) labels, in the unit of the grid."""
-        return np.exp(self.mean + self.interpolated_scores(labels) @ self.components)
+    def all_scores(self, labels: np.ndarray, elements: np.ndarray | None = None) -> np.ndarray:
+        """(N, C + C') scores of `all_components` at (N, 4) labels and (N, E) elements [dex] beyond them."""
+        labels = self.inside(labels)
+        elements = np.zeros((len(labels), len(ELEMENTS))) if elements is None else elements
+        return np.hstack([self.interpolated_scores(labels), self.element_spectra.scores(labels, elements)])
+
+    @cached_property
+    def all_components(self) -> np.ndarray:
+        """(C + C', P) float32: those of the labels, and those of the elements."""
+        return np.concatenate([self.components, self.element_spectra.components.astype(np.float32)])
+
+    def flux(self, labels: np.ndarray, elements: np.ndarray | None = None) -> np.ndarray:
+        """(N, P) surface flux at (N, 4) labels and (N, E) elements [dex] beyond them, in the unit of the grid."""
+        return np.exp(self.mean + self.all_scores(labels, elements) @ self.all_components)
 
     @cached_property
     def leave_one_out(self) -> np.ndarray:
@@ -161,12 +175,13 @@ def _load(corrected: bool) -> SyntheticGrid:
 def corrected_grid(knots: dict[str, list[list[float]]] | None) -> SyntheticGrid:
     """The grid with some corrections, or with none."""
     arrays, _ = read_arrays(GRID_FILE, "SyntheticGrid")
-    mean, components = arrays["mean"].astype(float), arrays["components"].astype(float)
+    elements = ElementSpectra.load()
+    parts = [arrays["mean"].astype(float), arrays["components"].astype(float), elements.components.astype(float)]
     if knots is not None:
-        mean, components = (_like_real_giants(part, arrays["wavelength"], knots) for part in (mean, components))
-        components, arrays["scores"] = _with_cores(components, arrays, knots)
-    arrays |= {"mean": mean, "components": components.astype(np.float32)}
-    return SyntheticGrid(**arrays)
+        parts = [_like_real_giants(part, arrays["wavelength"], knots) for part in parts]
+        parts[1], arrays["scores"] = _with_cores(parts[1], arrays, knots)
+    arrays |= {"mean": parts[0], "components": parts[1].astype(np.float32)}
+    return SyntheticGrid(**arrays, element_spectra=replace(elements, components=parts[2]))
 
 
 def corrections() -> dict[str, list[list[float]]]:

@@ -87,6 +87,7 @@ def observe(
     snr: np.ndarray,
     error_factor: float,
     floor_scale: float,
+    elements: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Raw spectra of B stars.
 
@@ -96,6 +97,7 @@ def observe(
     truth : (B, 5) Teff, log g, [M/H], [α/M], A_K
     velocity : (B,) km/s
     snr : (B,) S/N that LAMOST will report
+    elements : (B, E) dex of single elements beyond the labels; none if not given
 
     Returns
     -------
@@ -104,7 +106,7 @@ def observe(
     grid, instrument = SyntheticGrid.load(), Instrument.load()
     width, number = N_PIXELS + SPARE, len(rows)
     rest = np.empty((number, grid.wavelength.size))
-    starlight(grid.interpolated_scores(truth[:, : len(GRID_LABELS)]), grid.mean, grid.components, rest)
+    starlight(grid.all_scores(truth[:, : len(GRID_LABELS)], elements), grid.mean, grid.all_components, rest)
     n_pixels, starts = np.empty(number, dtype=int), np.empty(number, dtype=int)
     details, uniforms = np.empty((number, N_DETAILS)), np.empty((number, N_UNIFORMS))
     normals = np.empty((number, 2, width + 8))

@@ -12,7 +12,9 @@ import numpy as np
 
 from . import pointings, sky
 from .assumed import Assumed
+from .elements import draw_elements
 from .grid import SyntheticGrid
+from .pipelines import ApogeeAccuracy, noise_covariance
 
 POPULATION_FILE = Path(__file__).parent / "population.json"
 
@@ -115,6 +117,7 @@ class Stars:
     ra, dec, glon, glat : (N,) deg
     velocity : (N,) heliocentric [km/s]
     snr : (N,) S/N per pixel as LAMOST would report it (median over pixels)
+    elements : (N, 6) dex by which a star has more of the elements of `elements.ELEMENTS` than its labels say
     """
 
     drawn: np.ndarray
@@ -127,6 +130,7 @@ class Stars:
     glat: np.ndarray
     velocity: np.ndarray
     snr: np.ndarray
+    elements: np.ndarray
 
     def __len__(self) -> int:
         return len(self.drawn)
@@ -146,9 +150,30 @@ def population() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return weights / weights.sum(), np.array(facts["means"]), np.array(facts["covariances"])
 
 
-def draw_giants(rng: np.random.Generator, number: int) -> np.ndarray:
-    """(N, 4) labels from the mixture, within the cuts the mixture was fitted under and among giants."""
+LEAST_SHARE: Annotated[
+    float,
+    Assumed("least share of a component's variance that is the stars' own", "", "our choice: noise is less than it"),
+] = 0.15
+
+
+@lru_cache(maxsize=1)
+def true_population() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The mixture of the labels that the stars have: without the noise of APOGEE's labels, which were fitted."""
     weights, means, covariances = population()
+    noise = noise_covariance(ApogeeAccuracy())[:4, :4]
+    true = np.empty_like(covariances)
+    for row, covariance in zip(true, covariances, strict=True):
+        root = np.linalg.cholesky(covariance)
+        inverse = np.linalg.inv(root)
+        share, vectors = np.linalg.eigh(inverse @ noise @ inverse.T)
+        own = vectors * np.maximum(1.0 - share, LEAST_SHARE) @ vectors.T
+        row[:] = root @ own @ root.T
+    return weights, means, true
+
+
+def draw_giants(rng: np.random.Generator, number: int) -> np.ndarray:
+    """(N, 4) true labels from the mixture, within the cuts the mixture was fitted under and among giants."""
+    weights, means, covariances = true_population()
     roots = np.linalg.cholesky(covariances)
     labels = np.empty((0, 4))
     while len(labels) < number:
@@ -205,7 +230,7 @@ def _observed(
     number = len(drawn)
     grid = SyntheticGrid.load()
     ra, dec = sky.draw_positions(rng, bins, side_preference(drawn), sky.lamost_sky(), sky.LATTICE_RADIUS["lamost"])
-    pointing = rng.spawn(1)[0]
+    pointing, composing = rng.spawn(2)
     if both_surveys:
         fields = pointings.common_fields()
         ra, dec = pointings.gather(pointing, ra, dec, bins, fields, reach=pointings.APOGEE_REACH, on_plates=True)
@@ -213,12 +238,18 @@ def _observed(
         ra, dec = pointings.gather(pointing, ra, dec, bins, pointings.lamost_plates())
     glon, glat = sky.galactic(ra, dec)
     a_k = draw_extinction(rng, bins)
-    disk = np.where(drawn[:, 3] > sky.ALPHA_RICH, VELOCITY_SPREAD["α-rich"], VELOCITY_SPREAD["disk"])
-    spread = np.where(drawn[:, 2] < HALO_M_H, VELOCITY_SPREAD["halo"], disk)
-    velocity = np.clip(rng.standard_normal(number) * spread + MEAN_VELOCITY, -LARGEST_VELOCITY, LARGEST_VELOCITY)
+    velocity = draw_velocities(rng, drawn)
     snr = 10.0 ** np.clip(rng.normal(*LOG_SNR, number), *LOG_SNR_RANGE)
     truth = np.column_stack([grid.inside(drawn), a_k])
-    return Stars(drawn, truth, grid.outside(drawn), giant, ra, dec, glon, glat, velocity, snr)
+    elements = np.where(giant[:, None], draw_elements(composing, number), 0.0)
+    return Stars(drawn, truth, grid.outside(drawn), giant, ra, dec, glon, glat, velocity, snr, elements)
+
+
+def draw_velocities(rng: np.random.Generator, labels: np.ndarray) -> np.ndarray:
+    """(N,) heliocentric velocities [km/s] of stars with (N, 4) labels."""
+    disk = np.where(labels[:, 3] > sky.ALPHA_RICH, VELOCITY_SPREAD["α-rich"], VELOCITY_SPREAD["disk"])
+    spread = np.where(labels[:, 2] < HALO_M_H, VELOCITY_SPREAD["halo"], disk)
+    return np.clip(rng.standard_normal(len(labels)) * spread + MEAN_VELOCITY, -LARGEST_VELOCITY, LARGEST_VELOCITY)
 
 
 def side_preference(labels: np.ndarray) -> np.ndarray:

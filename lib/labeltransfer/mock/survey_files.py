@@ -29,15 +29,7 @@ FORMATS = ("image", "table")
 UNFINISHED = "unfinished.json"
 BLOCK = 256
 FITS_BLOCK = 2880
-MISSING = -9999.0
 TABLE_COLUMNS = ("FLUX", "IVAR", "WAVELENGTH", "ANDMASK", "ORMASK", "NORMALIZATION")
-
-APOGEE_COLUMNS = {
-    "apogee_id": "APOGEE_ID", "ra": "RA", "dec": "DEC", "glon": "GLON", "glat": "GLAT", "snr": "SNR",
-    "teff": "TEFF", "teff_err": "TEFF_ERR", "logg": "LOGG", "logg_err": "LOGG_ERR",
-    "fe_h": "PARAM_M_H", "fe_h_err": "PARAM_M_H_ERR",
-    "alpha_m": "PARAM_ALPHA_M", "alpha_m_err": "PARAM_ALPHA_M_ERR", "a_k": "AK_WISE",
-}  # fmt: skip
 
 
 def write_survey(
@@ -87,7 +79,7 @@ def write_survey(
             _write_json(_recipe(survey, spectra_format, compress), folder / UNFINISHED)
         _write_spectra(survey, folder / "spectra", spectra_format, compress, progress)
         _write_table(lamost_catalogue(survey), folder / "lamost_catalogue.fits")
-        _write_table(allstar_columns(survey.allstar()), folder / "allStar-simulated.fits")
+        _write_table(survey.allstar_file(), folder / "allStar-simulated.fits")
         survey.truth().write(folder / "truth.npz")
         _write_drawn(survey, folder / "drawn.npz")
         _write_json(facts_of(survey), folder / "simulated.json")
@@ -165,7 +157,8 @@ def _write_json(facts: dict[str, object], path: Path) -> None:
 
 def facts_of(survey: SimulatedSurvey) -> dict[str, object]:
     """Everything that a survey is made from."""
-    names = ("n_overlap", "n_dr2", "n_apogee", "seed", "giant_share", "error_factor", "floor_scale", "duplicate_share")
+    names = ("n_overlap", "n_dr2", "n_apogee", "seed", "giant_share", "error_factor", "floor_scale", "label_noise",
+             "duplicate_share")  # fmt: skip
     facts: dict[str, object] = {name: getattr(survey, name) for name in names}
     return {**facts, "apogee": asdict(survey.apogee), "lamost": asdict(survey.lamost)}
 
@@ -225,18 +218,6 @@ def lamost_catalogue(survey: SimulatedSurvey) -> Table:
     for theirs, name in (("teff_err", "teff_err"), ("logg", "logg"), ("logg_err", "logg_err")):
         table[theirs] = ours[name]
     table["feh"], table["feh_err"] = ours["fe_h"], ours["fe_h_err"]
-    return table
-
-
-def allstar_columns(allstar: Table) -> Table:
-    """The table with APOGEE's own column names, −9999 where a value is missing, flags as signed 32-bit integers."""
-    table = Table()
-    for name, theirs in APOGEE_COLUMNS.items():
-        column = np.asarray(allstar[name])
-        if column.dtype.kind == "f" and name not in ("ra", "dec", "glon", "glat"):
-            column = np.where(np.isfinite(column), column, MISSING).astype(np.float32)
-        table[theirs] = column
-    table["ASPCAPFLAG"] = np.asarray(allstar["aspcapflag"]).astype(np.uint32).view(np.int32)
     return table
 
 
