@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def test_units_descriptions_and_provenance():
     units = {"teff": "K", "teff_err": "K", "logg": "dex", "a_k": "mag", "cov_teff_logg": "K dex", "ra": "deg"}
     assert {name: str(table[name].unit) for name in units} == units
     assert all(table[name].description for name in table.colnames)
-    assert json.loads(table.meta["PROVENAN"]) == {"model": "ab"}
+    assert json.loads(table.meta["PROVENAN"]) == {"model": "ab", "errors": "formal"}
     assert table.meta["CREATOR"].startswith("labeltransfer ")
 
 
@@ -82,7 +83,7 @@ def test_written_and_read_again(tmp_path, suffix):
             assert str(again[name].unit) == str(table[name].unit)
             assert again[name].description == table[name].description
     if suffix != "csv":
-        assert json.loads(again.meta["PROVENAN"]) == {"model": "ab"}
+        assert json.loads(again.meta["PROVENAN"]) == {"model": "ab", "errors": "formal"}
 
 
 def test_the_fits_header_is_self_describing(tmp_path):
@@ -94,7 +95,8 @@ def test_the_fits_header_is_self_describing(tmp_path):
         assert header[f"TUNIT{columns['teff']}"] == "K"
         assert header[f"TUCD{columns['teff']}"] == "phys.temperature.effective"
         assert header[f"TUCD{columns['logg_err']}"] == "stat.error;phys.gravity"
-        assert header[f"TCOMM{columns['logg']}"] == "logg inferred by The Cannon"
+        assert header[f"TCOMM{columns['logg']}"] == "logg inferred by The Cannon [dex]"
+        assert f"TUNIT{columns['logg']}" not in header
 
 
 def test_without_stars_distances_or_flags():
@@ -130,7 +132,7 @@ def test_stacked_catalogues_have_no_holes():
 
 
 def test_an_unknown_suffix_is_refused_and_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match=r"found suffix '.doc', wanted one of .fits, .ecsv, .parquet, .csv"):
+    with pytest.raises(ValueError, match=r"found suffix '.doc', wanted one of .fits, .fits.gz, .ecsv, .parquet, .csv"):
         catalogue.write(some_catalogue(), tmp_path / "labels.doc")
 
     def full(*_arguments, **_options):
@@ -163,11 +165,106 @@ def test_healpix_mean_is_the_mean_of_the_stars_in_each_cell():
     mean, count = catalogue.healpix_mean(lon, lat, values, 4)
     assert mean.shape == count.shape == (192,)
     assert count.sum() == 1997
+    from astropy import units
     from astropy_healpix import lonlat_to_healpix
 
     good = np.isfinite(lon + lat + values)
     cells = np.full(2000, -1)
-    cells[good] = lonlat_to_healpix(lon[good] * catalogue.Unit("deg"), lat[good] * catalogue.Unit("deg"), 4)
+    cells[good] = lonlat_to_healpix(lon[good] * units.Unit("deg"), lat[good] * units.Unit("deg"), 4)
     for cell in range(0, 192, 17):
         np.testing.assert_allclose(mean[cell], values[cells == cell].mean())
     assert np.isnan(catalogue.healpix_mean([0.0], [0.0], [1.0], 4)[0]).sum() == 191
+
+
+# --- what other programs make of it
+
+
+def test_total_errors_stand_beside_the_formal_ones():
+    fit = some_fit()
+    table = catalogue.assemble(fit, total_covariance=4.0 * fit.labels.covariance)
+    np.testing.assert_allclose(table["teff_err"], 2 * fit.labels.errors[:, 0])
+    np.testing.assert_allclose(table["teff_err_formal"], fit.labels.errors[:, 0])
+    np.testing.assert_allclose(table["cov_teff_logg"], 4 * fit.labels.covariance[:, 0, 1])
+    assert table["teff_err"].description == "total error of teff"
+    assert table["teff_err_formal"].meta["ucd"] == "stat.error;phys.temperature.effective"
+    assert json.loads(table.meta["PROVENAN"])["errors"] == "total"
+    assert "teff_err_formal" not in some_catalogue().colnames
+    with pytest.raises(ValueError, match=r"total_covariance has shape \(4, 3\), wanted \(4, 3, 3\)"):
+        catalogue.assemble(fit, total_covariance=np.zeros((4, 3)))
+
+
+def test_the_rule_of_a_good_star():
+    fit = some_fit(6)
+    chi2, n_pixels = fit.chi2.copy(), fit.n_pixels.copy()
+    chi2[2], n_pixels[3] = 971.0, 49
+    fit = replace(fit, chi2=chi2, n_pixels=n_pixels)
+    distance = np.array([0.0, 0.0, 0.0, 0.0, 2.5, np.nan])
+    table = catalogue.assemble(fit, distance=distance, n_model_pixels=100)
+    assert catalogue.good(table).tolist() == [True, False, False, False, False, False]
+    assert "50 pixels or more" in table["good"].description
+    assert catalogue.good(catalogue.assemble(fit)).tolist() == [True, False, False, True, True, True]
+    wide = catalogue.assemble(fit, distance=distance, distance_cut=3.0)
+    assert catalogue.good(wide).tolist() == [True, False, False, True, True, False]
+    table.remove_column("good")
+    assert catalogue.good(table).tolist() == [True, False, False, True, False, False]
+
+
+def test_galactic_coordinates_are_worked_out_once():
+    fit = some_fit()
+    table = catalogue.assemble(fit, some_stars(fit))
+    centre = catalogue.galactic([266.40499], [-28.93617])
+    np.testing.assert_allclose(np.array(centre).ravel() % 360, [0.0, 0.0], atol=1e-3)
+    np.testing.assert_array_equal(table["glon"], catalogue.galactic(table["ra"], table["dec"])[0])
+    assert table["glat"].unit == "deg"
+
+
+@pytest.mark.parametrize(
+    "name", ["a.fits", "a.FITS", "a.fits.gz", "a.ecsv", "a.parquet", "a.PARQUET", "a.csv", "A.CSV"]
+)
+def test_plain_astropy_reads_every_format_without_a_word(tmp_path, name):
+    if "parquet" in name.lower():
+        pytest.importorskip("pyarrow")
+    fit = some_fit()
+    table = catalogue.assemble(fit, some_stars(fit), total_covariance=fit.labels.covariance)
+    catalogue.write(table, tmp_path / name)
+    forms = {".fits": "fits", ".fits.gz": "fits", ".ecsv": "ascii.ecsv", ".parquet": "parquet", ".csv": "ascii.csv"}
+    form = catalogue.format_of(name)
+    plain = Table.read(tmp_path / name, format=forms[form])
+    assert plain.colnames == table.colnames
+    if form != ".csv":
+        assert str(plain["teff"].unit) == "K"
+        assert plain["id"].tolist() == table["id"].tolist()
+    again = catalogue.read(tmp_path / name)
+    for column in table.colnames:
+        np.testing.assert_array_equal(again[column], table[column], err_msg=column)
+        if form != ".csv":
+            assert str(again[column].unit) == str(table[column].unit), column
+            assert again[column].description == table[column].description
+    if form == ".fits":
+        with fits.open(tmp_path / name) as hdus:
+            assert any("[dex]" in str(value) for value in hdus[1].header.values())
+            hdus.verify("exception")
+
+
+@pytest.mark.parametrize("suffix", ["fits", "ecsv", "parquet", "csv"])
+def test_a_file_name_that_is_no_text_loses_nothing(tmp_path, suffix):
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+    table = catalogue.assemble(some_fit(2, "spec-\udcff'\u2028"))
+    catalogue.write(table, tmp_path / f"a.{suffix}")
+    again = catalogue.read(tmp_path / f"a.{suffix}")
+    assert len(set(again["id"])) == 2
+    assert again["id"][0].startswith("spec-\\udcff")
+    assert table["id"][0].startswith("spec-\udcff")
+
+
+def test_parts_of_other_lengths_are_joined_whole(tmp_path):
+    pytest.importorskip("pyarrow")
+    parts = [tmp_path / "1.parquet", tmp_path / "2.parquet"]
+    for part, prefix in zip(parts, ("x", "a much longer name "), strict=True):
+        catalogue.write(catalogue.assemble(some_fit(2, prefix)), part)
+    for name in ("whole.parquet", "whole.fits"):
+        assert [len(table) for table in catalogue.join(parts, tmp_path / name)] == [2, 2]
+        ids = ["x0", "x1", "a much longer name 0", "a much longer name 1"]
+        assert catalogue.read(tmp_path / name)["id"].tolist() == ids
+    assert Table.read(tmp_path / "whole.parquet")["id"].tolist() == ids

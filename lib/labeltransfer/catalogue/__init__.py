@@ -1,0 +1,38 @@
+"""The catalogue: one row per star, with labels, errors and everything needed to judge them (Table 1)."""
+
+from .columns import (
+    CHI2_MAX,
+    COOL,
+    COVERAGE_MIN,
+    DISTANCE_CUT,
+    PACKAGES,
+    STAR_COLUMNS,
+    assemble,
+    data_model,
+    good,
+    stack,
+)
+from .formats import FORMATS, arrow_table, best_format, format_of, join, read, write
+from .sky import galactic, healpix_mean
+
+__all__ = [
+    "CHI2_MAX",
+    "COOL",
+    "COVERAGE_MIN",
+    "DISTANCE_CUT",
+    "FORMATS",
+    "PACKAGES",
+    "STAR_COLUMNS",
+    "arrow_table",
+    "assemble",
+    "best_format",
+    "data_model",
+    "format_of",
+    "galactic",
+    "good",
+    "healpix_mean",
+    "join",
+    "read",
+    "stack",
+    "write",
+]

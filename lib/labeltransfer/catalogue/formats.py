@@ -1,0 +1,181 @@
+"""Catalogues as files: FITS, ECSV, Parquet and CSV, which plain astropy and TOPCAT read without a warning."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.table import Column, Table
+from astropy.table.meta import get_yaml_from_table
+from astropy.units import Unit
+
+from .. import tables
+from ..files import written_whole
+from .columns import stack, ucd
+
+FORMATS = (".fits", ".fits.gz", ".ecsv", ".parquet", ".csv")
+
+LENGTH = "table::len::"
+"""Under which astropy keeps the length of a column of text in a Parquet file."""
+
+OWN_UNIT = "TXUNI"
+"""FITS card, with the number of the column, for a unit that FITS has no word for, like dex."""
+
+
+def format_of(path: str | Path) -> str:
+    """Which of `FORMATS` a file name asks for, in upper or lower case.
+
+    Raises
+    ------
+    ValueError
+        If it is none of them.
+    """
+    name = Path(path).name.lower()
+    found = next((form for form in FORMATS if name.endswith(form) and name != form), None)
+    if found is None:
+        raise ValueError(f"{path}: found suffix {Path(path).suffix!r}, wanted one of {', '.join(FORMATS)}")
+    return found
+
+
+def write(table: Table, path: str | Path) -> None:
+    """Write a table to FITS, ECSV, Parquet or CSV, as the suffix says; complete or not at all.
+
+    FITS keeps units, descriptions, UCDs and provenance in its header (TUNIT, TCOMM, TUCD, PROVENAN; units that FITS
+    does not know in cards of our own and in the description), ECSV and Parquet in their metadata, CSV keeps none of it.
+    What is no text in a name (a file name that is not UTF-8) is written as an escape.
+
+    Raises
+    ------
+    ValueError
+        If the suffix is another.
+    ImportError
+        If Parquet is asked for and PyArrow is not installed.
+    """
+    path = Path(path)
+    form = format_of(path)
+    if form == ".parquet":
+        tables.parquet_module(path)
+    table = _with_plain_text(table)
+    with written_whole(path) as temporary:
+        if form in (".fits", ".fits.gz"):
+            _write_fits(table, temporary)
+        elif form == ".parquet":
+            tables.parquet_module(path).write_table(arrow_table(table), temporary)
+        else:
+            with temporary.open("w", encoding="utf-8", newline="") as stream:
+                table.write(stream, format=f"ascii.{form[1:]}")
+
+
+def best_format() -> str:
+    """Suffix for parts of a catalogue: Parquet if PyArrow is installed, else FITS."""
+    return ".parquet" if find_spec("pyarrow") else ".fits"
+
+
+def _with_plain_text(table: Table) -> Table:
+    """The same table; what is no text in names (bytes that are not UTF-8, line breaks) as escapes, ``\\udcff``."""
+    plain = table.copy(copy_data=False)
+    for name in plain.colnames:
+        if plain[name].dtype.kind == "U":
+            words = plain[name].tolist()
+            printable = [word if word.isprintable() else "".join(map(_escaped, word)) for word in words]
+            if printable != words:
+                plain[name] = Column(printable, description=plain[name].description, meta=plain[name].meta)
+    return plain
+
+
+def _escaped(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
+
+
+def _write_fits(table: Table, path: Path) -> None:
+    """With header cards for what astropy would warn about (units) or leave out (UCDs)."""
+    bare = Table()
+    for name in table.colnames:
+        values = np.asarray(table[name])
+        bare[name] = np.char.encode(values, "utf-8") if values.dtype.kind == "U" else values
+    hdu = fits.table_to_hdu(bare)
+    for number, name in enumerate(table.colnames, start=1):
+        unit, comment = str(table[name].unit or ""), table[name].description or ""
+        if unit and not _fits_knows(unit):
+            hdu.header[f"{OWN_UNIT}{number}"], unit, comment = unit, "", f"{comment} [{unit}]"
+        for card, value in (("TUNIT", unit), ("TCOMM", comment), ("TUCD", ucd(name))):
+            if value:
+                hdu.header[f"{card}{number}"] = value
+    for key, value in table.meta.items():
+        if len(key) <= 8 and isinstance(value, str | int | float):
+            hdu.header[key.upper()] = value
+    hdu.header["EXTNAME"] = "CATALOGUE"
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, overwrite=True)
+
+
+def _fits_knows(unit: str) -> bool:
+    try:
+        Unit(unit, format="fits")
+    except ValueError:
+        return False
+    return True
+
+
+def arrow_table(table: Table) -> Any:
+    """A PyArrow table, units, descriptions, UCDs and provenance in the metadata of its schema, ours and astropy's."""
+    facts = {
+        "units": {name: str(table[name].unit) for name in table.colnames if table[name].unit},
+        "descriptions": {name: table[name].description for name in table.colnames if table[name].description},
+        "ucds": {name: ucd(name) for name in table.colnames if ucd(name)},
+        "meta": {key: value for key, value in table.meta.items() if isinstance(value, str | int | float)},
+    }
+    content = import_module("pyarrow").table({name: np.asarray(table[name]) for name in table.colnames})
+    return content.replace_schema_metadata(
+        {
+            "labeltransfer": json.dumps(facts),
+            "table_meta_yaml": "\n".join(get_yaml_from_table(table)),
+            **{
+                f"{LENGTH}{name}": str(max(table[name].dtype.itemsize // 4, 1))
+                for name in table.colnames
+                if table[name].dtype.kind == "U"
+            },
+        }
+    )
+
+
+def join(parts: Sequence[Path], output: Path) -> Iterator[Table]:
+    """Put catalogues together in one, one after the other, complete or not at all; yields each part as it is written.
+
+    Parquet is written part by part, the other formats from memory.
+    """
+    if format_of(output) != ".parquet":
+        tables_of_parts = [read(part) for part in parts]
+        yield from tables_of_parts
+        write(stack(*tables_of_parts), output)
+        return
+    parquet = tables.parquet_module(output)
+    contents = arrow_table(read(parts[0]))
+    facts = dict(contents.schema.metadata)
+    if all(part.suffix == ".parquet" for part in parts):
+        for part in parts:  # astropy cuts text at the length that the file names
+            for key, value in (parquet.read_schema(part).metadata or {}).items():
+                if key.startswith(LENGTH.encode()):
+                    facts[key] = max(facts[key], value, key=int)
+    schema = contents.schema.with_metadata(facts)
+    with written_whole(output) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
+        for part in parts:
+            table = read(part)
+            writer.write_table(arrow_table(table).replace_schema_metadata(facts))
+            yield table
+
+
+def read(path: str | Path) -> Table:
+    """Read a catalogue, or any other table, of the formats that `write` writes."""
+    table = tables.read_table(path)
+    for number, name in enumerate(table.colnames, start=1):
+        unit = table.meta.pop(f"{OWN_UNIT}{number}", None)
+        if unit:
+            table[name].unit = unit
+            table[name].description = (table[name].description or "").removesuffix(f" [{unit}]") or None
+    return table
