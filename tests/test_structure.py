@@ -16,8 +16,9 @@ ROOMS = """
 files parallel labels spectra tables lamost apogee
 mock
 continuum reference cannon inference fisher validation
-archive survey catalogue transfer store_catalogue diagnostics
+diagnostics archive survey catalogue
 figures
+transfer store_catalogue
 reproduction
 command
 """.split()  # noqa: SIM905

@@ -30,7 +30,7 @@ def test_a_survey_is_learnt(transfer):
     assert transfer.model.label_names == NAMES
     assert transfer.simulated
     assert 80 < len(transfer.reference_labels) == transfer.counts["reference stars"] <= 120
-    assert repr(transfer).startswith("LabelTransfer(teff, logg, fe_h; trained on")
+    assert repr(transfer).startswith("LabelTransfer(teff, logg, fe_h; recipe robust; trained on")
 
 
 def test_what_was_learnt_survives_the_file(transfer, folder, tmp_path):

@@ -39,7 +39,7 @@ def test_folds_that_make_no_sense_are_refused():
         cross_validate(REFERENCE, np.zeros(4), STARTS)
     with pytest.raises(ValueError, match="wanted at least two"):
         cross_validate(REFERENCE, np.zeros(300), STARTS)
-    with pytest.raises(ValueError, match="that of 1 stars, first 'star00007', is NaN"):
+    with pytest.raises(ValueError, match="that of 1 stars, first number 7, is NaN"):
         cross_validate(REFERENCE, np.where(np.arange(300) == 7, np.nan, np.arange(300) % 3), STARTS)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import OptimizeResult, brentq, minimize
@@ -10,7 +11,7 @@ from scipy.optimize import OptimizeResult, brentq, minimize
 from .cannon import CannonModel
 from .inference import LabelFit
 from .spectra import Spectra
-from .validation import bias_and_scatter
+from .validation import CrossFit, bias_and_scatter
 
 
 def error_factor(spectra: Spectra, model: CannonModel, fit: LabelFit, block: int = 1000) -> float:
@@ -34,7 +35,36 @@ def error_factor(spectra: Spectra, model: CannonModel, fit: LabelFit, block: int
     """
     if not np.array_equal(spectra.ids, fit.labels.ids):
         raise ValueError("error_factor: spectra and fit are not of the same stars in the same order")
-    rows = np.flatnonzero(fit.converged)
+    return _factor(_slopes(_sums(spectra, model, fit, np.flatnonzero(fit.converged), block)))
+
+
+def cross_fitted_error_factor(spectra: Spectra, crossed: CrossFit, kept: np.ndarray, smooth: float = 0.0) -> Any:
+    """As `error_factor`, from residuals of every star against the model that has not seen it.
+
+    Parameters
+    ----------
+    spectra : N normalized spectra
+    crossed : their cross-fit
+    kept : (N,) stars that count
+    smooth : if not 0, width [Å] of the window in which a factor of each pixel is formed, as the median of the window
+
+    Returns
+    -------
+    float or (P,)
+        k, or k at each pixel; NaN where nothing determines it.
+    """
+    use = np.asarray(kept, dtype=bool) & crossed.fit.converged
+    parts = zip(crossed.models, crossed.rows, strict=True)
+    sums = [_sums(spectra, model, crossed.fit, rows[use[rows]], 1000) for model, rows in parts]
+    slopes = _slopes(np.sum(sums, axis=0))
+    if not smooth:
+        return _factor(slopes)
+    pixels = np.searchsorted(spectra.wavelength, spectra.wavelength[:, None] + smooth * np.array([-0.5, 0.5]))
+    return np.array([_factor(slopes[low:high]) for low, high in pixels])
+
+
+def _sums(spectra: Spectra, model: CannonModel, fit: LabelFit, rows: np.ndarray, block: int) -> np.ndarray:
+    """(5, P) sums over stars of 1, 1/σ², 1/σ⁴, r²/σ² and r²/σ⁴."""
     variance = np.where(model.determined, model.scatter, 0.0) ** 2
     sums = np.zeros((5, spectra.wavelength.size))
     for start in range(0, rows.size, block):
@@ -45,12 +75,20 @@ def error_factor(spectra: Spectra, model: CannonModel, fit: LabelFit, block: int
         ivar[outlying] = 0.0
         chi2[outlying] = 0.0
         sums += [term.sum(axis=0) for term in (ivar > 0, ivar, ivar**2, chi2, ivar * chi2)]
-    # The straight line divided by σ²: r²/σ² = 1/k² + s²/σ², with equal weights.
+    return sums
+
+
+def _slopes(sums: np.ndarray) -> np.ndarray:
+    """(P,) 1/k²: the straight line divided by σ², r²/σ² = 1/k² + s²/σ², with equal weights; NaN if undetermined."""
     count, x, xx, y, xy = sums
     determinant = count * xx - x**2
     usable = (count > 20) & (determinant > 1e-6 * count * xx)
-    slope = (xx * y - x * xy)[usable] / determinant[usable]
-    middle = np.median(slope) if slope.size else np.nan
+    return np.where(usable, (xx * y - x * xy) / np.where(usable, determinant, 1.0), np.nan)
+
+
+def _factor(slopes: np.ndarray) -> float:
+    known = slopes[np.isfinite(slopes)]
+    middle = np.median(known) if known.size else np.nan
     return float(1.0 / np.sqrt(middle)) if middle > 0 else float("nan")
 
 

@@ -246,6 +246,25 @@ def label_distance(
     return distance
 
 
+def usual_distance(
+    reference_labels: Labels,
+    share: float = 0.99,
+    *,
+    scales: Mapping[str, float] = LABEL_SCALES,
+    n_nearest: int = 10,
+) -> float:
+    """The label distance (eq. 7) within which `share` of the reference stars lie from the *others*.
+
+    With about ten thousand reference stars this is of the size of the paper's cut, 2.5; with few it is larger, because
+    the ten nearest are further away.
+    """
+    n_nearest = min(n_nearest, len(reference_labels) - 1)
+    if n_nearest < 1:
+        return np.inf
+    itself_too = label_distance(reference_labels, reference_labels, scales=scales, n_nearest=n_nearest + 1)
+    return float(np.nanquantile(itself_too * (n_nearest + 1) / n_nearest, share))
+
+
 def label_shift(
     labels: Labels, others: Labels, *, scales: Mapping[str, float] = LABEL_SCALES, root: bool = False
 ) -> np.ndarray:

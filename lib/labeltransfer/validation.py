@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from astropy.table import Table
 
 from .cannon import CannonModel, train_subsets
 from .inference import LabelFit, infer
+from .labels import Labels
 from .reference import ReferenceSet
 from .spectra import Spectra
 
@@ -17,50 +20,76 @@ MAD_TO_SIGMA = 1.4826022185056018
 """Standard deviation of a Gaussian in units of its median absolute deviation."""
 
 
-def assign_folds(n: int, n_folds: int, rng: np.random.Generator) -> np.ndarray:
-    """(N,) fold number 0 … n_folds - 1 of each star: random, and as even as can be (section 4.1: eight)."""
+def assign_folds(
+    n: int, n_folds: int, rng: np.random.Generator, groups: Sequence[Any] | np.ndarray | None = None
+) -> np.ndarray:
+    """(N,) fold number 0 … n_folds - 1 of each star: random, and as even as can be (section 4.1: eight).
+
+    Parameters
+    ----------
+    groups : (N,) a name or number for each star, of its cluster, plate or night; stars of one group share a fold
+    """
     if not 2 <= n_folds <= n:
         raise ValueError(f"n_folds: found {n_folds}, wanted 2 to {n}, the number of stars")
-    return rng.permutation(np.arange(n) % n_folds)
+    if groups is None:
+        return rng.permutation(np.arange(n) % n_folds)
+    names, group, sizes = np.unique(_one_each("groups", groups, n), return_inverse=True, return_counts=True)
+    if names.size < n_folds:
+        raise ValueError(f"groups: found {names.size}, wanted at least {n_folds}, the number of folds")
+    order = rng.permutation(names.size)
+    fold_of, filled = np.zeros(names.size, dtype=int), np.zeros(n_folds, dtype=int)
+    for k in order[np.argsort(-sizes[order], kind="stable")]:
+        fold_of[k] = filled.argmin()
+        filled[fold_of[k]] += sizes[k]
+    return fold_of[group]
 
 
-def cross_validate(
+def _one_each(what: str, values: Sequence[Any] | np.ndarray, n: int) -> np.ndarray:
+    """(N,) of `values`, or ValueError: one for each of n stars, none NaN."""
+    array = np.asarray(values)
+    if array.shape != (n,):
+        raise ValueError(f"{what} have shape {array.shape}, wanted ({n},)")
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        first = int(np.flatnonzero(np.isnan(array))[0])
+        raise ValueError(f"{what}: that of {np.isnan(array).sum()} stars, first number {first}, is NaN; give every one")
+    return array
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFit:
+    """What cross-fitting leaves: the models, the rows that each has not seen, and labels of every star by them.
+
+    Attributes
+    ----------
+    models : one a fold
+    rows : for each model the rows of the stars it was not trained on
+    fit : labels of all N stars, each by the model that has not seen it
+    """
+
+    models: list[CannonModel]
+    rows: list[np.ndarray]
+    fit: LabelFit
+
+
+def cross_fit(
     reference: ReferenceSet,
     folds: np.ndarray,
     starts: np.ndarray,
     *,
+    kept: np.ndarray | None = None,
     fixed: Mapping[str, float | np.ndarray] | None = None,
     priors: Mapping[str, tuple[float | np.ndarray, float | np.ndarray]] | None = None,
     infer_dtype: np.typing.DTypeLike | None = None,
     **options: Any,
-) -> LabelFit:
-    """Labels of every reference star from a model that was trained on the other folds only.
-
-    Parameters
-    ----------
-    reference : N stars
-    folds : (N,) a number or name for each star: random (`assign_folds`), or its plate, cluster or night, to leave out
-        whole groups. All stars of one number are left out together
-    starts : (S, L) starting points, see `infer`
-    fixed, priors, infer_dtype : `fixed`, `priors` and `dtype` of `infer`
-    options : of `train`
-
-    Returns
-    -------
-    LabelFit of the N stars in the order of `reference`.
-    """
-    folds = np.asarray(folds)
-    if folds.shape != (len(reference),):
-        raise ValueError(f"folds have shape {folds.shape}, wanted ({len(reference)},)")
-    if folds.dtype.kind == "f" and np.isnan(folds).any():
-        first = reference.ids[np.flatnonzero(np.isnan(folds))[0]]
-        raise ValueError(
-            f"folds: that of {np.isnan(folds).sum()} stars, first {str(first)!r}, is NaN; give every star one"
-        )
+) -> CrossFit:
+    """As `cross_validate`, with the models; stars that are not `kept` (N,) are labelled, and trained on by none."""
+    n = len(reference)
+    folds = _one_each("folds", folds, n)
     groups = np.unique(folds)
     if len(groups) < 2:
         raise ValueError(f"folds: found {len(groups)} group, wanted at least two")
-    models = train_subsets(reference, folds != groups[:, None], **options)
+    trained_on = (folds != groups[:, None]) & (True if kept is None else np.asarray(kept, dtype=bool))
+    models = train_subsets(reference, trained_on, **options)
     rows = [np.flatnonzero(folds == group) for group in groups]
 
     def of(held: np.ndarray, value: float | np.ndarray) -> float | np.ndarray:
@@ -77,7 +106,62 @@ def cross_validate(
         )
         for model, held in zip(models, rows, strict=True)
     ]
-    return LabelFit.concatenate(fits)[np.argsort(np.concatenate(rows))]
+    return CrossFit(models, rows, LabelFit.concatenate(fits)[np.argsort(np.concatenate(rows))])
+
+
+def cross_validate(reference: ReferenceSet, folds: np.ndarray, starts: np.ndarray, **options: Any) -> LabelFit:
+    """Labels of every reference star from a model that was trained on the other folds only.
+
+    Parameters
+    ----------
+    reference : N stars
+    folds : (N,) a number or name for each star: random (`assign_folds`), or its plate, cluster or night, to leave out
+        whole groups. All stars of one number are left out together
+    starts : (S, L) starting points, see `infer`
+    options : `fixed`, `priors` of `infer`, and its `dtype` as `infer_dtype`; all others are those of `train`
+
+    Returns
+    -------
+    LabelFit of the N stars in the order of `reference`.
+    """
+    return cross_fit(reference, folds, starts, **options).fit
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class CrossValidation:
+    """Labels of N reference stars, each by a model that has not seen it, beside the labels they came with.
+
+    Attributes
+    ----------
+    fit : labels from the spectra, with errors
+    labels : reference labels of the same stars
+    kept : (N,) False for stars that no model was trained on, because their reference labels look wrong
+    """
+
+    fit: LabelFit
+    labels: Labels
+    kept: np.ndarray
+
+    @property
+    def residuals(self) -> np.ndarray:
+        """(N, L) fitted minus reference label, in physical units; NaN where the fit did not converge."""
+        return np.where(self.fit.converged[:, None], self.fit.labels.values - self.labels.values, np.nan)
+
+    @property
+    def table(self) -> Table:
+        """Label by label: bias and scatter of all stars, median and robust scatter, spread of the labels, counts."""
+        bias, scatter = bias_and_scatter(self.residuals)
+        median, robust = bias_and_scatter(self.residuals, robust=True)
+        _, spread = bias_and_scatter(self.labels.values, robust=True)
+        columns = {"bias": bias, "scatter": scatter, "median": median, "robust_scatter": robust, "spread": spread}
+        table = Table({"label": np.array(self.labels.names), **columns})
+        table["n"] = np.isfinite(self.residuals).sum(axis=0)
+        return table
+
+    def __repr__(self) -> str:
+        names, robust = self.labels.names, self.table["robust_scatter"]
+        scatter = ", ".join(f"{name} {one:.3g}" for name, one in zip(names, robust, strict=True))
+        return f"CrossValidation({len(self.labels)} stars, {np.count_nonzero(self.kept)} trained on; scatter {scatter})"
 
 
 def bias_and_scatter(residuals: np.ndarray, robust: bool = False) -> tuple[np.ndarray, np.ndarray]:

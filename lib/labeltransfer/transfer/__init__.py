@@ -1,0 +1,12 @@
+"""From spectra with labels to a catalogue of labels in two steps, for people who only want labels.
+
+transfer = lt.learn(spectra, labels)
+catalogue = transfer.label(other_spectra)
+transfer.write("model.npz")
+"""
+
+from .label_transfer import LabelTransfer, provenance
+from .labelling import LabelledFiles, label_files, label_spectra
+from .learning import learn
+
+__all__ = ["LabelTransfer", "LabelledFiles", "label_files", "label_spectra", "learn", "provenance"]

@@ -1,0 +1,286 @@
+"""What was learnt, and what it is used for: labels of other spectra, its own check, its figures, one file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy.table import Table
+
+from .. import catalogue
+from ..archive.overlap import galactic
+from ..cannon import CannonModel
+from ..files import read_arrays, write_arrays
+from ..files.parts import digest_of_array
+from ..inference import LabelFit, infer
+from ..labels import LABELS, Labels, register_label
+from ..reference import LABEL_SCALES, ReferenceSet, label_distance
+from ..spectra import Spectra
+from ..survey import normalized
+from ..validation import CrossValidation, assign_folds, cross_fit
+from .total_errors import ErrorModel
+
+if TYPE_CHECKING:
+    from ..figures.transfer_figures import TransferPlots
+
+_MODEL_ARRAYS = ("pivots", "scales", "wavelength", "coefficients", "scatter", "label_range")
+_MODEL_FACTS = ("order", "n_reference", "training_hash")
+_ERROR_ARRAYS = ("floor", "inverse", "residual")
+_SETTINGS = (
+    "width", "convention", "mask", "simulated", "recipe", "label_error_strength", "distance_cut", "report",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class LabelTransfer:
+    """A trained model and all that has to be the same when it is applied.
+
+    Attributes
+    ----------
+    model : trained
+    reference_labels : (N, L) of the stars it was trained on
+    starts : (S, L) starting points of the test step
+    width, convention : of the normalization
+    mask : LAMOST's pixel mask that was applied
+    simulated : whether it was trained on simulated spectra
+    counts : how many stars there were, and why some were excised
+    recipe : ``"paper"`` or ``"robust"``, see `learn`
+    error_factor : by what reported flux errors are divided, a number or (P,)
+    label_error_strength : λ of the corrected score; 0 if errors of the labels were not undone
+    errors : what is added to formal errors, or None
+    distance_cut : label distance from which on the catalogue calls a star `outside`
+    tried : what was tried to choose the order, the ridge and λ, with what success; None if nothing was
+    report : what `learn` did, and what it warns of, line by line
+    validation : cross-validated labels of the reference stars, or None
+    reference : the stars themselves, those kept and those excised by the clip, with ivar by the error factor; None
+        when the transfer comes from a file
+    options : of `train`
+    """
+
+    model: CannonModel
+    reference_labels: Labels
+    starts: np.ndarray
+    width: float = 50.0
+    convention: str = "paper"
+    mask: str = "none"
+    simulated: bool = False
+    counts: Mapping[str, int] | None = None
+    recipe: str = "paper"
+    error_factor: float | np.ndarray = 1.0
+    label_error_strength: float = 0.0
+    errors: ErrorModel | None = None
+    distance_cut: float = catalogue.DISTANCE_CUT
+    tried: Table | None = None
+    report: tuple[str, ...] = ()
+    validation: CrossValidation | None = None
+    reference: ReferenceSet | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        kind = "simulated spectra" if self.simulated else "spectra"
+        names = ", ".join(self.model.label_names)
+        return f"LabelTransfer({names}; recipe {self.recipe}; trained on {len(self.reference_labels)} {kind})"
+
+    def prepared(self, spectra: Spectra) -> Spectra:
+        """The spectra as the model wants them: normalized, unless they are, and with the errors that it believes in."""
+        spectra = normalized(spectra, self.width, self.convention)
+        return with_error_factor(spectra, self.error_factor)
+
+    def infer(self, spectra: Spectra) -> LabelFit:
+        """Labels of N spectra with formal covariances, see `inference.infer`."""
+        return infer(self.model, self.prepared(spectra), self.starts)
+
+    def label(self, spectra: Spectra, stars: Table | None = None) -> Table:
+        """A catalogue of N spectra: labels with total errors, flags, and what is known of the stars.
+
+        Parameters
+        ----------
+        spectra : on the model's pixels, normalized (as the transfer asks for) or not yet
+        stars : the same stars in the same order: id, and of `catalogue.STAR_COLUMNS` what is known of them
+
+        Returns
+        -------
+        Table of `catalogue.assemble`; ``_err`` and ``cov_`` are total errors if the transfer knows them (recipe
+        robust), with the formal errors in columns ``_err_formal``.
+        """
+        prepared = self.prepared(spectra)
+        fit = infer(self.model, prepared, self.starts)
+        distance = None
+        if set(LABEL_SCALES) & set(self.model.label_names):
+            n_nearest = min(10, len(self.reference_labels))
+            distance = label_distance(fit.labels, self.reference_labels, n_nearest=n_nearest)
+        if stars is not None and {"ra", "dec"} <= set(stars.colnames):
+            stars = stars.copy()
+            stars["glon"], stars["glat"] = galactic(stars["ra"], stars["dec"])
+        total = fit
+        if self.errors is not None:
+            covariance = self.errors.covariance(self.model, fit, prepared.signal_to_noise())
+            labels = fit.labels
+            total = replace(fit, labels=Labels(labels.ids, labels.names, labels.values, covariance))
+        table = catalogue.assemble(
+            total,
+            stars,
+            distance=distance,
+            distance_cut=self.distance_cut,
+            label_range=self.model.label_range,
+            provenance=provenance(self),
+        )
+        if self.errors is not None:
+            for name, formal in zip(fit.labels.names, fit.labels.errors.T, strict=True):
+                table[f"{name}_err"].description = f"total error of {name}"
+                table[f"{name}_err_formal"] = formal
+                table[f"{name}_err_formal"].unit = table[f"{name}_err"].unit
+                table[f"{name}_err_formal"].description = f"formal error of {name}"
+        return table
+
+    def cross_validate(
+        self,
+        folds: int = 8,
+        groups: np.ndarray | None = None,
+        *,
+        rng: np.random.Generator | None = None,
+    ) -> CrossValidation:
+        """Labels of every reference star by a model that has not seen it, trained in the same way.
+
+        Stars that the clip excised are labelled, too, and trained on by none. The choices of the recipe (error factor,
+        order, λ) are those made with all stars.
+
+        Parameters
+        ----------
+        folds : into how many parts the stars are divided
+        groups : (N,) for every star of `reference` its cluster, plate or night; stars of one group are left out
+            together
+        rng : draws the folds; by default always the same
+
+        Raises
+        ------
+        ValueError
+            If the transfer comes from a file, which does not hold spectra.
+        """
+        if self.reference is None:
+            raise ValueError("cross_validate: a transfer read from a file has no spectra; learn again")
+        reference = self.reference
+        fold_of = assign_folds(len(reference), folds, rng or np.random.default_rng(0), groups)
+        kept = np.isin(reference.ids, self.reference_labels.ids)
+        fit = cross_fit(reference, fold_of, self.starts, kept=kept, **self.options).fit
+        if self.errors is not None:
+            covariance = self.errors.covariance(self.model, fit, reference.spectra.signal_to_noise())
+            fit = replace(fit, labels=Labels(fit.labels.ids, fit.labels.names, fit.labels.values, covariance))
+        return CrossValidation(fit, reference.labels, kept)
+
+    @property
+    def plot(self) -> TransferPlots:
+        """Figures: ``plot.one_to_one()``, ``plot.spectrum(star)``, ``plot.gradients()``, ``plot.residuals()``."""
+        from ..figures.transfer_figures import TransferPlots
+
+        return TransferPlots(self)
+
+    def write(self, path: str | Path) -> None:
+        """Write to one ``.npz`` file: all but the spectra of the reference stars."""
+        arrays = {name: getattr(self.model, name) for name in _MODEL_ARRAYS}
+        labels = self.reference_labels
+        arrays |= {"ids": labels.ids, "values": labels.values, "starts": np.asarray(self.starts)}
+        arrays["error_factor"] = np.asarray(self.error_factor, dtype=float)
+        if labels.covariance is not None:
+            arrays["covariance"] = labels.covariance
+        if self.errors is not None:
+            arrays |= {f"errors_{name}": getattr(self.errors, name) for name in _ERROR_ARRAYS}
+        if self.tried is not None:
+            arrays |= {f"tried_{name}": np.asarray(self.tried[name]) for name in self.tried.colnames}
+        if self.validation is not None:
+            arrays |= _validation_arrays(self.validation)
+        facts = {name: getattr(self.model, name) for name in _MODEL_FACTS}
+        write_arrays(
+            path,
+            "LabelTransfer",
+            arrays,
+            units={name: LABELS[name].unit for name in labels.names},
+            symbols={name: LABELS[name].symbol for name in labels.names},
+            model=facts,
+            settings={name: getattr(self, name) for name in _SETTINGS},
+            counts=None if self.counts is None else dict(self.counts),
+            n_free=None if self.validation is None else self.validation.fit.n_free,
+        )
+
+    @classmethod
+    def read(cls, path: str | Path) -> LabelTransfer:
+        """Read what `write` wrote.
+
+        Raises
+        ------
+        OSError, ValueError
+            If the file is not there, damaged, or something else.
+        """
+        arrays, facts = read_arrays(path, "LabelTransfer")
+        for name, unit in facts["units"].items():
+            register_label(name, unit, facts.get("symbols", {}).get(name))
+        names = tuple(facts["units"])
+        parts: dict[str, Any] = {name: arrays[name] for name in _MODEL_ARRAYS}
+        model = CannonModel(names, **parts, **facts["model"])
+        labels = Labels(arrays["ids"], names, arrays["values"], arrays.get("covariance"))
+        settings = {**facts["settings"], "report": tuple(facts["settings"].get("report", ()))}
+        factor = arrays.get("error_factor", np.array(1.0))
+        tried = {key.removeprefix("tried_"): array for key, array in arrays.items() if key.startswith("tried_")}
+        return cls(
+            model,
+            labels,
+            arrays["starts"],
+            **settings,
+            counts=facts["counts"],
+            error_factor=factor if factor.ndim else float(factor),
+            errors=ErrorModel(*(arrays[f"errors_{name}"] for name in _ERROR_ARRAYS))
+            if "errors_floor" in arrays
+            else None,
+            tried=Table(tried) if tried else None,
+            validation=_validation_of(arrays, names, facts["n_free"]) if "fit_values" in arrays else None,
+        )
+
+
+_FIT = ("chi2", "n_pixels", "converged", "start", "rival_rise", "rival_distance")
+
+
+def _validation_arrays(validation: CrossValidation) -> dict[str, np.ndarray]:
+    fit, labels = validation.fit, validation.labels
+    arrays = {f"fit_{name}": getattr(fit, name) for name in _FIT}
+    arrays |= {"fit_ids": labels.ids, "fit_values": fit.labels.values, "fit_reference": labels.values}
+    arrays["fit_kept"] = validation.kept
+    if fit.labels.covariance is not None:
+        arrays["fit_covariance"] = fit.labels.covariance
+    return arrays
+
+
+def _validation_of(arrays: Mapping[str, np.ndarray], names: tuple[str, ...], n_free: int) -> CrossValidation:
+    ids = arrays["fit_ids"]
+    labels = Labels(ids, names, arrays["fit_values"], arrays.get("fit_covariance"))
+    fit = LabelFit(labels=labels, n_free=n_free, **{name: arrays[f"fit_{name}"] for name in _FIT})
+    return CrossValidation(fit, Labels(ids, names, arrays["fit_reference"]), arrays["fit_kept"].astype(bool))
+
+
+def with_error_factor(spectra: Spectra, factor: float | np.ndarray) -> Spectra:
+    """The spectra with flux errors divided by `factor`, a number or (P,)."""
+    if np.ndim(factor) == 0 and factor == 1.0:
+        return spectra
+    square = np.square(factor).astype(spectra.ivar.dtype)
+    return replace(spectra, ivar=spectra.ivar * square)
+
+
+def provenance(transfer: LabelTransfer) -> dict[str, Any]:
+    """What a catalogue says about where its labels come from."""
+    return {
+        "training_hash": transfer.model.training_hash,
+        "model_hash": digest_of_array(np.concatenate([transfer.model.coefficients.ravel(), transfer.model.scatter])),
+        "model_order": transfer.model.order,
+        "n_reference": transfer.model.n_reference,
+        "labels": list(transfer.model.label_names),
+        "smoothing_width": transfer.width,
+        "smoothing_convention": transfer.convention,
+        "mask": transfer.mask,
+        "simulated": transfer.simulated,
+        "recipe": transfer.recipe,
+        "error_factor": float(np.median(transfer.error_factor)),
+        "label_error_strength": transfer.label_error_strength,
+        "distance_cut": transfer.distance_cut,
+    }

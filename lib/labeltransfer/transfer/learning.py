@@ -1,0 +1,261 @@
+"""Learn from stars with spectra and labels: what is asked is checked, a recipe followed, what happened told."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..archive.opening import Survey
+from ..archive.overlap import Overlap
+from ..cannon.model import scaling
+from ..catalogue import DISTANCE_CUT
+from ..inference import starting_points
+from ..labels import LABELS, Labels
+from ..reference import LABEL_SCALES, ReferenceSet, quality_cuts, usual_distance
+from ..spectra import Spectra
+from ..survey import normalized
+from ..validation import assign_folds
+from . import recipes
+from .choices import Asked
+from .label_transfer import LabelTransfer
+from .report import lines
+
+RECIPES = ("robust", "paper")
+
+logger = logging.getLogger(__name__)
+
+
+def learn(
+    spectra: Spectra | Survey,
+    labels: Labels | None = None,
+    *,
+    rng: np.random.Generator | None = None,
+    recipe: str = "robust",
+    order: int | str = 2,
+    ridge: float = 0.0,
+    censoring: Mapping[str, np.ndarray] | np.ndarray | None = None,
+    error_factor: float | str | np.ndarray | None = None,
+    label_errors: Mapping[str, float] | str = "auto",
+    label_error_strength: float | str = "auto",
+    n_folds: int = 8,
+    groups: np.ndarray | Mapping[str, Any] | None = None,
+    width: float = 50.0,
+    convention: str = "paper",
+    clip_sigma: float = 4.0,
+    alpha_m_min: float = -0.1,
+    starts: np.ndarray | None = None,
+    n_starts: int = 7,
+    simulated: bool = False,
+) -> LabelTransfer:
+    """Learn to transfer labels from stars that have both spectra and labels.
+
+    The recipe ``"paper"`` is section 3 of Ho et al. (2017) as printed: cuts, a first pass, a 4 σ clip, training, formal
+    errors. The recipe ``"robust"`` withstands wrong flux errors and wrong labels: each star is judged by models that
+    have not seen it. From the residuals it finds by what factor the flux errors are wrong, which stars' labels are
+    wrong (in rounds, until none is added), how much of the labels' errors can be undone in training (corrected score),
+    and, if asked, the order of the polynomial; its errors contain a floor and what few reference stars leave
+    uncertain.
+
+    Parameters
+    ----------
+    spectra : normalized or not yet; or a survey from `open_survey`, which has labels of its own, to which the paper's
+        cuts in Teff and [α/M] are applied
+    labels : of the same stars, matched by their ids; stars without all labels are left out, and counted
+    rng : draws starting points and folds; by default always the same
+    recipe : ``"robust"`` or ``"paper"``
+    order : 1, 2 (the paper), 3 or, with recipe robust, ``"auto"``: by cross-validated likelihood, with a ridge if there
+        are few stars
+    ridge, censoring : of `train`
+    error_factor : by what the reported flux errors are divided: a number, (P,), ``"auto"`` (the default of robust) or
+        ``"by wavelength"``; the paper's recipe takes the errors as they are
+    label_errors : standard errors of the reference labels by name, in the labels' units, for all stars;
+        ``"auto"``: the covariances that `labels` brings or, if it has none, what the residuals allow at most;
+        ``"none"``: none are undone. Only errors that are known are taken out of the errors of the result
+    label_error_strength : share of these errors that is undone, 0 to 1; ``"auto"``: by cross-validation, none if it
+        does not help
+    n_folds : of every cross-validation
+    groups : cluster, plate or night of each star, by id or in the order of `spectra`: stars of one group are never
+        judged by a model that has seen another of it
+    width, convention : of the normalization, see `normalize`
+    clip_sigma : of the clip
+    alpha_m_min : dex, of the paper's cuts
+    starts, n_starts : (S, L) starting points of the test step, or how many are drawn
+    simulated : whether the spectra are simulated; of a survey it is known
+
+    Returns
+    -------
+    LabelTransfer
+        Its `report` says what was done and what to beware of.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If spectra and labels have too few stars in common, a label does not vary or is not in its unit, or an option
+        makes no sense.
+    """
+    if recipe not in RECIPES:
+        raise ValueError(f"recipe: found {recipe!r}, wanted one of {', '.join(RECIPES)}")
+    rng = rng or np.random.default_rng(0)
+    factor = error_factor if error_factor is not None else ("auto" if recipe == "robust" else 1.0)
+    settings: dict[str, Any] = {"width": width, "convention": convention, "simulated": simulated}
+    if isinstance(spectra, Spectra):
+        if not isinstance(labels, Labels):
+            raise TypeError(f"learn: found labels of type {type(labels).__name__}, wanted Labels beside the spectra")
+        candidates, counts = _joined(spectra, labels, recipe, alpha_m_min, width, convention)
+    else:
+        if labels is not None:
+            raise TypeError("learn: a survey brings its own labels; give spectra and labels, or a survey")
+        candidates, counts = _of_survey(spectra, alpha_m_min, width, convention)
+        settings |= {"mask": spectra.mask, "simulated": spectra.simulated}
+    asked = Asked(
+        candidates.labels.names, order, ridge, factor, label_errors, label_error_strength, censoring, clip_sigma
+    )
+    _check(candidates, asked, recipe, n_folds)
+    if len(candidates) < n_starts:
+        raise ValueError(
+            f"n_starts: found {len(candidates)} stars with spectra and good labels, wanted {n_starts} or more"
+        )
+    starts = starting_points(candidates.labels, n_starts, rng=rng) if starts is None else np.atleast_2d(starts)
+    if recipe == "paper":
+        learnt = recipes.paper(candidates, starts, asked)
+    else:
+        folds = assign_folds(len(candidates), n_folds, rng, _groups_of(groups, spectra, candidates))
+        learnt = recipes.robust(candidates, starts, folds, asked)
+    kept = candidates.labels[learnt.kept]
+    counts = {**counts, **learnt.counts, "reference stars": len(kept)}
+    unreadable = counts.pop("unreadable files", None)
+    counts |= {} if unreadable is None else {"unreadable files": unreadable}
+    cut = DISTANCE_CUT
+    if recipe == "robust" and set(LABEL_SCALES) & set(kept.names):
+        cut = usual_distance(kept)
+    return LabelTransfer(
+        learnt.model,
+        kept,
+        starts,
+        **settings,
+        counts=counts,
+        recipe=recipe,
+        error_factor=learnt.error_factor,
+        label_error_strength=learnt.strength,
+        errors=learnt.errors,
+        distance_cut=cut,
+        tried=learnt.tried,
+        report=tuple(lines(learnt, counts, asked, logger)),
+        validation=learnt.validation,
+        reference=learnt.reference,
+        options=learnt.options,
+    )
+
+
+def _joined(
+    spectra: Spectra, labels: Labels, recipe: str, alpha_m_min: float, width: float, convention: str
+) -> tuple[ReferenceSet, dict[str, int]]:
+    counts = {
+        "spectra": len(spectra),
+        "of them without labels": int((~np.isin(spectra.ids, labels.ids)).sum()),
+        "a label is missing": int((np.isin(labels.ids, spectra.ids) & ~labels.known).sum()),
+        "without unmasked pixels": int((spectra.good_pixels == 0).sum()),
+    }
+    if recipe == "paper":
+        excised = quality_cuts(labels, alpha_m_min=alpha_m_min)
+        excised.pop("a label is missing")
+        counts |= {reason: int((stars & np.isin(labels.ids, spectra.ids)).sum()) for reason, stars in excised.items()}
+        keep = ~np.any(list(excised.values()), axis=0) if excised else np.ones(len(labels), dtype=bool)
+        labels = labels[keep]
+    candidates = ReferenceSet.join(spectra, labels)
+    return ReferenceSet(normalized(candidates.spectra, width, convention), candidates.labels), counts
+
+
+def _of_survey(
+    survey: Survey, alpha_m_min: float, width: float, convention: str
+) -> tuple[ReferenceSet, dict[str, int]]:
+    made = getattr(survey, "normalization", None)
+    if made not in (None, (width, convention)):
+        raise ValueError(f"{survey!r}: normalized with width {made[0]:g}, {made[1]}; ingest again, or train with that")
+    overlap: Overlap = survey.overlap()
+    excised = quality_cuts(overlap.labels, overlap.flagged, alpha_m_min=alpha_m_min)
+    keep = ~np.any(list(excised.values()), axis=0)
+    if not keep.any():
+        raise ValueError(f"{survey.description}: none of {len(overlap)} stars passes the cuts on labels and flags")
+    candidates = ReferenceSet.join(normalized(overlap.spectra[keep], width, convention), overlap.labels[keep])
+    counts = {**overlap.counts, **{reason: int(stars.sum()) for reason, stars in excised.items()}}
+    return candidates, {**counts, "unreadable files": len(overlap.unreadable)}
+
+
+def _groups_of(
+    groups: np.ndarray | Mapping[str, Any] | None, spectra: Spectra | Survey, candidates: ReferenceSet
+) -> np.ndarray | None:
+    """(N,) the group of each candidate."""
+    if groups is None:
+        return None
+    if not isinstance(groups, Mapping):
+        if not isinstance(spectra, Spectra):
+            raise TypeError("groups: with a survey, wanted a mapping from the stars' ids to their groups")
+        groups = np.asarray(groups)
+        if groups.shape != (len(spectra),):
+            raise ValueError(f"groups have shape {groups.shape}, wanted ({len(spectra)},), one for each spectrum")
+        groups = dict(zip(spectra.ids.tolist(), groups.tolist(), strict=True))
+    lacking = [name for name in candidates.ids.tolist() if name not in groups]
+    if lacking:
+        raise ValueError(f"groups: none given for {len(lacking)} stars, first {lacking[0]!r}")
+    return np.array([groups[name] for name in candidates.ids.tolist()])
+
+
+def _check(candidates: ReferenceSet, asked: Asked, recipe: str, n_folds: int) -> None:
+    """Refuse what would fail, or mislead, after minutes of training."""
+    if asked.order not in (1, 2, 3, "auto"):
+        raise ValueError(f"order: found {asked.order!r}, wanted 1, 2, 3 or 'auto'")
+    if recipe == "paper" and (asked.order == "auto" or asked.finds_error_factor):
+        raise ValueError("recipe 'paper' chooses no order and no error factor: give numbers, or take recipe 'robust'")
+    factor = asked.error_factor
+    if isinstance(factor, str):
+        if factor not in ("auto", "by wavelength"):
+            raise ValueError(f"error_factor: found {factor!r}, wanted a number, 'auto' or 'by wavelength'")
+    elif not (np.isfinite(factor).all() and np.min(factor) > 0):
+        raise ValueError(f"error_factor: found {factor!r}, wanted positive numbers")
+    elif np.shape(factor) not in ((), candidates.spectra.wavelength.shape):
+        raise ValueError(f"error_factor has shape {np.shape(factor)}, wanted a number or one for each pixel")
+    _check_label_errors(asked)
+    values, names = candidates.labels.values, candidates.labels.names
+    scaling(values, names)
+    _check_kelvin(candidates.labels)
+    n_stars, n_terms = len(candidates), asked.n_terms(asked.first_order(len(candidates)))
+    trained = n_stars if recipe == "paper" else n_stars - -(-n_stars // n_folds)
+    if trained <= n_terms:
+        raise ValueError(
+            f"learn: {n_stars} stars with spectra and all labels{'' if recipe == 'paper' else f' in {n_folds} folds'} "
+            f"cannot determine {n_terms} terms (order {asked.first_order(n_stars)} in {len(names)} labels); wanted "
+            "more stars than terms, better ten times as many: fewer labels, order=1, or more stars"
+        )
+
+
+def _check_label_errors(asked: Asked) -> None:
+    stated = asked.label_errors
+    if isinstance(stated, Mapping):
+        wrong = [name for name in stated if name not in asked.names]
+        if wrong:
+            raise ValueError(f"label_errors: no label {wrong[0]!r}; the labels are {', '.join(asked.names)}")
+        for name, error in stated.items():
+            if not (np.isfinite(error) and error >= 0):
+                raise ValueError(f"label_errors: that of {name!r} is {error!r}, wanted a number in {LABELS[name].unit}")
+    elif stated not in ("auto", "none"):
+        raise ValueError(f"label_errors: found {stated!r}, wanted errors by label, 'auto' or 'none'")
+    strength = asked.strength
+    if strength != "auto" and not (not isinstance(strength, str) and 0.0 <= strength <= 1.0):
+        raise ValueError(f"label_error_strength: found {strength!r}, wanted 0 to 1, or 'auto'")
+
+
+def _check_kelvin(labels: Labels) -> None:
+    if "teff" not in labels.names:
+        return
+    teff = labels.column("teff")
+    wrong = (teff < 1e3) | (teff > 1e5)
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        raise ValueError(
+            f"learn: teff of {wrong.sum()} of {len(teff)} stars lies outside 1000-100,000 K, first {teff[first]:g} of "
+            f"{str(labels.ids[first])!r}; wanted kelvin, and NaN where unknown"
+        )

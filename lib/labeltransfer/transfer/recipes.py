@@ -1,0 +1,214 @@
+"""Two recipes for a model from a reference set: the paper's, and one that withstands wrong labels and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+
+from ..cannon import CannonModel, train, train_subsets
+from ..diagnostics import cross_fitted_error_factor, error_floor
+from ..inference import LabelFit, infer
+from ..labels import Labels
+from ..reference import ReferenceSet, outliers
+from ..spectra import Spectra
+from ..validation import CrossFit, CrossValidation, cross_fit
+from . import total_errors
+from .choices import Asked, choose_order, choose_strength, label_covariance
+from .label_transfer import with_error_factor
+from .total_errors import ErrorModel
+
+ROUNDS = 4
+"""Of the cross-fitted clip at most; it mostly rests after three."""
+
+VALUES = 8e6
+"""Fluxes of which choices are made: of a large reference set every so many pixels do, for a few percent of a label's
+error, and the recipe costs no more than a few trainings."""
+
+FACTOR_RESTS = 0.02
+"""Relative change of the error factor that calls for no further round."""
+
+SMOOTHED = 300.0
+"""Å, over which an error factor by wavelength is formed."""
+
+
+@dataclass
+class Learnt:
+    """What a recipe made of N candidates; `label_errors_known` tells whether those of the labels were given to it."""
+
+    model: CannonModel
+    kept: np.ndarray
+    reference: ReferenceSet
+    error_factor: float | np.ndarray = 1.0
+    strength: float = 0.0
+    errors: ErrorModel | None = None
+    validation: CrossValidation | None = None
+    tried: Table | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    label_errors_known: bool = False
+
+
+def paper(candidates: ReferenceSet, starts: np.ndarray, asked: Asked) -> Learnt:
+    """Section 3 as printed: train, label the training stars, excise those beyond 4 σ in a label, train again."""
+    options = asked.options(asked.fixed_order)
+    reference = with_stated_errors(candidates, asked.error_factor_or(1.0), candidates.labels.covariance)
+    first = infer(train(reference, **options), reference.spectra, starts)
+    clipped, _ = outliers(reference.labels, first.labels, asked.clip_sigma)
+    counts = {f"excised by the {asked.clip_sigma:g} sigma clip": int(clipped.sum())}
+    model = train(reference[~clipped], **options)
+    validation = CrossValidation(first, reference.labels, ~clipped)
+    factor = asked.error_factor_or(1.0)
+    return Learnt(model, ~clipped, reference, factor, 0.0, None, validation, None, options, counts)
+
+
+def robust(candidates: ReferenceSet, starts: np.ndarray, folds: np.ndarray, asked: Asked) -> Learnt:
+    """Error factor and clip by cross-fitting, order, corrected score, total errors; see `learn`."""
+    few = every_so_many_pixels(candidates, max(1, round(candidates.spectra.flux.size / VALUES)))
+    order, ridge = asked.first_order(len(candidates)), asked.ridge
+    counts: dict[str, int] = {}
+    tables: list[Table] = []
+    factor: float | np.ndarray = asked.error_factor_or(1.0)
+    kept = np.ones(len(candidates), dtype=bool)
+    crossed, factor, kept = _rounds(
+        few, starts, folds, asked, asked.options(order, ridge, few.step), factor, kept, counts
+    )
+    if asked.order == "auto":
+        fitted = with_stated_errors(few.reference, few.of(factor), None)
+        chosen = choose_order(fitted, folds, kept, asked, few.step)
+        tables.append(chosen.table)
+        if (chosen.order, chosen.ridge) != (order, ridge):
+            order, ridge = chosen.order, chosen.ridge
+            options = asked.options(order, ridge, few.step)
+            crossed, factor, kept = _rounds(few, starts, folds, asked, options, factor, kept, counts)
+    covariance = label_covariance(candidates.labels, asked.label_errors, crossed.fit, kept)
+    strength = 0.0
+    if covariance is not None:
+        fitted = with_stated_errors(few.reference, few.of(factor), covariance)
+        strength, table = choose_strength(
+            fitted, folds, kept, starts, crossed.fit, asked, asked.options(order, ridge, few.step)
+        )
+        tables.append(table)
+    reference = with_stated_errors(candidates, factor, covariance)
+    options = {**asked.options(order, ridge), **asked.correction(strength)}
+    model, fit = _final(reference, folds, kept, starts, options)
+    known = asked.states_errors(candidates.labels)
+    stated = covariance if known else None
+    if stated is None and covariance is not None and strength > 0:
+        stated = strength * covariance
+    variance = None if stated is None else np.diagonal(stated, axis1=1, axis2=2)
+    snr = reference.spectra.signal_to_noise()
+    errors = total_errors.measure(model, fit, reference.labels.values, variance, snr, folds, kept)
+    labels = Labels(fit.labels.ids, fit.labels.names, fit.labels.values, errors.covariance(model, fit, snr))
+    validation = CrossValidation(replace(fit, labels=labels), candidates.labels, kept)
+    tried = stacked(tables)
+    return Learnt(model, kept, reference, factor, strength, errors, validation, tried, options, counts, known)
+
+
+def _rounds(
+    few: FewPixels,
+    starts: np.ndarray,
+    folds: np.ndarray,
+    asked: Asked,
+    options: Mapping[str, Any],
+    factor: float | np.ndarray,
+    kept: np.ndarray,
+    counts: dict[str, int],
+) -> tuple[CrossFit, float | np.ndarray, np.ndarray]:
+    """Cross-fit, judge errors and labels, again, until neither changes."""
+    for number in range(1, ROUNDS + 1):
+        fitted = with_stated_errors(few.reference, few.of(factor), None)
+        crossed = cross_fit(fitted, folds, starts, kept=kept, **options)
+        rests = True
+        if asked.finds_error_factor:
+            smooth = SMOOTHED if asked.error_factor == "by wavelength" else 0.0
+            more = cross_fitted_error_factor(fitted.spectra, crossed, kept, smooth)
+            more = np.where(np.isfinite(more), more, 1.0)
+            factor = few.everywhere(few.of(factor) * more)
+            rests = bool(np.abs(np.median(more) - 1.0) < FACTOR_RESTS)
+        again = ~suspects(few.reference.labels, crossed.fit, asked.clip_sigma)
+        counts[f"excised by the cross-fitted clip, round {number}"] = int((~again).sum())
+        rests = rests and bool((again == kept).all())
+        kept = again
+        if rests:
+            break
+    return crossed, factor, kept
+
+
+def suspects(reference: Labels, fit: LabelFit, clip_sigma: float) -> np.ndarray:
+    """(N,) stars with a label more than `clip_sigma` robust errors from that of the fit, or without a fit.
+
+    The error of each star is its formal one with the floor in quadrature that gives the residuals of all a robust
+    width of one: faint stars may deviate more.
+    """
+    residual = np.where(fit.converged[:, None], fit.labels.values - reference.values, np.nan)
+    residual = residual - np.nanmedian(residual, axis=0)
+    sigma = np.hypot(fit.labels.errors, error_floor(residual, fit.labels.errors))
+    return ~(np.abs(residual) <= clip_sigma * sigma).all(axis=1)
+
+
+def _final(
+    reference: ReferenceSet, folds: np.ndarray, kept: np.ndarray, starts: np.ndarray, options: Mapping[str, Any]
+) -> tuple[CannonModel, LabelFit]:
+    """The model of all that are kept and, from the same sums, those of the folds with what they say of their stars."""
+    names = np.unique(folds)
+    counts = np.concatenate([np.ones((1, len(reference)), bool), folds != names[:, None]]) & kept
+    model, *models = train_subsets(reference, counts, **options)
+    rows = [np.flatnonzero(folds == name) for name in names]
+    fits = [infer(one, reference.spectra[held], starts) for one, held in zip(models, rows, strict=True)]
+    return model, LabelFit.concatenate(fits)[np.argsort(np.concatenate(rows))]
+
+
+@dataclass(frozen=True)
+class FewPixels:
+    """Every so many pixels of the candidates."""
+
+    reference: ReferenceSet
+    wavelength: np.ndarray
+    step: int
+
+    def of(self, factor: float | np.ndarray) -> float | np.ndarray:
+        """An error factor at these pixels."""
+        return factor if np.ndim(factor) == 0 else np.asarray(factor)[:: self.step]
+
+    def everywhere(self, factor: float | np.ndarray) -> float | np.ndarray:
+        """An error factor at all pixels from that at these."""
+        if np.ndim(factor) == 0:
+            return float(factor)
+        return np.interp(self.wavelength, self.reference.spectra.wavelength, factor)
+
+
+def every_so_many_pixels(reference: ReferenceSet, step: int) -> FewPixels:
+    """Pixels 0, step, 2 step … of the spectra."""
+    spectra = reference.spectra
+    if step == 1:
+        return FewPixels(reference, spectra.wavelength, 1)
+    flux, ivar = (np.ascontiguousarray(array[:, ::step]) for array in (spectra.flux, spectra.ivar))
+    thinned = Spectra(spectra.ids, spectra.wavelength[::step], flux, ivar, spectra.normalized)
+    return FewPixels(ReferenceSet(thinned, reference.labels), spectra.wavelength, step)
+
+
+def with_stated_errors(
+    reference: ReferenceSet, factor: float | np.ndarray, covariance: np.ndarray | None
+) -> ReferenceSet:
+    """The same stars with the flux errors and the covariances of labels that are believed in."""
+    labels = reference.labels
+    labels = Labels(labels.ids, labels.names, labels.values, covariance)
+    return ReferenceSet(with_error_factor(reference.spectra, factor), labels)
+
+
+def stacked(tables: list[Table]) -> Table | None:
+    """What was tried, one row a trial."""
+    if not tables:
+        return None
+    names = list(dict.fromkeys(name for table in tables for name in table.colnames))
+    columns = {
+        name: np.concatenate(
+            [table[name] if name in table.colnames else np.full(len(table), np.nan) for table in tables]
+        )
+        for name in names
+    }
+    return Table(columns)

@@ -1,0 +1,87 @@
+"""What `learn` says of what it did, and of what to beware."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..labels import LABELS
+from .choices import Asked
+from .recipes import Learnt
+
+FEW_STARS_PER_TERM = 6.0
+"""With fewer, formal errors are too small: pulls are 2.6 to 3.5 wide at 2.5 stars a term and 1.1 at 6."""
+
+UNLEARNT = 0.7
+"""Share of a label's spread above which its scatter means that spectra hardly tell it."""
+
+MANY_EXCISED = 0.15
+"""Share of the stars that a clip should not reach."""
+
+
+def lines(learnt: Learnt, counts: Mapping[str, int], asked: Asked, logger: logging.Logger) -> list[str]:
+    """The report; lines that begin with "warning:" are logged as warnings, too."""
+    model = learnt.model
+    found = [f"{count:,} {what}" for what, count in counts.items() if count]
+    per_term = model.n_reference / model.coefficients.shape[1]
+    found.append(f"{per_term:.1f} reference stars per term (order {model.order}, {model.coefficients.shape[1]} terms)")
+    if np.median(learnt.error_factor) != 1.0:
+        found.append(f"flux errors divided by {np.median(learnt.error_factor):.3g}")
+    if learnt.errors is not None:
+        found.append(_of_label_errors(learnt, asked))
+    found += _of_validation(learnt)
+    warnings = list(_warnings(learnt, per_term))
+    for warning in warnings:
+        logger.warning("learn: %s", warning)
+    return found + [f"warning: {warning}" for warning in warnings]
+
+
+def _of_label_errors(learnt: Learnt, asked: Asked) -> str:
+    if learnt.label_errors_known:
+        of = "stated" if isinstance(asked.label_errors, Mapping) else "those of the table"
+        return f"errors of the reference labels ({of}): {learnt.strength:g} of them undone in training"
+    if learnt.strength:
+        return (
+            f"errors of the reference labels are not known: {learnt.strength:g} of what the residuals allow was undone "
+            "in training, and that share is taken to be theirs in the errors of the result"
+        )
+    return "errors of the reference labels are not known: the errors of the result contain them"
+
+
+def _of_validation(learnt: Learnt) -> list[str]:
+    if learnt.validation is None:
+        return []
+    how = "cross-validation" if learnt.errors is not None else "first pass, on the stars trained on"
+    return [
+        f"{how}: {row['label']} bias {row['bias']:.3g}, scatter {row['scatter']:.3g}, "
+        f"robust {row['robust_scatter']:.3g} {LABELS[str(row['label'])].unit}, spread of the labels {row['spread']:.3g}"
+        for row in learnt.validation.table
+    ]
+
+
+def _warnings(learnt: Learnt, per_term: float) -> list[str]:
+    found = []
+    if per_term < FEW_STARS_PER_TERM:
+        found.append(
+            f"only {per_term:.1f} reference stars per term; errors are large and uncertain: fewer labels, order=1, or "
+            f"more stars (from {FEW_STARS_PER_TERM:g} per term on they hold)"
+        )
+    undetermined = int((~learnt.model.determined).sum())
+    if undetermined:
+        found.append(f"{undetermined:,} of {learnt.model.wavelength.size:,} pixels are undetermined and are not used")
+    excised = 1.0 - learnt.kept.mean()
+    if excised > MANY_EXCISED:
+        found.append(f"the clip excised {excised:.0%} of the stars; are spectra and labels of the same stars?")
+    if learnt.validation is not None:
+        table = learnt.validation.table
+        unlearnt = table["robust_scatter"] > UNLEARNT * table["spread"]
+        if unlearnt.all():
+            found.append(
+                "labels from the spectra scatter as much as the labels themselves: spectra and labels do not belong "
+                "together, or their rows are shifted; check the ids"
+            )
+        else:
+            found += [f"the spectra hardly tell {name}" for name in table["label"][unlearnt]]
+    return found
