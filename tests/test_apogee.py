@@ -97,7 +97,7 @@ def test_a_missing_column_is_named(tmp_path):
     source = allstar()
     source.remove_column("PARAM_M_H")
     source.write(tmp_path / "allStar.fits")
-    with pytest.raises(ValueError, match=r"allStar.fits: no column fe_h or param_m_h or m_h; the table has APOGEE_ID"):
+    with pytest.raises(ValueError, match=r"allStar.fits: no column param_m_h or m_h or .*; the table has APOGEE_ID"):
         apogee.read_allstar(tmp_path / "allStar.fits")
 
 

@@ -82,9 +82,9 @@ PACKED = {
     "wavelength twice": (lambda p: write_table_format(p, spoilt("wavelength", 4660.0)), "1001 has 4660 after 4660 Å"),
     "wavelength NaN": (lambda p: write_table_format(p, spoilt("wavelength", np.nan)), "pixel 1000 has nan after 4656"),
     "wavelength zero": (lambda p: write_table_format(p, arrays(wavelength=np.arange(3909.0))), "positive numbers"),
-    "no redshift": (lambda p: write_image_format(p, header={"RA": 1.0}), "redshift Z: found nan"),
+    "no redshift": (lambda p: write_image_format(p, header={"RA": 1.0}), "redshift Z: found unknown"),
     "absurd redshift": (lambda p: write_image_format(p, header={"Z": 1.7}), "redshift Z: found 1.7, wanted a star's"),
-    "redshift is text": (lambda p: write_image_format(p, header={"Z": "unknown"}), "redshift Z: found nan"),
+    "redshift is text": (lambda p: write_image_format(p, header={"Z": "unknown"}), "redshift Z: found unknown"),
     "no inverse variance": (lambda p: write_image_format(p, spoilt("ivar", 0.0, slice(None))), "no good pixel"),
     "negative inverse variance": (lambda p: write_table_format(p, spoilt("ivar", -1.0, slice(None))), "no good pixel"),
     "flux all NaN": (lambda p: write_table_format(p, spoilt("flux", np.nan, slice(None))), "no good pixel"),
@@ -106,7 +106,7 @@ PLAIN = {
     "unknown BITPIX": (lambda p: with_card(write_image_format(p), "BITPIX", 13), "BITPIX: found 13"),
     "unknown format": (lambda p: with_card(write_table_format(p), "TFORM2", "'3909?'"), "column IVAR: found format"),
     "column beyond the row": (lambda p: with_card(write_table_format(p), "TFORM1", "'9999999E'"), "rows have"),
-    "infinite redshift": (lambda p: with_card(write_image_format(p), "Z", "1E999"), "redshift Z: found inf"),
+    "infinite redshift": (lambda p: with_card(write_image_format(p), "Z", "1E999"), "redshift Z: found unknown"),
 }
 DAMAGED = {**PACKED, **PLAIN}
 
@@ -250,9 +250,19 @@ def test_temperatures_in_mixed_units_are_noticed(tmp_path):
     write_folder(tmp_path, 4)
     table = (tmp_path / "labels.csv").read_text().replace(",4100,", ",4.1,")
     (tmp_path / "labels.csv").write_text(table)
-    with pytest.raises(
-        ValueError, match=r"labels.csv: column teff: 1 of 4 temperatures lie outside .*, for example 4.1"
-    ):
+    overlap = open_survey("folder", tmp_path, ("teff",), progress=False).overlap()
+    assert np.isnan(overlap.labels.column("teff")).tolist() == [False, True, False, False]
+    note = "teff from teff of labels.csv; 0 of 4 missing, 1 more outside 1500 to 60000 (for example 4.1)"
+    assert note in overlap.notes
+
+
+@pytest.mark.parametrize("scale", [1e-3, "log"])
+def test_a_column_in_another_unit_that_it_does_not_state_is_refused(tmp_path, scale):
+    write_folder(tmp_path, 4)
+    table = Table.read(tmp_path / "labels.csv")
+    table["teff"] = np.log10(table["teff"]) if scale == "log" else table["teff"] * scale
+    table.write(tmp_path / "labels.csv", overwrite=True)
+    with pytest.raises(ValueError, match=r"labels.csv: column teff: 4 of 4 values of teff .*state its unit"):
         open_survey("folder", tmp_path, ("teff",), progress=False).overlap()
 
 

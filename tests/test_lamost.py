@@ -59,7 +59,7 @@ def test_pilot_files_keep_their_wavelengths_in_the_header(tmp_path):
 
 
 def test_our_parser_agrees_with_astropy_on_real_files():
-    files = [path for folder in sorted(real_spectra().glob("lamost_*")) for path in sorted(folder.glob("*.fits*"))[:40]]
+    files = [path for folder in sorted(real_spectra().glob("lamost_*")) for path in sorted(folder.glob("spec-*"))[:40]]
     if not files:
         pytest.skip("no real LAMOST spectra at hand (LABELTRANSFER_REAL_SPECTRA)")
     for path in files:
@@ -71,8 +71,10 @@ def test_our_parser_agrees_with_astropy_on_real_files():
                 np.testing.assert_array_equal(raw.wavelength, row["WAVELENGTH"])
             else:
                 rows = list(hdus[0].data[[0, 1, 3, 4]])
+                if hdus[0].data[2, 0] > 1000.0:
+                    np.testing.assert_array_equal(raw.wavelength, hdus[0].data[2])
                 step = hdus[0].header["COEFF1"] * np.arange(rows[0].size)
-                np.testing.assert_allclose(raw.wavelength, 10 ** (hdus[0].header["COEFF0"] + step), rtol=1e-14)
+                np.testing.assert_allclose(raw.wavelength, 10 ** (hdus[0].header["COEFF0"] + step), rtol=1e-6)
             for ours, theirs in zip((raw.flux, raw.ivar, raw.and_mask, raw.or_mask), rows, strict=True):
                 np.testing.assert_array_equal(ours, theirs)
             assert raw.header["z"] == hdus[0].header["Z"]

@@ -13,7 +13,7 @@ from labeltransfer.reproduction.sync import CHECKED, checked_outputs, printed
 ROOT = PACKAGE.parents[1]
 
 ROOMS = """
-files parallel labels spectra tables lamost apogee
+files parallel tables labels spectra lamost apogee
 mock
 continuum reference cannon inference fisher validation
 diagnostics archive survey catalogue

@@ -9,7 +9,9 @@ import numpy as np
 from astropy.table import Table
 
 from . import tables
-from .labels import LABELS, Labels
+from .labels import LABELS, PAPER_LABELS, Labels, check_names, label_values, read_labels, usual_columns
+from .labels.columns import diagonal
+from .labels.registry import distinct_names
 
 _QUANTITIES = (
     "TEFF", "LOGG", "VMICRO", "M_H", "ALPHA_M", "C_M", "N_M", "STAR", "CHI2", "COLORTE", "ROTATION", "SN",
@@ -25,54 +27,74 @@ ASPCAP_BITS: dict[str, int] = {
 UNRELIABLE = ("STAR_BAD", "M_H_WARN", "M_H_BAD", "ALPHA_M_WARN", "ALPHA_M_BAD", "NO_ASPCAP_RESULT")
 """The bits that `flagged` asks for."""
 
-LABEL_COLUMNS: dict[str, tuple[str, ...]] = {
-    "teff": ("teff",),
-    "logg": ("logg",),
-    "fe_h": ("param_m_h", "fe_h", "m_h"),
-    "alpha_m": ("alpha_m", "param_alpha_m"),
-    "a_k": ("a_k", "ak_wise", "ak_targ"),
+NAMES = ("apogee_id", "obj", "sdss4_apogee_id", "sdss_id")
+PLACES = {
+    "ra": ("ra", "raj2000"),
+    "dec": ("dec", "dej2000"),
+    "glon": ("glon", "l"),
+    "glat": ("glat", "b"),
+    "snr": ("snr",),
 }
-"""Where a label stands in allStar files; `fe_h` is PARAM_M_H, as in the paper, unless the table is one of ours."""
-
-PLACE_COLUMNS = {"ra": "deg", "dec": "deg", "glon": "deg", "glat": "deg", "snr": ""}
 
 
-def read_allstar(path: str | Path) -> Table:
-    """Read APOGEE's allStar table (DR12 names; later releases where they differ).
+def read_allstar(path: str | Path, label_names: Iterable[str] = PAPER_LABELS) -> Table:
+    """Read APOGEE's allStar table: DR12 and the releases around it, or SDSS-V's, which has it in a later HDU.
+
+    Metallicity is PARAM_M_H (M_H in other releases), as in the paper, and never FE_H beside it; A_K is AK_WISE.
+
+    Parameters
+    ----------
+    label_names : labels to read besides those of the paper, for example ``mg_h``
 
     Returns
     -------
     Table with columns apogee_id, ra, dec, glon, glat [deg], teff [K], logg, fe_h, alpha_m [dex], a_k [mag], snr,
-    aspcapflag (int64) and, where the file has them, errors (``teff_err`` …); −9999 becomes NaN.
+    aspcapflag (int64) and, where the file has them, errors (``teff_err`` …); NaN where missing. ``meta["notes"]`` says
+    which column each label came from, and how many values are missing.
 
     Raises
     ------
     FileNotFoundError, ValueError
         If there is no such file, it is damaged, or a column is missing.
     """
-    source = tables.read_table(path)
+    source = tables.read_table(path, extension="apogee")
     rows = len(source)
-    allstar = Table({"apogee_id": tables.text(source, tables.wanted_column(source, ("apogee_id",), path))})
-    for name, unit in PLACE_COLUMNS.items():
-        found = tables.wanted_column(source, (name,), path) if name in ("ra", "dec") else None
-        found = found or tables.find_column(source, (name,))
+    allstar = Table({"apogee_id": tables.text(source, tables.wanted_column(source, NAMES, path))})
+    for name, choices in PLACES.items():
+        found = tables.wanted_column(source, choices, path) if name in ("ra", "dec") else None
+        found = found or tables.find_column(source, choices)
+        unit = "" if name == "snr" else "deg"
         allstar[name] = tables.numbers(source, found, path, unit) if found else np.full(rows, np.nan)
         if unit:
             allstar[name].unit = unit
-    for name, choices in LABEL_COLUMNS.items():
-        found = tables.find_column(source, choices) if name == "a_k" else tables.wanted_column(source, choices, path)
-        allstar[name] = tables.label_values(source, {name: found}, path)[:, 0] if found else np.full(rows, np.nan)
+    notes = []
+    for name in dict.fromkeys((*PAPER_LABELS, *distinct_names(label_names))):
+        if name == "a_k" and not tables.find_column(source, usual_columns(name)):
+            allstar[name], found_error = np.full(rows, np.nan), None
+            notes.append(f"a_k: no column in {Path(path).name}; all missing")
+        else:
+            read = read_labels(source, (name,), path)
+            allstar[name], found_error = read.values[:, 0], read.covariance
+            notes += read.notes
         allstar[name].unit = LABELS[name].unit
-        error = tables.find_column(source, tuple(f"{choice}_err" for choice in choices))
-        if error:
-            allstar[f"{name}_err"] = tables.numbers(source, error, path, LABELS[name].unit)
+        if found_error is not None:
+            allstar[f"{name}_err"] = np.sqrt(found_error[:, 0, 0])
             allstar[f"{name}_err"].unit = LABELS[name].unit
+    allstar["aspcapflag"] = _flags(source, path)
+    allstar.meta["notes"] = notes
+    return allstar
+
+
+def _flags(source: Table, path: str | Path) -> np.ndarray:
+    """(N,) bits of ASPCAPFLAG; SDSS-V's ``flag_bad`` counts as STAR_BAD."""
+    bad = tables.find_column(source, ("flag_bad",))
+    if bad and not tables.find_column(source, ("aspcapflag",)):
+        return (np.ma.filled(source[bad], 0) != 0) * (1 << ASPCAP_BITS["STAR_BAD"])
     flag = tables.wanted_column(source, ("aspcapflag",), path)
     bits = np.ma.filled(source[flag], 0)
     if bits.dtype.kind not in "iu":
         raise ValueError(f"{path}: column {flag} has type {bits.dtype}, wanted integers (a bit mask)")
-    allstar["aspcapflag"] = bits.astype(np.int64) & 0xFFFF_FFFF
-    return allstar
+    return bits.astype(np.int64) & 0xFFFF_FFFF
 
 
 def best_of_duplicates(table: Table, key: str = "apogee_id") -> tuple[Table, int]:
@@ -104,14 +126,12 @@ def labels_of(table: Table, names: Iterable[str], ids: np.ndarray | None = None)
     ValueError
         If a label is no column, or a star occurs twice (see `best_of_duplicates`).
     """
-    names = tuple(names)
+    names = check_names(names)
     columns = {name: tables.wanted_column(table, (name,), "allStar table") for name in names}
-    values = tables.label_values(table, columns, "allStar table")
+    values = label_values(table, columns, "allStar table")
     covariance = None
     if all(f"{name}_err" in table.colnames for name in names):
-        errors = np.column_stack([np.asarray(table[f"{name}_err"], dtype=float) for name in names])
-        covariance = np.zeros((*errors.shape, len(names)))
-        np.einsum("nii->ni", covariance)[:] = errors**2
+        covariance = diagonal(np.column_stack([np.asarray(table[f"{name}_err"], dtype=float) for name in names]))
     return Labels(np.asarray(table["apogee_id"]) if ids is None else ids, names, values, covariance)
 
 

@@ -6,6 +6,7 @@ the average is linear in the flux, so noise of any size leaves it unbiased.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +24,12 @@ STARS, PIXELS = 512, 192
 """Sizes of a block: stars per task, pixels per piece of the band of weights."""
 
 
-def normalize(spectra: Spectra, width: float = 50.0, convention: str = "paper") -> Spectra:
+def normalize(
+    spectra: Spectra,
+    width: float = 50.0,
+    convention: str = "paper",
+    segments: Sequence[tuple[float, float]] | None = None,
+) -> Spectra:
     """Divide each spectrum by its broad average f̄, and multiply its inverse variance by f̄² (section 2.1).
 
     Parameters
@@ -31,6 +37,8 @@ def normalize(spectra: Spectra, width: float = 50.0, convention: str = "paper") 
     spectra : (N, P) not yet normalized
     width : L of eq. 2 [Å]
     convention : ``"paper"`` for exp(-Δ²/L²) as in eq. 2, ``"gaussian"`` for exp(-Δ²/2L²) as in the authors' code
+    segments : (low, high) [Å] of every detector, ends included: each is normalized by itself, and pixels between them
+        are left out; None for all pixels at once
 
     Returns
     -------
@@ -45,6 +53,8 @@ def normalize(spectra: Spectra, width: float = 50.0, convention: str = "paper") 
     """
     if spectra.normalized:
         raise ValueError(f"normalize: {spectra!r} is normalized already; give the spectra as they were observed")
+    if segments is not None:
+        return Spectra.join_pixels(*(normalize(spectra.window(*ends), width, convention) for ends in segments))
     flux, ivar = np.empty(spectra.flux.shape, spectra.flux.dtype), np.empty(spectra.ivar.shape, spectra.ivar.dtype)
     band = weight_band(spectra.wavelength, width, convention, spectra.flux.dtype)
 

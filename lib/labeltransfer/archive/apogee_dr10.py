@@ -9,7 +9,7 @@ from astropy.table import Table
 
 from .. import tables
 from ..continuum import normalize
-from ..labels import Labels, check_names
+from ..labels import Labels, check_names, label_values
 from ..lamost.fits_blocks import hdus, read_content
 from ..reference import ReferenceSet
 from ..spectra import Spectra
@@ -56,12 +56,12 @@ def read_reference(
         If the table is damaged, or no spectrum can be read.
     """
     table, path = _label_table(folder)
-    check_names(label_names)
+    label_names = check_names(label_names)
     names = tables.text(table, tables.wanted_column(table, ("ID",), path))
     columns = {name: tables.wanted_column(table, (LABEL_COLUMNS[name],), path) for name in label_names}
-    values = tables.label_values(table, columns, path)
+    values = label_values(table, columns, path)
     spectra, rows = _read_all([path.parent / "Data" / name for name in names.tolist()])
-    labels = Labels(spectra.ids, tuple(label_names), values[rows])
+    labels = Labels(spectra.ids, label_names, values[rows])
     return ReferenceSet.join(normalize(spectra, width, convention), labels)
 
 

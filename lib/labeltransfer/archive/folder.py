@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from astropy.table import Table
+from ..labels import Labels
+from ..lamost import Unreadable, identifier, printable
+from .label_table import labels_in_table
+from .roles import SPECTRUM_SUFFIXES, find_roles, named_tables
 
-from .. import apogee, tables
-from ..labels import LABELS, Labels, check_names, register_label
-from ..lamost import identifier, star_names
-from ..lamost.catalogue import CATALOGUE_COLUMNS, KEYS, names_its_spectra
-from ..reference import cross_match
-from .store import MANIFEST
-
-SPECTRUM_SUFFIXES = (".fits", ".fits.gz", ".fit", ".fit.gz")
-TABLE_SUFFIXES = (".csv", ".ecsv", ".txt", ".dat", ".parquet", ".xml", ".vot", ".fits", ".fits.gz")
+__all__ = [
+    "Contents", "find_tables", "labels_in_table", "look_through", "named_tables", "spectrum_files", "walk",
+]  # fmt: skip
 
 SIMULATED = "simulated.json"
 TRUTH = "truth.npz"
 """A file that the simulator leaves in the folders it writes: what is read from them is called simulated, too."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -37,6 +35,8 @@ class Contents:
     repeated : further files whose name another has already
     labels : the label table, or None
     catalogue, allstar : the tables of both surveys, or None
+    notes : which table plays which part, and why
+    refused : folders that were not entered, and what is no file
     """
 
     folder: Path
@@ -45,6 +45,8 @@ class Contents:
     labels: Path | None
     catalogue: Path | None
     allstar: Path | None
+    notes: tuple[str, ...] = ()
+    refused: list[Unreadable] = field(default_factory=list)
 
     @property
     def simulated(self) -> bool:
@@ -64,16 +66,13 @@ class Contents:
         for path in files:
             if path is not None:
                 facts = path.lstat()
-                digest.update(f"{os.path.relpath(path, self.folder)}|{facts.st_size}|{facts.st_mtime_ns}\n".encode())
+                line = f"{os.path.relpath(path, self.folder)}|{facts.st_size}|{facts.st_mtime_ns}\n"
+                digest.update(line.encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
 
 def look_through(folder: str | Path, label_table: str | Path | None = None) -> Contents:
-    """Find spectra (in all sub-folders) and tables of a survey folder.
-
-    Tables are known by their names, at the top of the folder: ``labels.*`` (or the only text table there is);
-    ``*catalog*`` for LAMOST's and ``allStar*`` for APOGEE's. A label table goes
-    before these two.
+    """Find spectra (in all sub-folders) and tables of a survey folder; for the tables see `roles.find_roles`.
 
     Raises
     ------
@@ -87,204 +86,80 @@ def look_through(folder: str | Path, label_table: str | Path | None = None) -> C
         raise FileNotFoundError(f"{folder}: no such folder; wanted one with LAMOST spectra and a table of labels")
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder}: is a file; wanted the folder that holds the LAMOST spectra")
-    labels, catalogue, allstar = find_tables(folder, label_table)
+    roles = find_roles(folder, label_table)
     spectra: dict[str, Path] = {}
     repeated = []
-    for path in spectrum_files(folder):
-        if path in (labels, catalogue, allstar):
+    files, refused = walk(folder)
+    for path in files:
+        if path in (roles.labels, roles.catalogue, roles.allstar):
             continue
         if spectra.setdefault(identifier(path), path) != path:
             repeated.append(path)
     if not spectra:
-        raise ValueError(f"{folder}: no spectra in it or in its sub-folders; wanted files *.fits or *.fits.gz")
-    return Contents(folder, spectra, repeated, labels, catalogue, allstar)
-
-
-def named_tables(folder: Path) -> dict[str, Path]:
-    """Tables at the top of a folder that are known by their names: labels, catalogue (LAMOST's), allstar (APOGEE's)."""
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        name = path.name.lower()
-        if path.is_file() and name.endswith(TABLE_SUFFIXES):
-            kinds = {
-                "allstar": name.startswith("allstar"),
-                "catalogue": "catalog" in name,
-                "labels": name.split(".")[0] == "labels",
-            }
-            kind = next((kind for kind, holds in kinds.items() if holds), None)
-            if kind:
-                found.setdefault(kind, path)
-    return found
+        raise ValueError(
+            f"{folder}: no spectra in it or in its sub-folders; wanted files *.fits or *.fits.gz"
+            + "".join(f"; {failure.path}: {failure.reason}" for failure in refused[:1])
+        )
+    return Contents(folder, spectra, repeated, roles.labels, roles.catalogue, roles.allstar, roles.notes, refused)
 
 
 def find_tables(folder: Path, label_table: str | Path | None = None) -> tuple[Path | None, Path | None, Path | None]:
-    """The tables of labels, of LAMOST and of APOGEE at the top of a folder, see `look_through`.
-
-    Raises
-    ------
-    ValueError
-        If no table of labels can be told.
-    """
-    files = (path for path in folder.iterdir() if path.is_file() and path.name != MANIFEST)
-    top = sorted(path for path in files if path.name.lower().endswith(TABLE_SUFFIXES))
-    named = named_tables(folder)
-    allstar, catalogue = named.get("allstar"), named.get("catalogue")
-    labels = (
-        Path(label_table) if label_table else _label_table(folder, [p for p in top if p not in (allstar, catalogue)])
-    )
-    if labels is None and (allstar is None or catalogue is None):
-        names = ", ".join(path.name for path in top if not path.name.startswith("spec-"))
-        raise ValueError(
-            f"{folder}: no table of labels; wanted labels.csv (columns filename and the labels), or LAMOST's "
-            f"catalogue and APOGEE's allStar table; found {names or 'no table'}"
-        )
-    return labels, catalogue, allstar
-
-
-def _label_table(folder: Path, candidates: Sequence[Path]) -> Path | None:
-    named = [path for path in candidates if path.name.lower().split(".")[0] == "labels"]
-    plain = [path for path in candidates if not path.name.lower().endswith(SPECTRUM_SUFFIXES)]
-    chosen = named or plain
-    if len(chosen) > 1:
-        names = ", ".join(path.name for path in chosen)
-        raise ValueError(f"{folder}: several tables might hold the labels: {names}; call the right one labels.csv")
-    return chosen[0] if chosen else None
+    """The tables of labels, of LAMOST and of APOGEE at the top of a folder, see `roles.find_roles`."""
+    roles = find_roles(folder, label_table)
+    return roles.labels, roles.catalogue, roles.allstar
 
 
 def spectrum_files(folder: str | Path) -> list[Path]:
-    """Every ``.fits`` and ``.fits.gz`` file in a folder and its sub-folders, hidden ones left out, in order."""
-    found = []
-    for base, subfolders, names in os.walk(folder):
-        subfolders.sort()
-        found += [Path(base, name) for name in sorted(names) if name.lower().endswith(SPECTRUM_SUFFIXES)]
-    return [path for path in found if not path.name.startswith(".")]
+    """The files that `walk` finds."""
+    files, refused = walk(folder)
+    for failure in refused:
+        _log.warning("%s: %s", failure.path, failure.reason)
+    return files
 
 
-def read_label_table(path: str | Path, label_names: Sequence[str]) -> tuple[Table, Labels]:
-    """Read any table that names spectra and gives their labels.
+def walk(folder: str | Path) -> tuple[list[Path], list[Unreadable]]:
+    """Every ``.fits`` and ``.fits.gz`` file in a folder and its sub-folders, and what was not entered or opened.
 
-    The stars are named in a column ``filename``, ``file``, ``lamost_id`` or ``id`` (with or without ``.fits``), the
-    labels in columns of their own names (``fe_h`` also as ``feh`` …; errors as ``teff_err`` …). Missing: NaN, −9999, or
-    nothing. A label that is not known yet becomes known in the unit of its column. A table without file names must give
-    ``obsid``, or ``ra`` and ``dec``; its stars are called ``row 1`` … until `named_by_headers` finds them.
+    Links to folders are followed after all other folders, and no folder is entered twice. Hidden files are left out.
 
     Returns
     -------
-    stars : Table with id, obsid, ra, dec, snrg, z, teff, logg, fe_h, as far as the table has them (else NaN)
-    labels : the same stars' labels
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        Naming the file, the column, what was found and what was wanted.
+    files, refused
+        Both in order of path.
     """
-    source = tables.read_table(path)
-    ids = star_names(source, path) if names_its_spectra(source) else _row_names(source, path)
-    if (ids == "").any():
-        raise ValueError(f"{path}: row {int(np.argmax(ids == '')) + 1} does not name a star; wanted a file name")
-    columns = {name: tables.wanted_column(source, _usual_names(name), path) for name in label_names}
-    for name, column in columns.items():
-        if name not in LABELS:
-            register_label(name, str(source[column].unit or ""))
-    check_names(tuple(label_names))
-    values = tables.label_values(source, columns, path)
-    stars = unknown_stars(ids)
-    for name, choices in CATALOGUE_COLUMNS.items():
-        found = tables.find_column(source, choices)
-        if found:
-            stars[name] = tables.numbers(source, found, path)
-    obsid = tables.find_column(source, ("obsid",))
-    if obsid:
-        stars["obsid"] = np.nan_to_num(tables.numbers(source, obsid, path)).astype(np.int64)
-    best = _best_rows(ids, np.asarray(stars["snrg"]))
-    return stars[best], Labels(ids[best], tuple(label_names), values[best], _covariance(source, columns, path, best))
+    found: list[Path] = []
+    refused: list[Unreadable] = []
+    entered: dict[tuple[int, int], Path] = {}
+    waiting, links = [Path(folder)], list[Path]()
+    while waiting or links:
+        base = waiting.pop() if waiting else links.pop(0)
+        try:
+            facts = base.stat()
+            first = entered.setdefault((facts.st_dev, facts.st_ino), base)
+            if first is not base:
+                refused.append(Unreadable(printable(base), f"the same folder as {printable(first)}: not read again"))
+                continue
+            with os.scandir(base) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            refused.append(Unreadable(printable(base), f"folder not entered: {error.strerror}"))
+            continue
+        for entry in entries:
+            _sort_in(entry, found, waiting, links, refused)
+    return sorted(found), sorted(refused, key=lambda failure: failure.path)
 
 
-def _row_names(source: Table, path: str | Path) -> np.ndarray:
-    """Names of stars that have none: LAMOST's number or places on the sky will tell which spectra are theirs."""
-    given = [
-        tables.find_column(source, names) for names in (("obsid",), CATALOGUE_COLUMNS["ra"], CATALOGUE_COLUMNS["dec"])
-    ]
-    if given[0] is None and None in given[1:]:
-        tables.wanted_column(source, KEYS, f"{path} (and no obsid, nor ra and dec, to find the stars by)")
-    return np.array([f"row {number}" for number in range(1, len(source) + 1)], dtype=str)
-
-
-def named_by_headers(stars: Table, labels: Labels, places: Table, radius: float = 3.0) -> tuple[Table, Labels]:
-    """Name the stars of a label table after the spectra that have their LAMOST number, or else lie where they are.
-
-    Of several spectra of a star on the sky, that of highest S/N is taken.
-
-    Parameters
-    ----------
-    stars, labels : as `read_label_table` gives them for a table without file names
-    places : of the spectra, as `lamost.read_places` gives them
-    radius : arcsec
-    """
-    numbers = np.asarray(places["obsid"])
-    _, rows, spectra = np.intersect1d(np.asarray(stars["obsid"]), numbers[numbers > 0], return_indices=True)
-    spectra = np.flatnonzero(numbers > 0)[spectra]
-    if not rows.size:
-        spectra, rows = cross_match(
-            places["ra"], places["dec"], stars["ra"], stars["dec"], radius, snr1=places["snr_g"]
-        )
-    ids = np.asarray(stars["id"]).astype(object)
-    ids[rows] = np.asarray(places["id"])[spectra]
-    stars = stars.copy()
-    stars["id"] = ids.astype(str)
-    return stars, Labels(stars["id"], labels.names, labels.values, labels.covariance)
-
-
-def labels_in_table(path: str | Path) -> tuple[str, ...]:
-    """The known labels that a label table has columns for.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If there is no such table, or it has none of them.
-    """
-    source = tables.read_table(path)
-    found = tuple(name for name in LABELS if tables.find_column(source, _usual_names(name)))
-    if not found:
-        raise ValueError(
-            f"{path}: no column for any of {', '.join(LABELS)}; the table has {', '.join(source.colnames)}; "
-            "name the labels (label_names), or rename the columns"
-        )
-    return found
-
-
-def _usual_names(label: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((label, *apogee.LABEL_COLUMNS.get(label, ()), *CATALOGUE_COLUMNS.get(label, ()))))
-
-
-def _covariance(source: Table, columns: dict[str, str], where: str | Path, rows: np.ndarray) -> np.ndarray | None:
-    found = [tables.find_column(source, (f"{name}_err", f"{column}_err")) for name, column in columns.items()]
-    if None in found:
-        return None
-    errors = np.column_stack(
-        [
-            tables.numbers(source, error, where, LABELS[name].unit)
-            for name, error in zip(columns, found, strict=True)
-            if error
-        ]
-    )[rows]
-    return np.einsum("ni,ij->nij", errors**2, np.eye(len(columns)))
-
-
-def one_row_per_star(catalogue: Table) -> Table:
-    """Keep one row of a LAMOST catalogue for every spectrum: that of highest S/N, or the first."""
-    return catalogue[_best_rows(np.asarray(catalogue["id"]), np.asarray(catalogue["snrg"], dtype=float))]
-
-
-def _best_rows(ids: np.ndarray, snr: np.ndarray) -> np.ndarray:
-    order = np.lexsort((np.arange(ids.size), -np.nan_to_num(snr, nan=-np.inf)))
-    _, first = np.unique(ids[order], return_index=True)
-    return np.sort(order[first])
-
-
-def unknown_stars(ids: np.ndarray) -> Table:
-    """Rows for stars of which nothing is known but that there is a spectrum."""
-    stars = Table({"id": ids, "obsid": np.zeros(len(ids), dtype=np.int64)})
-    for name in CATALOGUE_COLUMNS:
-        stars[name] = np.full(len(ids), np.nan)
-    return stars
+def _sort_in(
+    entry: os.DirEntry[str], found: list[Path], waiting: list[Path], links: list[Path], refused: list[Unreadable]
+) -> None:
+    path = Path(entry.path)
+    try:
+        if entry.is_dir():
+            (links if entry.is_symlink() else waiting).append(path)
+        elif entry.name.lower().endswith(SPECTRUM_SUFFIXES) and not entry.name.startswith("."):
+            if entry.is_file() or not path.exists():
+                found.append(path)
+            else:
+                refused.append(Unreadable(printable(path), "a pipe, socket or device, wanted a file; not opened"))
+    except OSError as error:
+        refused.append(Unreadable(printable(path), f"not entered: {error.strerror}"))

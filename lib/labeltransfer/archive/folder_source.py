@@ -12,8 +12,10 @@ from astropy.table import Table, vstack
 
 from .. import apogee, lamost
 from ..labels import Labels, Rows
+from ..lamost.catalogue import unknown_stars
 from ..spectra import Spectra
-from .folder import Contents, named_by_headers, one_row_per_star, read_label_table, unknown_stars
+from .folder import Contents
+from .label_table import named_by_headers, one_row_per_star, read_label_table
 from .overlap import (
     BLOCK_SIZE,
     Overlap,
@@ -33,7 +35,7 @@ class FolderSource:
     def __init__(self, contents: Contents, label_names: tuple[str, ...], mask: str, progress: bool) -> None:
         self.contents, self.label_names, self.mask, self.progress = contents, label_names, mask, progress
         self.simulated = contents.simulated
-        self.unreadable: list[lamost.Unreadable] = []
+        self.unreadable: list[lamost.Unreadable] = list(contents.refused)
         tables = f"{contents.labels.name} for labels" if contents.labels else "LAMOST catalogue and allStar table"
         kind = "simulated survey written to" if self.simulated else "folder"
         self.description = f"{kind} {contents.folder}: {len(contents.spectra):,} files of spectra, {tables}"
@@ -50,7 +52,7 @@ class FolderSource:
     def _labelled(self) -> tuple[Table, Labels] | None:
         if self.contents.labels is None:
             return None
-        stars, labels = read_label_table(self.contents.labels, self.label_names)
+        stars, labels = read_label_table(self.contents.labels, self.label_names, self.contents.spectra)
         findable = (np.asarray(stars["obsid"]) > 0).any() or np.isfinite(stars["ra"]).any()
         if np.isin(labels.ids, list(self.contents.spectra)).any() or not findable:
             return stars, labels
@@ -64,7 +66,7 @@ class FolderSource:
     def _allstar(self) -> Table | None:
         if self.contents.labels or not self.contents.allstar:
             return None
-        return apogee.read_allstar(self.contents.allstar)
+        return apogee.read_allstar(self.contents.allstar, self.label_names)
 
     @cached_property
     def _catalogue(self) -> Table:
@@ -90,7 +92,8 @@ class FolderSource:
         overlap = join_surveys(match[readable], self._catalogue, reading.spectra, self.label_names)
         truth = self.contents.truth()
         known = None if truth is None else truth.of(overlap.spectra.ids)
-        return replace(overlap, unreadable=reading.unreadable, truth=known)
+        unreadable = [*self.contents.refused, *reading.unreadable]
+        return replace(overlap, unreadable=unreadable, truth=known, notes=(*self.contents.notes, *overlap.notes))
 
     def _labelled_overlap(self, catalogue: Table, labels: Labels) -> Overlap:
         present = np.isin(labels.ids, list(self.contents.spectra))
@@ -105,8 +108,9 @@ class FolderSource:
         reading = self._read_some(labels.ids[present])
         rows = rows_of(labels.ids, reading.spectra.ids)
         known = catalogue[rows]
-        for name, header in (("ra", "ra"), ("dec", "dec"), ("z", "z"), ("snrg", "snr_g")):
+        for name, header in (("ra", "ra"), ("dec", "dec"), ("snrg", "snr_g")):
             known[name] = np.where(np.isfinite(known[name]), known[name], reading.stars[header])
+        known["z"] = reading.stars["z"]
         stars = star_table(known, reading.stars["snr"])
         counts = {
             "stars in the label table": len(labels),
@@ -116,7 +120,9 @@ class FolderSource:
             "of them without a readable spectrum, dropped": len(reading.unreadable),
         }
         flagged = np.zeros(len(stars), dtype=bool)
-        return Overlap(reading.spectra, labels[rows], None, stars, flagged, reading.unreadable, counts)
+        unreadable = [*self.contents.refused, *reading.unreadable]
+        notes = (*self.contents.notes, *catalogue.meta["notes"])
+        return Overlap(reading.spectra, labels[rows], None, stars, flagged, unreadable, counts, notes=notes)
 
     @cached_property
     def _redshifts(self) -> dict[str, float]:

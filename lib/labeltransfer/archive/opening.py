@@ -18,6 +18,7 @@ from astropy.table import Table
 
 from .. import mock
 from ..labels import PAPER_LABELS, Rows, check_names
+from ..labels.registry import distinct_names
 from ..lamost import MASKS
 from ..spectra import Spectra
 from .fetching import fetch
@@ -80,7 +81,7 @@ def open_survey(
         `fetching.fetch` knows under this name, fetched if they are not there (without A_K)
     survey_dir : the folder, if `source` is one; or a store that `ingest.ingest_folder` made of it, whose spectra are
         normalized already, with the tables in it or a `label_table`
-    label_names : labels to be transferred; None for all known labels that there are
+    label_names : labels to be transferred, in any case; None for all labels that the table of labels has
     n_overlap, n_dr2, n_apogee, seed, assumptions : of the simulated survey
     mask : which of LAMOST's pixel masks is applied: ``"none"``, ``"and"``, ``"or"``
     label_table : of a folder, if it is not found by its name
@@ -93,13 +94,13 @@ def open_survey(
     if mask not in MASKS:
         raise ValueError(f"mask {mask!r} is unknown; wanted one of {', '.join(MASKS)}")
     if source == "simulated":
-        label_names = PAPER_LABELS if label_names is None else label_names
-        check_names(tuple(label_names))
+        label_names = check_names(PAPER_LABELS if label_names is None else label_names)
         sizes = {"n_overlap": n_overlap, "n_dr2": n_dr2, "n_apogee": n_apogee, "seed": seed, **assumptions}
-        return SimulatedSource(tuple(label_names), mask, sizes)
+        return SimulatedSource(label_names, mask, sizes)
     if source == "tutorial":
         source, survey_dir = "folder", fetch("tutorial", survey_dir or None, progress=progress)
     if source == "folder":
+        label_names = None if label_names is None else distinct_names(label_names)
         if not survey_dir:
             raise ValueError("source 'folder' needs `survey_dir`, the folder that holds the LAMOST spectra")
         if is_store(survey_dir):

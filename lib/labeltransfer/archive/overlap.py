@@ -36,6 +36,7 @@ class Overlap:
     unreadable : files that should have given a spectrum and did not
     counts : what was found and what was dropped, in words
     truth : true labels if the survey is simulated
+    notes : which file gave which labels from which column, and how many values are missing, a line each
     """
 
     spectra: Spectra
@@ -46,6 +47,7 @@ class Overlap:
     unreadable: list[Unreadable] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     truth: Labels | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for what in (self.labels, self.pipeline, self.truth):
@@ -148,7 +150,14 @@ def join_surveys(
         flagged=apogee.flagged(match.allstar),
         counts=match.counts,
         truth=truth,
+        notes=(*_notes_on(match.allstar, label_names), *catalogue.meta.get("notes", ())),
     )
+
+
+def _notes_on(allstar: Table, label_names: Sequence[str]) -> list[str]:
+    """What was noted when the labels of these names were read."""
+    notes = allstar.meta.get("notes", ())
+    return [note for note in notes if note.split()[0].strip(":") in label_names]
 
 
 def dr2_table(catalogue: Table) -> Table:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
 
 from .. import tables
+from ..labels import LABELS, usual_columns
+from ..labels.columns import error_column, read_label
 from ..spectra import SPEED_OF_LIGHT
 
 CATALOGUE_COLUMNS: dict[str, tuple[str, ...]] = {
@@ -15,23 +18,28 @@ CATALOGUE_COLUMNS: dict[str, tuple[str, ...]] = {
     "dec": ("dec", "inputobjdec", "dej2000", "dec_obs"),
     "snrg": ("snrg", "sn_g", "snr_g"),
     "z": ("z", "redshift"),
-    "teff": ("teff", "teff_lasp"),
-    "logg": ("logg", "logg_lasp"),
-    "fe_h": ("fe_h", "feh", "feh_lasp", "[fe/h]"),
-    "teff_err": ("teff_err", "e_teff"),
-    "logg_err": ("logg_err", "e_logg"),
-    "fe_h_err": ("fe_h_err", "feh_err", "e_feh", "e_[fe/h]"),
+    "teff": usual_columns("teff"),
+    "logg": usual_columns("logg"),
+    "fe_h": ("feh", "fe_h", "feh_lasp", "[fe/h]"),
 }
-CATALOGUE_UNITS = {"ra": "deg", "dec": "deg", "teff": "K", "teff_err": "K"}
-KEYS = ("id", "filename", "file", "fits_name", "lamost_id")
+CATALOGUE_UNITS = {"ra": "deg", "dec": "deg"}
+VELOCITIES = ("rv", "rv_lasp", "hrv", "rv_b0")
+KEYS = ("filename", "fits_name", "lamost_id", "file", "id")
+DAYS, NUMBERS = ("lmjd", "mjd"), ("planid", "spid", "fiberid")
+
+
+def printable(path: str | Path) -> str:
+    """A path as text that any file or screen takes: what is no printable character in UTF-8 is escaped."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in str(path))
 
 
 def identifier(path: str | Path) -> str:
-    """Name of a star: the file's without ``.fits`` or ``.fits.gz``."""
+    """Name of a star: the file's without ``.fits`` or ``.fits.gz``, printable."""
     name = Path(path).name
     for suffix in (".gz", ".fits", ".fit"):
-        name = name.removesuffix(suffix)
-    return name
+        if name.lower().endswith(suffix):
+            name = name[: -len(suffix)]
+    return printable(name)
 
 
 def read_catalogue(path: str | Path) -> Table:
@@ -41,7 +49,8 @@ def read_catalogue(path: str | Path) -> Table:
     -------
     Table with columns id (file name without suffix; made from mjd, planid, spid and fiberid if the catalogue does not
     give file names), obsid (0 where unknown), ra, dec [deg], snrg, z, teff [K], logg, fe_h [dex] and their errors
-    (``teff_err`` …), NaN where unknown.
+    (``teff_err`` …), NaN where unknown; an unknown redshift is filled from the velocity. ``meta["notes"]`` says which
+    column each label came from.
 
     Raises
     ------
@@ -49,50 +58,88 @@ def read_catalogue(path: str | Path) -> Table:
         If there is no such file, no table in it, or no column that names the stars or tells their place.
     """
     source = tables.read_table(path)
-    catalogue = Table({"id": star_names(source, path)})
+    for name in ("ra", "dec"):
+        tables.wanted_column(source, CATALOGUE_COLUMNS[name], path)
+    return facts_of_stars(source, star_names(source, path), path)
+
+
+def facts_of_stars(source: Table, ids: np.ndarray, where: object) -> Table:
+    """What `read_catalogue` returns, of the columns that a table has, for stars of these names."""
+    catalogue = unknown_stars(ids)
     obsid = tables.find_column(source, ("obsid",))
-    catalogue["obsid"] = (
-        np.nan_to_num(tables.numbers(source, obsid, path)).astype(np.int64) if obsid else np.zeros(len(source), int)
-    )
+    if obsid:
+        catalogue["obsid"] = np.nan_to_num(tables.numbers(source, obsid, where)).astype(np.int64)
+    notes = []
     for name, choices in CATALOGUE_COLUMNS.items():
-        if name in ("ra", "dec"):
-            found: str | None = tables.wanted_column(source, choices, path)
-        else:
-            found = tables.find_column(source, choices)
-        if found is None:
-            catalogue[name] = np.full(len(source), np.nan)
-        elif name in ("teff", "logg", "fe_h"):
-            catalogue[name] = tables.label_values(source, {name: found}, path)[:, 0]
-        else:
-            catalogue[name] = tables.numbers(source, found, path, CATALOGUE_UNITS.get(name, ""))
-        if name in CATALOGUE_UNITS:
-            catalogue[name].unit = CATALOGUE_UNITS[name]
-    velocity = tables.find_column(source, ("rv", "rv_lasp"))
-    if tables.find_column(source, CATALOGUE_COLUMNS["z"]) is None and velocity:
-        catalogue["z"] = tables.numbers(source, velocity, path, "km / s") / SPEED_OF_LIGHT
+        found = tables.find_column(source, choices)
+        if found and name in LABELS:
+            catalogue[name], note = read_label(source, found, LABELS[name], where)
+            notes.append(f"LAMOST's {note}")
+            error = error_column(source.colnames, found, name)
+            if error:
+                catalogue[f"{name}_err"] = tables.numbers(source, error, where, LABELS[name].unit)
+        elif found:
+            catalogue[name] = tables.numbers(source, found, where, CATALOGUE_UNITS.get(name, ""))
+    velocity = tables.find_column(source, VELOCITIES)
+    if velocity:
+        z = tables.numbers(source, velocity, where, "km / s") / SPEED_OF_LIGHT
+        catalogue["z"] = np.where(np.isfinite(catalogue["z"]), catalogue["z"], z)
+    for name, unit in {**CATALOGUE_UNITS, "teff": "K", "teff_err": "K"}.items():
+        catalogue[name].unit = unit
+    catalogue.meta["notes"] = notes
     return catalogue
 
 
-def names_its_spectra(source: Table) -> bool:
+def unknown_stars(ids: np.ndarray) -> Table:
+    """Rows for stars of which nothing is known but that there is a spectrum."""
+    stars = Table({"id": ids, "obsid": np.zeros(len(ids), dtype=np.int64)})
+    for name in (*CATALOGUE_COLUMNS, *(f"{name}_err" for name in CATALOGUE_COLUMNS if name in LABELS)):
+        stars[name] = np.full(len(ids), np.nan)
+    return stars
+
+
+def names_its_spectra(source: Table | Sequence[str]) -> bool:
     """Whether a table says which files its stars have, by name or by LAMOST's numbers."""
-    numbers = all(tables.find_column(source, (name,)) for name in ("planid", "spid", "fiberid"))
-    return numbers or tables.find_column(source, KEYS) is not None
+    return has_lamost_numbers(source) or tables.find_column(source, KEYS) is not None
 
 
-def star_names(source: Table, where: object) -> np.ndarray:
-    """(N,) names of the stars of a LAMOST table, as `identifier` gives them for their files."""
-    key = tables.find_column(source, KEYS)
-    if key is not None:
-        return np.array([identifier(name) for name in tables.text(source, key)], dtype=str)
-    day = tables.find_column(source, ("lmjd", "mjd"))
-    parts = [tables.find_column(source, (name,)) for name in ("planid", "spid", "fiberid")]
-    if day is None or None in parts:
+def has_lamost_numbers(source: Table | Sequence[str]) -> bool:
+    """Whether a table has the numbers of which LAMOST's file names are made."""
+    return all(tables.find_column(source, (name,)) for name in NUMBERS)
+
+
+def star_names(source: Table, where: object, known: Collection[str] = ()) -> np.ndarray:
+    """(N,) names of the stars of a LAMOST table, as `identifier` gives them for their files.
+
+    Parameters
+    ----------
+    known : names of files; of several columns that may hold names, the one that knows most of them is taken
+    """
+    names = [_names_in(source, key) for key in KEYS[:3] if tables.find_column(source, (key,))]
+    if has_lamost_numbers(source) and tables.find_column(source, DAYS):
+        names.append(_names_of_numbers(source, where))
+    names += [_names_in(source, key) for key in KEYS[3:] if tables.find_column(source, (key,))]
+    if not names:
         tables.wanted_column(source, KEYS, f"{where} (and no lmjd, planid, spid, fiberid to make it from)")
-    columns = [tables.text(source, name) for name in (day, *parts) if name]
+    return max(names, key=lambda one: np.isin(one, list(known)).sum()) if known else names[0]
+
+
+def _names_in(source: Table, key: str) -> np.ndarray:
+    column = tables.wanted_column(source, (key,), "table")
+    return np.array([identifier(name) for name in tables.text(source, column)], dtype=str)
+
+
+def _names_of_numbers(source: Table, where: object) -> np.ndarray:
+    day, spectrograph, fibre = (
+        tables.numbers(source, tables.wanted_column(source, names, where), where)
+        for names in (DAYS, ("spid",), ("fiberid",))
+    )
+    plan = tables.text(source, tables.wanted_column(source, ("planid",), where))
+    known = np.isfinite(day) & np.isfinite(spectrograph) & np.isfinite(fibre)
     return np.array(
         [
-            f"spec-{mjd}-{plan}_sp{int(spid):02d}-{int(fiber):03d}"
-            for mjd, plan, spid, fiber in zip(*columns, strict=True)
+            f"spec-{day[n]:.0f}-{plan[n]}_sp{spectrograph[n]:02.0f}-{fibre[n]:03.0f}" if known[n] else ""
+            for n in range(len(source))
         ],
         dtype=str,
     )

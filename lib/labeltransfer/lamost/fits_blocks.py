@@ -21,6 +21,8 @@ BLOCK, CARD = 2880, 80
 MAX_BYTES = 1 << 26
 """A file that unpacks to more than this (64 MB) is no single spectrum."""
 
+GZIP = b"\x1f\x8b"
+
 IMAGE_TYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 COLUMN_TYPES = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 OTHER_WIDTHS = {"L": 1.0, "A": 1.0, "X": 0.125, "C": 8.0, "M": 16.0, "P": 8.0, "Q": 16.0}
@@ -36,23 +38,36 @@ def read_content(path: Path) -> bytes:
     OSError
         If the file cannot be opened.
     ValueError
-        If it is empty, cut short, damaged, or too large for one spectrum.
+        If it is no regular file, empty, cut short, damaged, or too large for one spectrum.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ValueError(f"{path}: a pipe, socket or device, wanted a file; not opened")
     with path.open("rb") as stream:
         content = stream.read(MAX_BYTES + 1)
     if not content:
         raise ValueError(f"{path}: empty file; wanted a FITS file; fetch it again")
-    if content[:2] == b"\x1f\x8b":
-        unpacker = zlib.decompressobj(wbits=31)
+    if content[:2] == GZIP:
         try:
-            content = unpacker.decompress(content, MAX_BYTES + 1)
+            content = _unpacked(content)
         except zlib.error as error:
             raise ValueError(f"{path}: damaged gzip data ({error}); fetch the file again") from error
-        if not unpacker.eof and len(content) <= MAX_BYTES:
-            raise ValueError(f"{path}: gzip data cut short after {len(content):,} unpacked bytes; fetch the file again")
+        except EOFError as error:
+            raise ValueError(f"{path}: gzip data cut short after {error} unpacked bytes; fetch it again") from error
     if len(content) > MAX_BYTES:
         raise ValueError(f"{path}: more than {MAX_BYTES:,} bytes; wanted the file of a single spectrum")
     return content
+
+
+def _unpacked(content: bytes) -> bytes:
+    """Gzip data unpacked, member after member; no more than `MAX_BYTES` and one. EOFError if the last is not whole."""
+    found = b""
+    while content[:2] == GZIP and len(found) <= MAX_BYTES:
+        unpacker = zlib.decompressobj(wbits=31)
+        found += unpacker.decompress(content, MAX_BYTES + 1 - len(found))
+        if not unpacker.eof and len(found) <= MAX_BYTES:
+            raise EOFError(f"{len(found):,}")
+        content = unpacker.unused_data
+    return found
 
 
 class Header:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ..parallel import available_cores
 from ..spectra import Spectra
-from .catalogue import identifier, read_catalogue, star_names
+from .catalogue import identifier, printable, read_catalogue, star_names
 from .spectrum import (
     COMMON_GRID,
     MASKS,
@@ -37,6 +37,7 @@ __all__ = [
     "Unreadable",
     "available_cores",
     "identifier",
+    "printable",
     "read_catalogue",
     "read_header",
     "read_places",
@@ -62,7 +63,7 @@ class Reading:
     Attributes
     ----------
     spectra : rest frame, one grid, not normalized
-    stars : columns id, obsid, ra, dec [deg], z, snr_g, snr (median of flux / uncertainty), n_good, file
+    stars : columns id, obsid, ra, dec [deg], z (that was used), snr_g, snr (median of flux / uncertainty), n_good, file
     unreadable : the other files; `len(spectra) + len(unreadable)` is the number of paths
     """
 
@@ -107,15 +108,17 @@ def read_spectra(
 
     def read(n: int) -> dict[str, Any] | Unreadable:
         if first[ids[n]] != n:
-            return Unreadable(str(paths[n]), f"same file name as {paths[first[ids[n]]]}; the first is used")
+            return Unreadable(
+                printable(paths[n]), f"same file name as {printable(paths[first[ids[n]]])}; the first is used"
+            )
         try:
             raw = read_spectrum(paths[n])
             redshift = raw.header["z"] if np.isfinite(raw.header["z"]) else known.get(ids[n])
             flux[n], ivar[n] = to_rest_frame(raw, grid, mask, redshift)
         except (OSError, ValueError) as error:
             reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
-            return Unreadable(str(paths[n]), reason.removeprefix(f"{paths[n]}: "))
-        return dict(raw.header)
+            return Unreadable(printable(paths[n]), printable(reason.removeprefix(f"{paths[n]}: ")))
+        return {**raw.header, "z": raw.header["z"] if redshift is None else float(redshift)}
 
     with ThreadPoolExecutor(available_cores()) as pool:
         bar = tqdm(total=len(paths), desc="reading spectra", unit="file", disable=None if progress else True)
@@ -130,7 +133,7 @@ def read_spectra(
     rows = [n for n in range(len(paths)) if good[n]]
     spectra = Spectra(np.array([ids[n] for n in rows], dtype=str), grid, flux, ivar)
     facts = [result for result in results if isinstance(result, dict)]
-    stars = _stars(spectra, facts, [str(paths[n]) for n in rows])
+    stars = _stars(spectra, facts, [printable(paths[n]) for n in rows])
     return Reading(spectra, stars, [result for result in results if isinstance(result, Unreadable)])
 
 

@@ -2,7 +2,7 @@
 
 Two formats of spectra exist, gzipped or not. **DR1–DR7**: the primary HDU is an image of five rows, flux, inverse
 variance, wavelength [Å, vacuum], AND mask, OR mask. (In files of the pilot survey the third row is the spectrum minus
-its continuum instead; their header says so, and the wavelengths are in COEFF0 and COEFF1.) **DR8 and later**: HDU 1 is
+its continuum instead; the wavelengths are then in COEFF0 and COEFF1 of the header.) **DR8 and later**: HDU 1 is
 a table of one row with columns FLUX, IVAR, WAVELENGTH, ANDMASK, ORMASK, NORMALIZATION. Grids differ by a few pixels.
 """
 
@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from ..labels import frozen
-from ..spectra import resample, rest_frame
-from ..tables import MISSING
+from ..spectra import LEAST_GOOD, resample, rest_frame, why_unusable
+from ..tables import is_missing
 from .fits_blocks import Hdu, Header, hdus, read_content
 
 COMMON_GRID = frozen(10.0 ** (3.5682 + 1e-4 * np.arange(235, 3861)))
@@ -27,6 +27,17 @@ MASKS = ("none", "and", "or")
 
 MAX_REDSHIFT = 0.01
 """3000 km/s: no star of the Galaxy is faster; a larger |z| belongs to a galaxy or is a failed measurement."""
+
+LEAST_WAVELENGTH = 1000.0
+"""Å; the third row of an image is no wavelength if it begins below: the pilot's files have something else there."""
+
+ARMS = ("COADD_B", "COADD_R")
+"""Tables of a medium-resolution file: one for each arm."""
+
+FINEST_STEP = 5e-5
+"""Steps of low-resolution spectra are 1e-4 in log10 λ; a median step below this belongs to another spectrograph."""
+
+WANTED = "wanted a low-resolution one (spec-*.fits, 3700-9100 Å in steps of 1e-4 in log10 λ)"
 
 ROWS = ("flux", "ivar", "wavelength", "and_mask", "or_mask")
 COLUMNS = {"FLUX": "flux", "IVAR": "ivar", "WAVELENGTH": "wavelength", "ANDMASK": "and_mask", "ORMASK": "or_mask"}
@@ -76,6 +87,7 @@ def read_spectrum(path: str | Path) -> RawSpectrum:
             arrays = _from_image(primary) if primary.header.integer("NAXIS") else _from_table(parts)
             own = {name: frozen(array.astype(float)) for name, array in arrays.items()}
         check_arrays(own)
+        refuse_other_wavelengths(own["wavelength"], primary.header)
         return RawSpectrum(**own, header=_facts(primary.header))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
@@ -105,11 +117,13 @@ def _from_image(primary: Hdu) -> dict[str, np.ndarray]:
             f"primary image has shape {image.shape}, wanted (5, Q): flux, inverse variance, wavelength, AND, OR mask"
         )
     arrays = dict(zip(ROWS, image, strict=False))
-    start, step = primary.header.get("COEFF0"), primary.header.get("COEFF1")
-    if "subcontinuum" in str(primary.header.get("EXTEN0", "")).lower():
-        if not (isinstance(start, float) and isinstance(step, float)):
+    third = arrays["wavelength"].astype(float)
+    if image.shape[1] > 1 and not (third[0] > LEAST_WAVELENGTH and (np.diff(third) > 0).all()):
+        start, step = primary.header.get("COEFF0"), primary.header.get("COEFF1")
+        if isinstance(start, float) and isinstance(step, float):
+            arrays["wavelength"] = 10.0 ** (start + step * np.arange(image.shape[1]))
+        elif "subcontinuum" in str(primary.header.get("EXTEN0", "")).lower():
             raise ValueError("third row is no wavelength and header cards COEFF0, COEFF1 are missing")
-        arrays["wavelength"] = 10.0 ** (start + step * np.arange(image.shape[1]))
     return arrays
 
 
@@ -117,6 +131,12 @@ def _from_table(parts: Iterable[Hdu]) -> dict[str, np.ndarray]:
     """DR8 and later."""
     for hdu in parts:
         if hdu.is_table:
+            name = str(hdu.header.get("EXTNAME", ""))
+            if name.upper() in ARMS or "LOGLAM" in hdu.columns():
+                raise ValueError(
+                    f"medium-resolution file (its first table is {name or 'one'} with columns "
+                    f"{', '.join(hdu.columns())}); {WANTED}"
+                )
             columns = {name: column for name, column in hdu.columns().items() if name in COLUMNS}
             missing = [name for name in COLUMNS if name not in columns]
             if missing:
@@ -144,6 +164,20 @@ def check_arrays(arrays: Mapping[str, np.ndarray]) -> None:
         )
 
 
+def refuse_other_wavelengths(wavelength: np.ndarray, header: Header) -> None:
+    """Refuse steps that are too fine for a low-resolution spectrum, and wavelengths that a header says are in air."""
+    step = float(np.median(np.diff(np.log10(wavelength))))
+    if step < FINEST_STEP:
+        raise ValueError(
+            f"medium-resolution file ({wavelength[0]:.0f}-{wavelength[-1]:.0f} Å in steps of {step:.1g} in log10 λ); "
+            f"{WANTED}"
+        )
+    for key, in_air in (("VACUUM", False), ("AIRORVAC", "air"), ("CTYPE1", "AWAV")):
+        found = header.get(key)
+        if found is not None and (found == in_air or str(found).lower() == str(in_air).lower()):
+            raise ValueError(f"wavelengths are in air (header card {key} = {found}); wanted vacuum, as LAMOST gives")
+
+
 def _facts(header: Header) -> dict[str, Any]:
     obsid = header.get("OBSID")
     facts: dict[str, Any] = {"obsid": obsid if isinstance(obsid, int) and 0 < obsid < 1 << 62 else 0}
@@ -157,7 +191,7 @@ def _facts(header: Header) -> dict[str, Any]:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value == MISSING:
+    if isinstance(value, bool) or not isinstance(value, int | float) or is_missing(np.array(float(value))):
         return float("nan")
     return float(value)
 
@@ -180,21 +214,26 @@ def to_rest_frame(
     Raises
     ------
     ValueError
-        If the redshift is unknown or absurd, or no pixel is left.
+        If the redshift is unknown or absurd, or too few good pixels are left (`spectra.why_unusable`).
     """
     z = raw.header["z"] if redshift is None or not np.isfinite(redshift) else float(redshift)
     if not abs(z) <= MAX_REDSHIFT:
-        raise ValueError(f"redshift Z: found {z:g}, wanted a star's, at most {MAX_REDSHIFT}; give it as `redshift`")
+        found = "unknown" if np.isnan(z) else f"{z:g}"
+        raise ValueError(
+            f"redshift Z: found {found}, wanted a star's, at most {MAX_REDSHIFT}; if the header has none, give it in "
+            "a column z or rv [km/s] of LAMOST's catalogue or of the table of labels"
+        )
     ivar = raw.ivar
     if mask not in MASKS:
         raise ValueError(f"mask {mask!r} is unknown; wanted one of {', '.join(MASKS)}")
     if mask != "none":
         ivar = np.where((raw.and_mask if mask == "and" else raw.or_mask) == 0, ivar, 0.0)
     flux, ivar = resample(rest_frame(raw.wavelength, z), raw.flux, ivar, grid)
-    if not ivar.any():
+    reason = why_unusable(flux, ivar)
+    if reason:
         low, high = raw.wavelength[0], raw.wavelength[-1]
         raise ValueError(
-            f"no good pixel: spectrum of {low:.0f}-{high:.0f} Å with {np.count_nonzero(raw.ivar > 0)} unmasked pixels; "
-            f"wanted some between {grid[0]:.0f} and {grid[-1]:.0f} Å"
+            f"{reason}: spectrum of {low:.0f}-{high:.0f} Å with {np.count_nonzero(raw.ivar > 0)} unmasked pixels; "
+            f"wanted {LEAST_GOOD:.0%} of the pixels between {grid[0]:.0f} and {grid[-1]:.0f} Å"
         )
     return flux, ivar

@@ -1,0 +1,157 @@
+"""Tables that name spectra and give their labels."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table
+
+from .. import tables
+from ..labels import Labels, labels_in, read_labels, usual_columns
+from ..lamost.catalogue import CATALOGUE_COLUMNS, KEYS, facts_of_stars, names_its_spectra, star_names
+from ..reference import cross_match
+
+SNR_COLUMNS = (*CATALOGUE_COLUMNS["snrg"], "snr", "sn", "s_n")
+"""What tells the best of several rows of a star."""
+
+_log = logging.getLogger(__name__)
+
+
+def read_label_table(path: str | Path, label_names: Sequence[str], known: Collection[str] = ()) -> tuple[Table, Labels]:
+    """Read any table that names spectra and gives their labels.
+
+    The stars are named in a column ``filename``, ``lamost_id``, ``file`` or ``id`` (with or without ``.fits``), the
+    labels in columns of their usual names (``fe_h`` also as ``feh`` …; errors as ``teff_err`` …). Missing: NaN, −9999
+    and the like, or nothing. A label that is not known yet becomes known in the unit of its column. A table without
+    file names must give ``obsid``, or ``ra`` and ``dec``; its stars are called ``row 1`` … until `named_by_headers`
+    finds them. Of several rows of a star that of highest S/N is taken.
+
+    Parameters
+    ----------
+    known : names of spectra; of several columns with names, the one that knows most of them is taken
+
+    Returns
+    -------
+    stars : Table with id, obsid, ra, dec, snrg, z, teff, logg, fe_h, as far as the table has them (else NaN);
+        ``meta["notes"]`` says which column each label came from
+    labels : the same stars' labels
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Naming the file, the column, what was found and what was wanted; also if a star has several rows that differ,
+        and no S/N tells which is best.
+    """
+    source = tables.read_table(path)
+    ids = star_names(source, path, known) if names_its_spectra(source) else _row_names(source, path)
+    if (ids == "").any():
+        raise ValueError(f"{path}: row {int(np.argmax(ids == '')) + 1} does not name a star; wanted a file name")
+    found = read_labels(source, label_names, path)
+    stars = facts_of_stars(source, ids, path)
+    snr = tables.find_column(source, SNR_COLUMNS)
+    worth = tables.numbers(source, snr, path) if snr else np.full(len(ids), np.nan)
+    best = best_rows(ids, worth, found.values, path)
+    covariance = None if found.covariance is None else found.covariance[best]
+    repeats = len(ids) - len(best)
+    notes = (
+        [f"{repeats} further rows of stars that {Path(path).name} has more than once: left alone"] if repeats else []
+    )
+    stars.meta["notes"] = [*found.notes, *notes]
+    return stars[best], Labels(ids[best], found.names, found.values[best], covariance)
+
+
+def _row_names(source: Table, path: str | Path) -> np.ndarray:
+    """Names of stars that have none: LAMOST's number or places on the sky will tell which spectra are theirs."""
+    given = [
+        tables.find_column(source, names) for names in (("obsid",), CATALOGUE_COLUMNS["ra"], CATALOGUE_COLUMNS["dec"])
+    ]
+    if given[0] is None and None in given[1:]:
+        tables.wanted_column(source, KEYS, f"{path} (and no obsid, nor ra and dec, to find the stars by)")
+    return np.array([f"row {number}" for number in range(1, len(source) + 1)], dtype=str)
+
+
+def named_by_headers(stars: Table, labels: Labels, places: Table, radius: float = 3.0) -> tuple[Table, Labels]:
+    """Name the stars of a label table after the spectra that have their LAMOST number, or else lie where they are.
+
+    Of several spectra of a star on the sky, that of highest S/N is taken.
+
+    Parameters
+    ----------
+    stars, labels : as `read_label_table` gives them for a table without file names
+    places : of the spectra, as `lamost.read_places` gives them
+    radius : arcsec
+    """
+    numbers = np.asarray(places["obsid"])
+    _, rows, spectra = np.intersect1d(np.asarray(stars["obsid"]), numbers[numbers > 0], return_indices=True)
+    spectra = np.flatnonzero(numbers > 0)[spectra]
+    if not rows.size:
+        spectra, rows = cross_match(
+            places["ra"], places["dec"], stars["ra"], stars["dec"], radius, snr1=places["snr_g"]
+        )
+    ids = np.asarray(stars["id"]).astype(object)
+    ids[rows] = np.asarray(places["id"])[spectra]
+    stars = stars.copy()
+    stars["id"] = ids.astype(str)
+    return stars, Labels(stars["id"], labels.names, labels.values, labels.covariance)
+
+
+def labels_in_table(path: str | Path) -> tuple[str, ...]:
+    """The labels that a label table has: every one that is known, usual or an abundance, and has a value in some row.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such table, or it has none of them.
+    """
+    source = tables.read_table(path)
+    names = labels_in(source.colnames)
+    columns = {name: tables.wanted_column(source, usual_columns(name), path) for name in names}
+    empty = [
+        name
+        for name, column in columns.items()
+        if len(source) and not np.isfinite(tables.numbers(source, column, path)).any()
+    ]
+    if empty:
+        _log.warning("%s: no value at all of %s: not taken", path, ", ".join(empty))
+    found = tuple(name for name in names if name not in empty)
+    if not found:
+        raise ValueError(
+            f"{path}: no column of teff, logg, fe_h, an abundance, or another label; the table has "
+            f"{', '.join(source.colnames)}; name the labels (label_names), or rename the columns"
+        )
+    return found
+
+
+def one_row_per_star(catalogue: Table) -> Table:
+    """Keep one row of a LAMOST catalogue for every spectrum: that of highest S/N, or the first."""
+    return catalogue[best_rows(np.asarray(catalogue["id"]), np.asarray(catalogue["snrg"], dtype=float))]
+
+
+def best_rows(ids: np.ndarray, snr: np.ndarray, values: np.ndarray | None = None, where: object = "") -> np.ndarray:
+    """Rows to keep so that every star has one, in order: the row of highest S/N, or the first.
+
+    Parameters
+    ----------
+    values : (N, L) labels; rows of one star that differ in them must have an S/N
+
+    Raises
+    ------
+    ValueError
+        Naming the first star of which that is not so.
+    """
+    order = np.lexsort((np.arange(ids.size), -np.nan_to_num(snr, nan=-np.inf)))
+    _, first, star = np.unique(ids[order], return_index=True, return_inverse=True)
+    keep = order[first]
+    if values is not None and keep.size < ids.size:
+        same = np.isclose(values[order], values[keep][star], rtol=1e-6, atol=1e-9, equal_nan=True).all(axis=1)
+        undecided = ~same & ~np.isfinite(snr[keep][star])
+        if undecided.any():
+            name = str(ids[order][undecided][0])
+            raise ValueError(
+                f"{where}: star {name!r} has {np.count_nonzero(ids == name)} rows with different labels, and no column "
+                f"{' or '.join(SNR_COLUMNS)} says which is best; keep one row per star"
+            )
+    return np.sort(keep)

@@ -1,0 +1,154 @@
+"""Labels in other people's tables: which columns hold them, in which unit, and which values are none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.table import Table
+
+from ..tables import find_column, is_missing, numbers, wanted_column
+from .registry import COLUMNS, LABELS, OTHER_UNITS, Label, abundance_name, distinct_names, make_label, usual_columns
+
+MOSTLY = 0.5
+"""If more than this share of the numbers of a column lies outside a label's physical range, it is in another unit."""
+
+
+@dataclass(frozen=True)
+class LabelColumns:
+    """Labels of N rows of a table.
+
+    Attributes
+    ----------
+    names : (L,) labels, all known
+    values : (N, L) in the units of `LABELS`; NaN where missing
+    covariance : (N, L, L) of independent errors, or None unless there are errors of all labels
+    notes : for every label its column, and how many values are missing or outside its physical range
+    """
+
+    names: tuple[str, ...]
+    values: np.ndarray
+    covariance: np.ndarray | None
+    notes: tuple[str, ...]
+
+
+def labels_in(columns: Sequence[str]) -> tuple[str, ...]:
+    """The labels that a table with these columns has: those known, the usual ones, and every abundance.
+
+    Examples
+    --------
+    >>> labels_in(["filename", "Teff", "e_Teff", "LOGG", "[Mg/Fe]", "snr"])
+    ('teff', 'logg', 'mg_fe')
+    """
+    names = list(dict.fromkeys([*LABELS, *COLUMNS]))
+    found = {name: find_column(columns, usual_columns(name)) for name in names}
+    taken = {name for name in found if found[name]}
+    others = [abundance_name(column) for column in columns if column not in found.values()]
+    return tuple(dict.fromkeys([name for name in names if name in taken] + [name for name in others if name]))
+
+
+def error_column(columns: Sequence[str], column: str, label: str, suffix: str = "_err") -> str | None:
+    """The column that holds the errors of another: ``TEFF_ERR``, ``e_teff``, ``teff_error`` …"""
+    names = [
+        spelled
+        for name in dict.fromkeys((column, label))
+        for spelled in (f"{name}{suffix}", f"e_{name}", f"{name}_error", f"{name}_err", f"{name}_unc", f"sigma_{name}")
+    ]
+    return find_column(columns, names)
+
+
+def read_labels(table: Table, names: Sequence[str], where: object, errors: str | None = "_err") -> LabelColumns:
+    """Read labels from any table; a label that is not yet known becomes known in the unit of its column.
+
+    Parameters
+    ----------
+    names : labels in any case, or names of further columns
+    where : what the table is, for messages
+    errors : what the name of an error's column ends with; None to leave errors alone
+
+    Raises
+    ------
+    ValueError
+        If a column is not there, is no column of numbers, has a unit that cannot be converted, or has more than half of
+        its numbers outside the label's physical range. No label becomes known then.
+    """
+    names = distinct_names(names)
+    columns = {name: wanted_column(table, usual_columns(name), where) for name in names}
+    labels = {name: LABELS.get(name) or _new_label(table, name, column) for name, column in columns.items()}
+    notes = []
+    values = np.empty((len(table), len(labels)))
+    for place, (name, column) in enumerate(columns.items()):
+        values[:, place], note = read_label(table, column, labels[name], where)
+        notes.append(note)
+    covariance = None
+    if errors is not None:
+        found = {name: error_column(table.colnames, column, name, errors) for name, column in columns.items()}
+        if all(found.values()):
+            spread = [numbers(table, str(found[name]), where, labels[name].unit) for name in columns]
+            covariance = diagonal(np.column_stack(spread))
+        elif any(found.values()):
+            notes.append(f"errors of {', '.join(name for name in found if found[name])} alone in {where}: not used")
+    known = {name: LABELS.setdefault(label.name, label) for name, label in labels.items()}
+    return LabelColumns(tuple(label.name for label in known.values()), values, covariance, tuple(notes))
+
+
+def diagonal(errors: np.ndarray) -> np.ndarray:
+    """(N, L, L) covariances of independent errors (N, L); an error that is not positive is unknown (NaN)."""
+    variances = np.where(errors > 0, errors, np.nan) ** 2
+    covariance = np.zeros((*errors.shape, errors.shape[1]))
+    np.einsum("nii->ni", covariance)[:] = variances
+    return covariance
+
+
+def _new_label(table: Table, name: str, column: str) -> Label:
+    abundance = abundance_name(column)
+    stated = table[column].unit
+    unit = str(stated) if stated is not None else "dex" if abundance else OTHER_UNITS.get(name, "")
+    return make_label(name, "dex" if abundance and not unit else unit)
+
+
+def read_label(table: Table, column: str, label: Label, where: object) -> tuple[np.ndarray, str]:
+    """(N,) one label from one column, NaN where missing, and a note that says so.
+
+    Raises
+    ------
+    ValueError
+        As `read_labels`.
+    """
+    values = numbers(table, column, where, label.unit)
+    values[is_missing(values, positive=True)] = np.nan
+    known = np.isfinite(values)
+    low, high = label.bounds
+    outside = known & ((values < low) | (values > high))
+    if outside.sum() > MOSTLY * known.sum():
+        raise ValueError(
+            f"{where}: column {column}: {outside.sum()} of {known.sum()} values of {label.name} lie outside "
+            f"{low:g} to {high:g} {label.unit}, for example {values[outside][0]:g}; wanted {label.name} in "
+            f"{label.unit or 'plain numbers'}: convert the column, or state its unit in the table"
+        )
+    note = f"{label.name} from {column} of {_name(where)}; {(~known).sum():,} of {len(values):,} missing"
+    if outside.any():
+        note += f", {outside.sum():,} more outside {low:g} to {high:g} (for example {values[outside][0]:g})"
+    usual = [find_column(table, (name,)) for name in usual_columns(label.name)]
+    rivals = [name for name in dict.fromkeys(usual) if name and name != column]
+    if rivals:
+        note += f"; {', '.join(rivals)} left alone"
+    values[outside] = np.nan
+    return values, note
+
+
+def _name(where: object) -> str:
+    return str(where).rsplit("/", 1)[-1]
+
+
+def label_values(table: Table, columns: Mapping[str, str], where: object) -> np.ndarray:
+    """(N, L) known labels in the units of `LABELS`, NaN where unknown; `columns` is label to column name.
+
+    Raises
+    ------
+    ValueError
+        As `read_labels`.
+    """
+    pairs = [read_label(table, column, LABELS[label], where)[0] for label, column in columns.items()]
+    return np.column_stack(pairs) if pairs else np.empty((len(table), 0))

@@ -1,0 +1,170 @@
+"""What a label is: its name, unit, symbol and physical range, and the columns that usually hold it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from astropy import units
+
+BOUNDS_OF_UNITS = {"dex": (-20.0, 20.0), "mag": (-20.0, 50.0), "K": (0.0, 1e6)}
+"""Physical range of a label that states none, by its unit; a label in another unit may have any value."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """One label.
+
+    Attributes
+    ----------
+    name : used in code and files
+    unit : as astropy spells it; empty for a plain number
+    symbol : how figures write it
+    bounds : physical range in `unit`; what a table gives outside it counts as missing
+    """
+
+    name: str
+    unit: str
+    symbol: str
+    bounds: tuple[float, float] = (-float("inf"), float("inf"))
+
+    @property
+    def axis(self) -> str:
+        """Text for an axis, for example ``$T_\\mathrm{eff}$ [K]``."""
+        return f"{self.symbol} [{self.unit}]" if self.unit else self.symbol
+
+
+LABELS: dict[str, Label] = {}
+"""Every label that is known, by name; the only place where units of labels are spelled."""
+
+
+def make_label(name: str, unit: str, symbol: str | None = None, bounds: tuple[float, float] | None = None) -> Label:
+    """A label that is not yet known to the session; arguments and errors as of `register_label`."""
+    name, unit = str(name).strip(), str(unit).strip()
+    if not name or "," in name:
+        raise ValueError(f"label name {name!r}: wanted one word, for example mg_fe")
+    try:
+        units.Unit(unit)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"label {name!r}: unit {unit!r} is unknown to astropy ({error}); for example km/s") from None
+    low, high = bounds or BOUNDS_OF_UNITS.get(unit, (-float("inf"), float("inf")))
+    if not low < high:
+        raise ValueError(f"label {name!r}: bounds {low:g}, {high:g}; wanted a smaller and a larger number")
+    return Label(name, unit, symbol or name, (float(low), float(high)))
+
+
+def register_label(name: str, unit: str, symbol: str | None = None, bounds: tuple[float, float] | None = None) -> Label:
+    """Make a further label known, for example ``register_label("mg_fe", "dex", "[Mg/Fe]")``.
+
+    Registering the same label again does nothing. A call that fails changes nothing.
+
+    Parameters
+    ----------
+    unit : as astropy spells it, or empty
+    symbol : how figures write it; by default the name
+    bounds : physical range in `unit`; by default that of `BOUNDS_OF_UNITS`
+
+    Raises
+    ------
+    ValueError
+        If the unit is unknown, or the name is known in another unit.
+
+    Examples
+    --------
+    >>> register_label("mg_fe", "dex", "[Mg/Fe]").axis
+    '[Mg/Fe] [dex]'
+    """
+    label = make_label(name, unit, symbol, bounds)
+    known = LABELS.get(known_name(label.name))
+    if known is None:
+        return LABELS.setdefault(label.name, label)
+    if known.unit != label.unit and units.Unit(known.unit) != units.Unit(label.unit):
+        raise ValueError(f"label {name!r} is already known in {known.unit!r}, not {label.unit!r}; choose another name")
+    return known
+
+
+def known_name(name: str) -> str:
+    """The name under which a label is known, whatever the case and the blanks around it; else the name stripped."""
+    name = str(name).strip()
+    if name in LABELS:
+        return name
+    return next((known for known in LABELS if known.casefold() == name.casefold()), name)
+
+
+def check_names(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Names of labels as they are known, in the order given; refuse unknown or repeated ones."""
+    names = distinct_names(names)
+    for name in names:
+        if name not in LABELS:
+            raise ValueError(
+                f"label name {name!r} is unknown; known are {', '.join(LABELS)}; register_label() adds others"
+            )
+    return names
+
+
+def distinct_names(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Names of labels, known or not, as they are spelled here: ``" TEFF"`` is teff, ``"[Mg/Fe]"`` is mg_fe.
+
+    Parameters
+    ----------
+    names : several, or one text with commas between them
+
+    Raises
+    ------
+    ValueError
+        If there is none, or one occurs twice.
+    """
+    spelled = [known_name(name) for name in (names.split(",") if isinstance(names, str) else names)]
+    spelled = [name if name in LABELS else abundance_name(name) or name.lower() for name in spelled]
+    if not spelled:
+        raise ValueError("label names: found none, wanted at least one")
+    if len(set(spelled)) < len(spelled):
+        raise ValueError(f"label names: {', '.join(spelled)}: one occurs twice")
+    return tuple(spelled)
+
+
+register_label("teff", "K", r"$T_\mathrm{eff}$", (1500.0, 60000.0))
+register_label("logg", "dex", r"$\log g$", (-2.0, 8.0))
+register_label("fe_h", "dex", "[Fe/H]", (-6.0, 2.0))
+register_label("alpha_m", "dex", r"[$\alpha$/M]", (-2.0, 2.0))
+register_label("a_k", "mag", "$A_K$", (-1.0, 10.0))
+
+PAPER_LABELS = ("teff", "logg", "fe_h", "alpha_m", "a_k")
+"""The five labels of the paper, in the order of eq. 6; `fe_h` is APOGEE's PARAM_M_H, as in the paper."""
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "teff": ("teff", "t_eff", "temperature", "teff_lasp"),
+    "logg": ("logg", "log_g", "logg_lasp"),
+    "fe_h": ("param_m_h", "m_h", "m_h_atm", "metals", "fe_h", "feh", "feh_lasp"),
+    "alpha_m": ("param_alpha_m", "alpha_m", "alpha_m_atm", "alphafe", "alpha"),
+    "a_k": ("ak_wise", "a_k", "ak_targ"),
+    "vmic": ("vmic", "vmicro"),
+    "vsini": ("vsini",),
+    "age": ("age",),
+    "mass": ("mass",),
+}
+"""Columns that usually hold a label, the one that is taken first (APOGEE's before LAMOST's, whose have other names)."""
+
+OTHER_UNITS = {"vmic": "km/s", "vsini": "km/s", "age": "Gyr", "mass": "solMass"}
+"""Units of labels that become known when a table has them and states no unit."""
+
+ELEMENTS = """
+h he li be b c n o f ne na mg al si p s cl ar k ca sc ti v cr mn fe co ni cu zn ga ge as se rb sr y zr nb mo ru rh pd
+ag cd in sn sb te ba la ce pr nd sm eu gd tb dy ho er tm yb lu hf ta w re os ir pt au tl pb bi th u alpha
+""".split()  # noqa: SIM905
+
+_ABUNDANCE = re.compile(r"\[?\s*(?P<element>[a-z]{1,2}|alpha|α)(?P<ion>i{1,2})?\s*[/_]\s*(?P<relative>h|fe|m)\s*\]?")
+
+
+def usual_columns(name: str) -> tuple[str, ...]:
+    """The columns that usually hold a label, the one that is taken first."""
+    return COLUMNS.get(name, (name,))
+
+
+def abundance_name(column: str) -> str | None:
+    """The label's name if a column is called like an abundance (``MG_FE``, ``[Mg/Fe]``, ``O_H``), or None."""
+    found = _ABUNDANCE.fullmatch(column.strip().lower())
+    if found is None or found["element"].replace("α", "alpha") not in ELEMENTS or found["element"] == found["relative"]:
+        return None
+    return f"{found['element'].replace('α', 'alpha')}{found['ion'] or ''}_{found['relative']}"

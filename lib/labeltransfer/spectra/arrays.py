@@ -1,0 +1,130 @@
+"""Arrays of any kind as what `Spectra` wants: plain, rising in wavelength, zeros where nothing is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from astropy import units
+
+from ..tables import plain
+from .resampling import resample
+
+SENSIBLE = (0.5, 5000.0)
+"""S/N of a pixel that spectra have; outside, `ivar` and `error` were mistaken for each other if that explains it."""
+
+SHORTEST = 1000.0
+"""Å; plain wavelengths that end below are in another unit."""
+
+
+def arrays_of_spectra(
+    wavelength: Any, flux: Any, ivar: Any, error: Any, ids: Any, mask: Any, unit: str | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """ids (N,), wavelength (P,), flux and ivar (N, P); arguments and errors are those of `Spectra.from_arrays`."""
+    if (ivar is None) == (error is None):
+        raise ValueError("spectra: found " + ("both" if error is not None else "neither") + ", wanted ivar or error")
+    grid, hidden = _wavelengths(wavelength, unit)
+    values, masked = plain(flux, "flux", getattr(flux, "unit", None))
+    values = np.atleast_2d(values if values.dtype == np.float32 else values.astype(float))
+    if (
+        values.ndim != 2
+        or grid.shape[-1] != values.shape[-1]
+        or grid.ndim > 2
+        or len(np.atleast_2d(grid))
+        not in (
+            1,
+            len(values),
+        )
+    ):
+        raise ValueError(
+            f"spectra: wavelength has shape {grid.shape}, flux {values.shape}; wanted (P,) and (N, P), or (N, P) twice"
+        )
+    names = np.arange(len(values)) if ids is None else np.atleast_1d(np.asarray(ids))
+    if len(names) != len(values):
+        raise ValueError(f"spectra: found {len(names)} ids and flux of {len(values)} stars, wanted one for each")
+    bad = np.zeros(values.shape, bool)
+    for one in (masked, hidden, None if mask is None else np.asarray(mask) != 0):
+        if one is not None:
+            bad |= _shaped(one, values.shape, "mask")
+    weights, bad = _weights(flux, ivar, error, values, bad)
+    _refuse_mistaken(values, weights, bad, names.astype(str), error is None)
+    weights = np.where(bad, 0.0, weights).astype(values.dtype)
+    values = np.where(weights > 0, values, 0.0).astype(values.dtype)
+    if grid.ndim == 2 and not (grid == grid[0]).all():
+        return names, *_on_one_grid(grid, values, weights)
+    grid = np.atleast_2d(grid)[0]
+    if grid.size > 1 and grid[0] > grid[-1]:
+        grid, values, weights = grid[::-1], values[:, ::-1], weights[:, ::-1]
+    return names, grid, values, weights
+
+
+def _wavelengths(wavelength: Any, unit: str | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """In Å, and where they are masked or no numbers."""
+    stated = getattr(wavelength, "unit", None) is not None
+    grid, hidden = plain(wavelength, "wavelength", "AA")
+    grid = grid.astype(float)
+    if not stated and unit is not None:
+        grid = units.Quantity(grid, unit).to_value("AA")
+    if not stated and unit is None and grid.size and np.nanmax(grid) < SHORTEST:
+        raise ValueError(
+            f"wavelength: found {np.nanmin(grid):g} to {np.nanmax(grid):g}, wanted Å; for another unit give "
+            "unit='nm' or unit='um', or a Quantity"
+        )
+    if grid.ndim == 1 and (hidden is not None or not np.isfinite(grid).all()):
+        raise ValueError("wavelength: some are masked, NaN or infinite; leave such pixels out of all arrays")
+    return grid, hidden
+
+
+def _shaped(array: np.ndarray, shape: tuple[int, ...], what: str) -> np.ndarray:
+    try:
+        return np.broadcast_to(np.atleast_2d(array) if array.ndim else array, shape)
+    except ValueError:
+        raise ValueError(f"{what} has shape {array.shape}, wanted {shape} = (N, P)") from None
+
+
+def _weights(flux: Any, ivar: Any, error: Any, values: np.ndarray, bad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Inverse variances (N, P) as given, and the pixels that are bad for any reason."""
+    unit, given = getattr(flux, "unit", None), error if ivar is None else ivar
+    wanted = None if unit is None else unit if ivar is None else unit**-2
+    if unit is not None and getattr(given, "unit", None) is None:
+        raise TypeError(f"spectra: flux is in {unit}, and its ivar or error has no unit; wanted both or neither")
+    spread, hidden = plain(given, "error" if ivar is None else "ivar", wanted)
+    spread = _shaped(spread.astype(float), values.shape, "error" if ivar is None else "ivar")
+    bad = bad | ~np.isfinite(values) | ~np.isfinite(spread) | ~(spread > 0)
+    if hidden is not None:
+        bad |= _shaped(hidden, values.shape, "mask")
+    usable = np.where(bad, 1.0, spread)
+    return (usable**-2.0 if ivar is None else usable), bad
+
+
+def _refuse_mistaken(
+    values: np.ndarray, weights: np.ndarray, bad: np.ndarray, names: np.ndarray, as_ivar: bool
+) -> None:
+    """Refuse errors given as `ivar`, or the reverse: an absurd S/N, and a sensible one the other way round."""
+    with np.errstate(all="ignore"):
+        level = np.ma.masked_array(np.abs(values), bad)
+        spread = np.ma.masked_array(weights if as_ivar else weights**-0.5, bad)
+        read = np.ma.median(level * (np.sqrt(spread) if as_ivar else 1 / spread), axis=1).filled(np.nan)
+        other = np.ma.median(level * (1 / spread if as_ivar else np.sqrt(spread)), axis=1).filled(np.nan)
+    low, high = SENSIBLE
+    wrong = ((read < low) | (read > high)) & (other > 2 * low) & (other < high)
+    if wrong.sum() > 0.5 * np.isfinite(read).sum():
+        star = int(np.argmax(wrong))
+        given, meant = ("ivar", "error") if as_ivar else ("error", "ivar")
+        raise ValueError(
+            f"spectra: star {names[star]!r} would have S/N {read[star]:.3g} a pixel, and {other[star]:.3g} if what was "
+            f"given as {given} is {'an error' if as_ivar else 'an inverse variance'}; give it as {meant}="
+        )
+
+
+def _on_one_grid(
+    grids: np.ndarray, values: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every star interpolated onto the grid of the first; pixels without a wavelength are left out."""
+    usable = [np.flatnonzero(np.isfinite(grid)) for grid in grids]
+    order = [rows[np.argsort(grid[rows])] for grid, rows in zip(grids, usable, strict=True)]
+    common = grids[0][order[0]]
+    flux, ivar = np.zeros((2, len(grids), common.size), values.dtype)
+    for n, rows in enumerate(order):
+        flux[n], ivar[n] = resample(grids[n][rows], values[n][rows], weights[n][rows], common, values.dtype)
+    return common, flux, ivar

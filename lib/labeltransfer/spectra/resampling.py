@@ -1,0 +1,94 @@
+"""How an observed spectrum gets to rest and onto a grid (Ho et al. 2017, section 2.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..parallel import compiled
+
+SPEED_OF_LIGHT = 299_792.458
+"""km/s"""
+
+
+def rest_frame(wavelength: np.ndarray, redshift: float) -> np.ndarray:
+    """Observed to rest-frame wavelength, λ / (1 + z); the authors' code used λ (1 - z), which differs by z²."""
+    return wavelength / (1.0 + redshift)
+
+
+def resample(
+    wavelength: np.ndarray, flux: np.ndarray, ivar: np.ndarray, grid: np.ndarray, dtype: Any = np.float32
+) -> tuple[np.ndarray, np.ndarray]:
+    """Interpolate one spectrum linearly onto `grid`, flux and inverse variance alike (section 2.1).
+
+    A pixel outside the spectrum, or between two pixels of which one is masked, gets flux 0 and ivar 0. (The paper
+    interpolates the inverse variance across masked pixels too, which lets bad flux through with a small weight.)
+
+    Parameters
+    ----------
+    wavelength : (Q,) Å, increasing
+    flux, ivar : (Q,) a pixel that is NaN, infinite or of negative ivar counts as masked; so does a result that is too
+        large or too small for `dtype`
+    grid : (P,) Å, increasing
+
+    Returns
+    -------
+    flux, ivar : (P,) of `dtype`
+    """
+    new_flux = np.empty(grid.size, dtype)
+    new_ivar = np.empty(grid.size, dtype)
+    _interpolate(
+        np.asarray(wavelength, float), np.asarray(flux, float), np.asarray(ivar, float), grid, new_flux, new_ivar
+    )
+    return new_flux, new_ivar
+
+
+@compiled()
+def _interpolate(
+    wavelength: np.ndarray,
+    flux: np.ndarray,
+    ivar: np.ndarray,
+    grid: np.ndarray,
+    new_flux: np.ndarray,
+    new_ivar: np.ndarray,
+) -> None:
+    left = 0
+    last = wavelength.size - 1
+    for p in range(grid.size):
+        while left < last - 1 and wavelength[left + 1] <= grid[p]:
+            left += 1
+        right = left + 1
+        new_flux[p] = 0.0
+        new_ivar[p] = 0.0
+        if last < 1 or grid[p] < wavelength[left] or grid[p] > wavelength[right]:
+            continue
+        share = (grid[p] - wavelength[left]) / (wavelength[right] - wavelength[left])
+        usable = True
+        f = 0.0
+        w = 0.0
+        if share < 1.0:
+            usable &= ivar[left] > 0 and np.isfinite(ivar[left]) and np.isfinite(flux[left])
+            f += (1.0 - share) * flux[left]
+            w += (1.0 - share) * ivar[left]
+        if share > 0.0:
+            usable &= ivar[right] > 0 and np.isfinite(ivar[right]) and np.isfinite(flux[right])
+            f += share * flux[right]
+            w += share * ivar[right]
+        if usable:
+            new_flux[p] = f
+            new_ivar[p] = w
+            if not (np.isfinite(new_flux[p]) and np.isfinite(new_ivar[p]) and new_ivar[p] > 0):
+                new_flux[p] = 0.0
+                new_ivar[p] = 0.0
+
+
+def air_to_vacuum(wavelength: np.ndarray) -> np.ndarray:
+    """Wavelengths [Å] in air, above 2000 Å, to vacuum: n of Ciddor (1996) as N. Piskunov inverted it for VALD."""
+    squared = (1e4 / np.asarray(wavelength, dtype=float)) ** 2
+    return wavelength * (
+        1.0
+        + 8.336624212083e-5
+        + 2.408926869968e-2 / (130.1065924522 - squared)
+        + 1.599740894897e-4 / (38.92568793293 - squared)
+    )

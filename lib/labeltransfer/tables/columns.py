@@ -1,0 +1,186 @@
+"""Columns by any of their usual names, as plain numbers in the unit that is wanted; what counts as missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from astropy import units
+from astropy.table import Column, MaskedColumn, Table
+
+MISSING = -9999.0
+"""What both surveys write where they know no value; APOGEE's photometry has −9999.99 instead."""
+
+EMPTY_WORDS = ("", "nan", "na", "n/a", "<na>", "null", "none", "--", "-", "...", "inf", "-inf", "nat", "\\n")
+"""Words, in lower case, that stand for no value in tables of text."""
+
+NINES = tuple(float(f"{nines}{end}") for nines in ("999", "9999", "99999", "999999") for end in ("", ".9", ".99"))
+"""Written with a minus sign, each of them means that there is no value."""
+
+LARGEST = 1e30
+"""Numbers beyond this are fill values of single precision, or overflows."""
+
+
+def is_missing(values: np.ndarray, *, positive: bool = False) -> np.ndarray:
+    """Where numbers stand for no value: NaN, infinity, −999, −9999, −9999.99 and their like.
+
+    Parameters
+    ----------
+    values : floating-point numbers; those that went through single precision are known, too
+    positive : whether 99.99, 999, 9999.99 … without a minus sign are missing as well
+    """
+    missing = ~(np.abs(values) < LARGEST)
+    signs = (-1.0, 1.0) if positive else (-1.0,)
+    nines = (*NINES, 99.99) if positive else NINES
+    for number in nines:
+        for sign in signs:
+            missing |= np.abs(values - sign * number) <= 1e-7 * number
+    return missing
+
+
+def _plain_name(name: str) -> str:
+    """Letters and digits of a name in lower case: ``[Fe/H]``, ``Fe_H`` and ``feh`` are one."""
+    return re.sub(r"[^a-z0-9]+", "", name.lower().replace("α", "alpha"))
+
+
+def find_column(table: Table | Sequence[str], names: Sequence[str]) -> str | None:
+    """Name of the first column that is called one of `names`, in upper or lower case; brackets and the like may differ.
+
+    Parameters
+    ----------
+    table : a table, or the names of its columns
+    names : in order of preference
+    """
+    columns = table.colnames if isinstance(table, Table) else list(table)
+    exact = {name.strip().lower(): name for name in reversed(columns)}
+    alike = {_plain_name(name): name for name in reversed(columns)}
+    for name in names:
+        found = exact.get(name.lower()) or alike.get(_plain_name(name) or name)
+        if found is not None:
+            return found
+    return None
+
+
+def wanted_column(table: Table, names: Sequence[str], where: object) -> str:
+    """As `find_column`, or ValueError saying what the table has."""
+    found = find_column(table, names)
+    if found is None:
+        raise ValueError(
+            f"{where}: no column {' or '.join(names)}; the table has {', '.join(table.colnames)}; "
+            "rename the column that is meant"
+        )
+    return found
+
+
+def text(table: Table, name: str) -> np.ndarray:
+    """(N,) one column as text without surrounding blanks; a missing value is empty."""
+    column = table[name]
+    if isinstance(column, MaskedColumn):
+        masked = np.ma.getmaskarray(column)
+        words = np.asarray(column.astype(str).data.data)
+        words = np.where(masked, "", words)
+    else:
+        words = np.asarray(column).astype(str)
+    return np.char.strip(words)
+
+
+def numbers(table: Table, name: str, where: object, unit: str = "") -> np.ndarray:
+    """(N,) one column as float64 in `unit`; masked values, empty text and what `is_missing` become NaN.
+
+    Raises
+    ------
+    ValueError
+        If the column holds text that is no number, or declares a unit that cannot be converted to `unit`.
+    """
+    column = table[name]
+    if column.ndim != 1:
+        raise ValueError(f"{where}: column {name} has shape {column.shape}, wanted one number per row")
+    if column.dtype.kind in "OUS":
+        words = text(table, name)
+        empty = np.isin(np.char.lower(words), EMPTY_WORDS)
+        try:
+            values = np.where(empty, "nan", words).astype(float)
+        except ValueError:
+            wrong = next(word for word in words[~empty] if not is_number(word))
+            raise ValueError(f"{where}: column {name}: found {str(wrong)!r}, wanted numbers") from None
+    else:
+        values = np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
+    values = np.where(is_missing(values), np.nan, values)
+    return _converted(values, column, name, where, unit)
+
+
+def is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _converted(values: np.ndarray, column: Column, name: str, where: object, unit: str) -> np.ndarray:
+    found = column.unit
+    if found is None or not unit or str(found) in ("", unit):
+        return values
+    if unit == "dex" and (found == units.dimensionless_unscaled or re.search("dex|cm|log|Sun", str(found))):
+        return values
+    try:
+        return np.asarray(units.Unit(found).to(units.Unit(unit), values))
+    except (units.UnitConversionError, ValueError, TypeError):
+        raise ValueError(
+            f"{where}: column {name} is in {found}, wanted {unit}; convert it, or correct the unit of the column"
+        ) from None
+
+
+def plain(values: Any, what: str, unit: str | units.UnitBase | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+    """An array without what NumPy would drop in silence: its mask apart, and its unit converted.
+
+    Parameters
+    ----------
+    values : array, masked array, column, `Quantity`, astropy's `Masked`, or a pandas object
+    what : it is, for messages
+    unit : to convert to; None if there must be no unit
+
+    Returns
+    -------
+    array, mask
+        The mask is None if nothing is masked.
+
+    Raises
+    ------
+    TypeError
+        If the values are no numbers, or have a unit where none is known.
+    ValueError
+        If the unit cannot be converted.
+    """
+    mask = None
+    if hasattr(values, "unmasked"):
+        values, mask = values.unmasked, np.asarray(values.mask)
+    if hasattr(values, "isna"):
+        mask = np.asarray(values.isna())
+        values = values.to_numpy(dtype=float, na_value=np.nan)
+    found = getattr(values, "unit", None)
+    if isinstance(values, np.ma.MaskedArray):
+        mask = np.ma.getmaskarray(values)
+        values = values.filled(np.nan) if values.dtype.kind == "f" else np.ma.getdata(values)
+    array = np.asarray(getattr(values, "value", values) if isinstance(values, units.Quantity) else values)
+    if array.dtype.kind not in "fiub":
+        array = _as_numbers(array, what)
+    if found not in (None, "", units.dimensionless_unscaled):
+        if unit is None:
+            raise TypeError(f"{what}: found a unit, {found}, wanted plain numbers, or units for all arrays")
+        try:
+            array = np.asarray(units.Unit(found).to(units.Unit(unit), array))
+        except (units.UnitConversionError, ValueError, TypeError):
+            raise ValueError(f"{what}: found {found}, wanted {unit} or what can be converted to it") from None
+    return array, mask if mask is not None and mask.any() else None
+
+
+def _as_numbers(array: np.ndarray, what: str) -> np.ndarray:
+    if array.dtype.kind == "c":
+        raise TypeError(f"{what}: found complex numbers, wanted real ones")
+    try:
+        return array.astype(float)
+    except (TypeError, ValueError):
+        raise TypeError(f"{what}: found {array.dtype} of shape {array.shape}, wanted numbers") from None

@@ -1,0 +1,234 @@
+"""Tables of any of the usual formats."""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+import zlib
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy import units
+from astropy.io import fits
+from astropy.table import Column, MaskedColumn, Table
+from astropy.utils.data import get_readable_fileobj
+from astropy.utils.exceptions import AstropyWarning
+
+from .columns import is_number
+
+DAMAGE = (OSError, ValueError, TypeError, EOFError, KeyError, IndexError, AttributeError, AstropyWarning, zlib.error)
+"""What readers of tables raise for a file that was cut short or is something else."""
+
+FIRST_LINES = 200
+"""Lines of text that tell which columns a table has."""
+
+
+def read_table(path: str | Path, extension: str = "") -> Table:
+    """Read a table from FITS, ECSV, Parquet, VOTable or text; packed or not.
+
+    Text may be separated by ``|``, comma, semicolon, tab or blanks, with or without a byte-order mark; its column names
+    may be a comment (as NumPy writes them), or stand above a line of dashes (as VizieR does).
+
+    Parameters
+    ----------
+    extension : of a FITS file, the table HDU whose name holds this word, if there is one; else the first with rows
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged or holds no table.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file; wanted a table (FITS, ECSV, Parquet, VOTable, CSV, text)")
+    suffix = _suffix(path)
+    try:
+        if suffix in (".fits", ".fit"):
+            table = _read_fits(path, extension)
+        elif suffix == ".parquet":
+            table = _read_parquet(path)
+        elif suffix in (".xml", ".vot", ".votable"):
+            table = Table.read(path, format="votable")
+        elif suffix == ".ecsv":
+            table = Table.read(path, format="ascii.ecsv")
+        else:
+            table = _read_text(path)
+    except DAMAGE as error:
+        if isinstance(error, PermissionError):
+            raise
+        raise ValueError(f"{path}: not a readable table ({error}); wanted FITS, ECSV, CSV or text") from error
+    if not table.colnames:
+        raise ValueError(f"{path}: a table without columns; wanted at least a column of star names")
+    for name in table.colnames:
+        if table[name].dtype.kind == "f" and isinstance(table[name], MaskedColumn):
+            table.replace_column(name, Column(table[name].filled(np.nan), copy=False))
+        if table[name].dtype.kind == "S":
+            text = np.char.decode(np.ma.filled(table[name], b""), "utf-8", "replace")
+            table.replace_column(name, Column(text, description=table[name].description, meta=table[name].meta))
+    return table
+
+
+def _read_fits(path: Path, extension: str) -> Table:
+    """Also with units that the FITS standard does not know, like dex; what astropy only warns of as cut short fails."""
+    with path.open("rb") as stream, warnings.catch_warnings():
+        warnings.filterwarnings("error", message="(?s).*(truncated|corrupted|not multiple of 2880)")
+        with fits.open(stream, memmap=False) as hdus:
+            choices = {"memmap": False, "unit_parse_strict": "silent", "mask_invalid": False}
+            table = Table.read(hdus, hdu=_table_hdu(hdus, extension), format="fits", **choices)
+    for number, name in enumerate(table.colnames, start=1):
+        table[name].description = table.meta.pop(f"TCOMM{number}", None) or table[name].description
+        ucd = table.meta.pop(f"TUCD{number}", None)
+        if ucd:
+            table[name].meta["ucd"] = ucd
+        if not table[name].dtype.isnative:
+            table.replace_column(name, table[name].astype(table[name].dtype.newbyteorder("=")))
+        if isinstance(table[name].unit, units.UnrecognizedUnit):
+            table[name].unit = units.Unit(str(table[name].unit), parse_strict="silent")
+    return table
+
+
+def _table_hdu(hdus: fits.HDUList, extension: str) -> int | None:
+    """Number of the table HDU to read; None if there is none."""
+    found = [number for number, hdu in enumerate(hdus) if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)]
+    filled = [number for number in found if hdus[number].header.get("NAXIS2", 0) > 0] or found
+    named = [number for number in filled if extension and extension.lower() in hdus[number].name.lower()]
+    return next(iter(named or filled), None)
+
+
+def _read_parquet(path: Path) -> Table:
+    parquet = parquet_module(path)
+    content = parquet.read_table(path)
+    facts = json.loads((content.schema.metadata or {}).get(b"labeltransfer", b"{}"))
+    table = Table({name: content.column(name).to_numpy() for name in content.column_names}, meta=facts.get("meta"))
+    for name in table.colnames:
+        if table[name].dtype.kind == "O":
+            table[name] = np.array([word or "" for word in table[name].tolist()], dtype=str)
+        table[name].unit = facts.get("units", {}).get(name)
+        table[name].description = facts.get("descriptions", {}).get(name)
+        if name in facts.get("ucds", {}):
+            table[name].meta["ucd"] = facts["ucds"][name]
+    return table
+
+
+def parquet_module(path: Path) -> Any:
+    """PyArrow's Parquet module.
+
+    Raises
+    ------
+    ImportError
+        If PyArrow is not installed, naming the file and what to do.
+    """
+    try:
+        return import_module("pyarrow.parquet")
+    except ImportError:
+        raise ImportError(f"{path}: Parquet tables need pyarrow: `pip install pyarrow`, or use .fits or .csv") from None
+
+
+def _read_text(path: Path, n_lines: int | None = None) -> Table:
+    """Text of any of the usual kinds: the header alone is looked at here, the rows are astropy's to read."""
+    lines = _decoded(_content(path)).splitlines()[:n_lines]
+    head, units_of = _header(lines)
+    if not head:
+        raise ValueError("found an empty first line, wanted column names")
+    if lines[0].startswith("# %ECSV"):
+        return Table.read("\n".join(lines), format="ascii.ecsv")
+    delimiter = _delimiter(head)
+    if delimiter == ";" and not any(re.search(r"\d\.\d", line) for line in head):
+        head = [head[0], *(re.sub(r"(?<=\d),(?=\d)", ".", line) for line in head[1:])]
+    table = Table.read(
+        "\n".join([*head, ""]),
+        format="ascii.csv" if delimiter != " " else "ascii.basic",
+        delimiter=delimiter,
+        guess=False,
+        fill_values=[(word, "0") for word in ("", "null", "NULL", "NA", "N/A", "--")],
+    )
+    for place, name in enumerate(table.colnames):
+        if table[name].dtype.kind == "U" and set(np.unique(table[name])) <= {"True", "False"}:
+            table.replace_column(name, Column(table[name] == "True"))
+        if units_of and place < len(units_of) and units_of[place].strip():
+            table[name].unit = units.Unit(units_of[place].strip(), parse_strict="silent")
+        if name != name.strip().lstrip("#").strip():
+            table.rename_column(name, name.strip().lstrip("#").strip())
+    return table
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file, unpacked if they are packed, whatever the file is called."""
+    with get_readable_fileobj(str(path), encoding="binary") as stream:
+        return stream.read()
+
+
+def _decoded(content: bytes) -> str:
+    """UTF-8 with or without a byte-order mark, else the Western European code that spreadsheets write."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        if b"\0" in content:
+            raise
+        return content.decode("cp1252", "replace")
+
+
+def _header(lines: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The lines from the column names on, without comments, and the units if a line below the names gives them.
+
+    The names may stand in the last of the comments before the data, as NumPy writes them; or above a line of dashes,
+    with a line of units between the two, as VizieR does.
+    """
+    start = next((n for n, line in enumerate(lines) if line.strip() and not line.startswith("#")), None)
+    comments = [line for line in lines[: len(lines) if start is None else start] if line.startswith("#")]
+    if start is None:
+        return ([comments[-1].lstrip("# ")] if comments else []), []
+    if start and not lines[0].strip():
+        return [], []
+    body = [line for line in lines[start:] if line.strip() and not line.startswith("#")]
+    if comments:
+        names = comments[-1].lstrip("#").strip()
+        mark = _delimiter([names, body[0]])
+        fields = [line.split(None if mark == " " else mark) for line in (names, body[0])]
+        if len(fields[0]) == len(fields[1]) and any(is_number(word) for word in fields[1]):
+            return [names, *body], []
+    dashes = next((n for n, line in enumerate(body[1:4], start=1) if re.fullmatch(r"[-\s|;,]*-[-\s|;,]*", line)), None)
+    if dashes is None:
+        return body, []
+    mark = _delimiter(body[:1])
+    return [body[0], *body[dashes + 1 :]], body[1].split(mark) if dashes > 1 and mark != " " else []
+
+
+def _delimiter(lines: Sequence[str]) -> str:
+    """What separates the fields: the most frequent mark of the first line that the second has, too; else blanks."""
+    counts = {mark: lines[0].count(mark) for mark in "|\t;," if all(mark in line for line in lines[:2])}
+    return max(counts, key=lambda mark: counts[mark]) if counts else " "
+
+
+def column_names(path: str | Path) -> list[str]:
+    """Names of the columns of a table, of its first rows alone if it is text; none if it is no table.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened.
+    """
+    path = Path(path)
+    try:
+        if _suffix(path) in (".parquet", ".xml", ".vot", ".votable"):
+            return read_table(path).colnames
+        if _suffix(path) not in (".fits", ".fit"):
+            return _read_text(path, FIRST_LINES).colnames
+        with fits.open(path, memmap=False, lazy_load_hdus=True) as hdus:
+            hdu = _table_hdu(hdus, "")
+            return [] if hdu is None else list(hdus[hdu].columns.names)
+    except PermissionError:
+        raise
+    except DAMAGE:
+        return []
+
+
+def _suffix(path: Path) -> str:
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in (".gz", ".bz2", ".xz")]
+    return suffixes[-1] if suffixes else ""

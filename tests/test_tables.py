@@ -1,0 +1,220 @@
+"""Tables as people write them: spreadsheets, NumPy, R, VizieR, packed; and which of their values are none."""
+
+import gzip
+
+import numpy as np
+import pytest
+from astropy import units
+from astropy.io import fits
+from astropy.table import Table
+
+from labeltransfer import LABELS, Labels, register_label, tables
+from labeltransfer.labels import labels_in, read_labels
+
+TEXTS = {
+    "byte-order mark": "\ufefffilename,teff\na.fits,4800\nb.fits,5000\n",
+    "semicolons": "filename;teff\na.fits;4800\nb.fits;5000\n",
+    "decimal commas": "filename;teff\na.fits;4800,0\nb.fits;5000,0\n",
+    "comments first": "# made in 2015, by hand\n# second line\nfilename,teff\na.fits,4800\nb.fits,5000\n",
+    "names in a comment": "# filename teff\na.fits 4800\nb.fits 5000\n",
+    "names in a comment, commas": "#filename,teff\na.fits,4800\nb.fits,5000\n",
+    "tabs": "filename\tteff\na.fits\t4800\nb.fits\t5000\n",
+    "VizieR": "#\n#   VizieR\n#Table\tJ_ApJ_836_5\n\nfilename\tteff\n \tK\n------\t-----\na.fits\t4800\nb.fits\t5000\n",
+    "VizieR, no units": "#RESOURCE\nfilename|teff\n------|-----\na.fits|4800\nb.fits|5000\n",
+    "quotes": '"filename","teff"\n"a.fits",4800\n"b.fits",5000\n',
+    "blanks around": "filename , teff\na.fits , 4800\nb.fits , 5000\n",
+    "windows": "filename,teff\r\na.fits,4800\r\nb.fits,5000\r\n",
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+@pytest.mark.parametrize("packed", [False, True])
+def test_text_of_every_kind(tmp_path, kind, packed):
+    path = tmp_path / ("t.csv.gz" if packed else "t.csv")
+    content = TEXTS[kind].encode("utf-8")
+    path.write_bytes(gzip.compress(content) if packed else content)
+    table = tables.read_table(path)
+    assert table.colnames == ["filename", "teff"]
+    assert tables.text(table, "filename").tolist() == ["a.fits", "b.fits"]
+    assert tables.numbers(table, "teff", path, "K").tolist() == [4800.0, 5000.0]
+    assert tables.column_names(path) == ["filename", "teff"]
+
+
+def test_units_below_the_names_are_known(tmp_path):
+    (tmp_path / "t.tsv").write_text("#VizieR\nid\tteff\tlogg\n\tkK\t[cm/s2]\n--\t----\t---\na\t4.8\t2.5\nb\t5.0\t\n")
+    table = tables.read_table(tmp_path / "t.tsv")
+    np.testing.assert_allclose(tables.numbers(table, "teff", "t", "K"), [4800.0, 5000.0])
+    np.testing.assert_allclose(tables.numbers(table, "logg", "t", "dex"), [2.5, np.nan])
+
+
+def test_western_european_text(tmp_path):
+    (tmp_path / "t.csv").write_bytes("name,teff\nMüller,5000\n".encode("cp1252"))
+    assert tables.text(tables.read_table(tmp_path / "t.csv"), "name").tolist() == ["Müller"]
+
+
+def test_the_table_may_be_in_the_second_table_hdu(tmp_path):
+    empty = fits.BinTableHDU.from_columns([fits.Column("teff", "E", array=np.zeros(0))], name="BOSS")
+    full = fits.BinTableHDU.from_columns([fits.Column("teff", "E", array=[4800.0])], name="APOGEE")
+    fits.HDUList([fits.PrimaryHDU(), empty, full]).writeto(tmp_path / "t.fits")
+    assert len(tables.read_table(tmp_path / "t.fits")) == 1
+    assert tables.column_names(tmp_path / "t.fits") == ["teff"]
+
+
+@pytest.mark.parametrize("word", ["NA", "null", "--", "nan", "N/A", "", "None", "-9999", "-9999.99", "-999", "-999.0"])
+def test_words_and_numbers_that_are_none(tmp_path, word):
+    (tmp_path / "t.csv").write_text(f"id,x\na,{word}\nb,1.5\n")
+    values = tables.numbers(tables.read_table(tmp_path / "t.csv"), "x", "t.csv")
+    assert np.isnan(values).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+def test_missing_numbers_are_known_in_every_precision(dtype):
+    values = np.array([-9999, -999, -99999, 51, -2], dtype).astype(float)
+    assert tables.is_missing(values).tolist() == [True, True, True, False, False]
+    assert tables.is_missing(np.float32([-9999.99, 1e38, np.inf, 99.99]).astype(float)).tolist() == [True] * 3 + [False]
+    assert tables.is_missing(np.array([99.99, 999.0, 150.25]), positive=True).tolist() == [True, True, False]
+
+
+# --- labels in tables
+
+
+@pytest.mark.parametrize(
+    ("label", "value"),
+    [("logg", -9999.99), ("logg", -999), ("logg", 99.99), ("fe_h", 999.99), ("a_k", -9999.99), ("a_k", 99.0),
+     ("teff", 0.0), ("teff", -1.0), ("alpha_m", -99.0), ("fe_h", 1e20)],
+)  # fmt: skip
+def test_no_sentinel_is_a_label(label, value):
+    good = {"teff": 4800.0, "logg": 2.5, "fe_h": -0.2, "alpha_m": 0.1, "a_k": -0.02}[label]
+    found = read_labels(Table({label: np.float32([good, value, good])}), [label], "t.fits")
+    assert np.isnan(found.values[:, 0]).tolist() == [False, True, False]
+    assert "1 of 3 missing" in found.notes[0] or "1 more outside" in found.notes[0]
+
+
+def test_metallicity_is_param_m_h_and_the_note_says_so():
+    table = Table({"FE_H": [0.1, 0.2], "PARAM_M_H": [-0.1, -9999.0]})
+    found = read_labels(table, ["fe_h"], "data/allStar-v603.fits")
+    np.testing.assert_array_equal(found.values[:, 0], [-0.1, np.nan])
+    assert found.notes == ("fe_h from PARAM_M_H of allStar-v603.fits; 1 of 2 missing; FE_H left alone",)
+
+
+def test_all_labels_of_a_table_are_found():
+    columns = [
+        "filename",
+        "ra",
+        "TEFF",
+        "TEFF_ERR",
+        "logg",
+        "[M/H]",
+        "MG_FE",
+        "MG_FE_ERR",
+        "O_H",
+        "[Ti/Fe]",
+        "snr",
+        "J",
+    ]
+    assert labels_in(columns) == ("teff", "logg", "fe_h", "mg_fe", "o_h", "ti_fe")
+    assert labels_in(["M_H", "FE_H", "H", "K", "chi2", "N_VISITS"]) == ("fe_h",)
+
+
+def test_abundances_become_known_in_dex_with_their_errors():
+    table = Table({"teff": [4800.0, 5000.0], "e_teff": [50.0, 60.0], "SI_H": [0.1, 0.2], "SI_H_ERR": [0.02, -9999.0]})
+    found = read_labels(table, ["teff", "si_h"], "t")
+    assert found.names == ("teff", "si_h")
+    assert LABELS["si_h"].unit == "dex"
+    np.testing.assert_allclose(np.sqrt(found.covariance[0].diagonal()), [50.0, 0.02])
+    assert np.isnan(found.covariance[1, 1, 1])
+    del LABELS["si_h"]
+
+
+def test_a_label_that_cannot_be_read_does_not_become_known():
+    before = dict(LABELS)
+    for table, name, message in (
+        (Table({"teff": [1.0]}), "tef", "no column tef"),
+        (Table({"vmic_test": ["fast"]}), "vmic_test", "found 'fast', wanted numbers"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read_labels(table, [name], "t")
+    with pytest.raises(ValueError, match="unit 'kms' is unknown to astropy"):
+        register_label("vmic_test", "kms")
+    with pytest.raises(ValueError, match="already known in 'K'"):
+        register_label("TEFF", "mag")
+    assert before == LABELS
+
+
+# --- Labels.from_table
+
+
+def test_labels_from_tables_of_every_kind(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    columns = {
+        "star": ["a", "b"],
+        "Teff": [4800.0, -9999.0],
+        "LOGG": [2.5, 2.0],
+        "Teff_err": [50.0, 1],
+        "logg_err": [0.1, 0.1],
+    }
+    Table(columns).write(tmp_path / "t.ecsv")
+    kinds = [Table(columns), columns, pandas.DataFrame(columns), tmp_path / "t.ecsv"]
+    for kind in kinds:
+        labels = Labels.from_table(kind)
+        assert labels.ids.tolist() == ["a", "b"]
+        assert labels.names == ("teff", "logg")
+        np.testing.assert_array_equal(labels.values, [[4800.0, 2.5], [np.nan, 2.0]])
+        np.testing.assert_allclose(labels.errors[0], [50.0, 0.1])
+    indexed = pandas.DataFrame(columns).drop(columns="star").set_index(pandas.Index(["x", "y"], name="who"))
+    assert Labels.from_table(indexed, "TEFF, logg", errors=None).ids.tolist() == ["x", "y"]
+    assert Labels.from_table({"teff": [4800.0]}).ids.tolist() == ["0"]
+    assert Labels.from_table(columns, "teff", ids="Teff").ids.tolist() == ["4800.0", "-9999.0"]
+    with pytest.raises(ValueError, match="no column who of star names"):
+        Labels.from_table(Table(columns), ids="who")
+    with pytest.raises(TypeError, match="wanted a Table, a DataFrame"):
+        Labels.from_table(np.ones(3))
+
+
+def test_missing_values_of_pandas():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"id": ["a", "b"], "logg": pandas.array([2, None], dtype="Int64")})
+    np.testing.assert_array_equal(Labels.from_table(frame).values, [[2.0], [np.nan]])
+
+
+def test_units_of_a_table_are_converted_and_come_back():
+    labels = Labels.from_table({"id": ["a"], "teff": [4.8] * units.kK, "a_k": [200.0] * units.mmag})
+    np.testing.assert_allclose(labels.values, [[4800.0, 0.2]])
+    table = labels.to_table()
+    assert table["teff"].unit == units.K
+    again = Labels.from_table(table)
+    np.testing.assert_allclose(again.values, labels.values)
+    assert again.names == labels.names
+
+
+def test_masks_and_quantities_of_the_constructor():
+    values = np.ma.masked_array([[4800.0, 2.5], [5000.0, 3.0]], [[False, True], [False, False]])
+    labels = Labels(["a", "b"], ("TEFF", " logg"), values)
+    assert labels.names == ("teff", "logg")
+    np.testing.assert_array_equal(labels.values, [[4800.0, np.nan], [5000.0, 3.0]])
+    np.testing.assert_allclose(Labels(["a"], ("teff",), [[4.8]] * units.kK).values, [[4800.0]])
+    np.testing.assert_array_equal(
+        Labels(["a", "b"], ("teff",), np.ma.masked_array([[1], [2]], [[1], [0]])).values[0], np.nan
+    )
+    with pytest.raises(ValueError, match="found m, wanted K"):
+        Labels(["a"], ("teff",), [[4.8]] * units.m)
+
+
+def test_the_real_allstar(real_spectra):
+    path = real_spectra / "apogee_dr12" / "allStar-v603-extract.fits"
+    if not path.exists():
+        pytest.skip("no extract of the real allStar at hand (LABELTRANSFER_REAL_SPECTRA)")
+    from labeltransfer import apogee
+
+    raw = Table.read(path)
+    table = apogee.read_allstar(path, ("mg_h",))
+    known = np.asarray(raw["PARAM_M_H"]) > -9000
+    assert known.sum() == 68
+    np.testing.assert_array_equal(table["fe_h"][known], np.asarray(raw["PARAM_M_H"])[known].astype(float))
+    assert [int(np.isnan(table[name]).sum()) for name in ("teff", "logg", "fe_h", "alpha_m", "a_k", "mg_h")] == [
+        12, 12, 12, 12, 8, 12,
+    ]  # fmt: skip
+    assert -0.3 < np.nanmin(table["a_k"]) < np.nanmax(table["a_k"]) < 2.0
+    notes = table.meta["notes"]
+    assert "fe_h from PARAM_M_H of allStar-v603-extract.fits; 12 of 80 missing; FE_H left alone" in notes
+    assert "a_k from AK_WISE of allStar-v603-extract.fits; 8 of 80 missing; AK_TARG left alone" in notes
