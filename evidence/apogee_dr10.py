@@ -27,7 +27,7 @@ INPUTS = (
         "url": "the source distribution TheCannon 0.3.0, with `labeltransfer fetch apogee-dr10`",
     },
 )
-PARAMETERS = {"n_folds": 8, "orders": [1, 2, 3], "logg_max": 4.0, "separation": 1.5, "pixel_step": 2, "seed": 2017}
+PARAMETERS = {"n_folds": 8, "orders": [2, 3], "logg_max": 4.0, "separation": 1.5, "pixel_step": 2, "seed": 2017}
 NAMES = ("teff", "logg", "fe_h")
 COOL = 4250.0
 
@@ -79,11 +79,10 @@ def clusters(ids, separation):
 
 
 def residuals(missed, rng):
-    """Mean, root mean square about it and robust scatter of inferred minus given labels."""
+    """Mean, root mean square and robust scatter of inferred minus given labels."""
 
     def three(rows):
-        (bias, rms), (_, robust) = (lt.bias_and_scatter(rows, robust=kind) for kind in (False, True))
-        return np.array([bias, rms, robust])
+        return np.array([rows.mean(axis=0), np.sqrt((rows**2).mean(axis=0)), lt.bias_and_scatter(rows, robust=True)[1]])
 
     values, errors = three(missed), sampling_error(three, missed, rng=rng)
     found = {}
