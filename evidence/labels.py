@@ -130,11 +130,12 @@ def bimodality(alpha, resamplings, rng):
         return np.array([*two.means, *two.widths, two.weights[1], two.ashman_d])
 
     whole = two_gaussians(alpha)
-    favoured, value = bool(whole.bic_gain > 0), np.array([*whole.means, *whole.widths, whole.weights[1], whole.ashman_d])
+    value = [*whole.means, *whole.widths, whole.weights[1], whole.ashman_d]
     error = sampling_error(parts, alpha, rng=rng, resamplings=resamplings, most=500)
     names = ("low_mean", "high_mean", "low_width", "high_width", "high_share", "ashman_d")
-    found = {name: value[k] for k, name in enumerate(names)} | {f"{name}_error": error[k] for k, name in enumerate(names)}
-    return {"stars": len(alpha), "two_favoured": favoured, **found}
+    errors = {f"{name}_error": one for name, one in zip(names, error, strict=True)}
+    found = dict(zip(names, value, strict=True))
+    return {"stars": len(alpha), "two_favoured": bool(whole.bic_gain > 0), **found, **errors}
 
 
 def pipeline(table, labels, rng):
@@ -198,24 +199,25 @@ def claims(numbers):
             f"another group's list of 11,061 has {numbers['n_in_both_lists']:,} of them.",
             verdict(numbers["n_overlap"] == 11057), table),
         "cut-flags": claim(
-            together, f"The cuts as we read them take {together} of the overlap, any flag at all would take {any_flag}; "
-            f"the paper's 677 lies between. Our list has no A_K, and stars without one may be the difference.",
+            together, f"The cuts as we read them take {together} of the overlap, any flag at all would take "
+            f"{any_flag}: the paper's 677 lies between. Our list has no A_K; stars without one may be the difference.",
             verdict(together == 677, "inconclusive"), labels),
         "cut-alpha-sign": claim(
             cuts["alpha_below_plus"], f"[α/M] below 0.1, as printed, would take {cuts['alpha_below_plus']:,} stars, "
-            f"rows without labels included, more than are excised in all; below −0.1 are {cuts['alpha_below_minus']}: the "
-            "minus sign was lost in print.", verdict(cuts["alpha_below_plus"] <= 677), labels),
+            f"rows without labels included, more than are excised in all; below −0.1 are {cuts['alpha_below_minus']}: "
+            "the minus sign was lost in print.", verdict(cuts["alpha_below_plus"] <= 677), labels),
         "half-snr50": claim(
             numbers["share_snr50"], f"Of the stars left by the cuts {100 * numbers['share_snr50']:.0f} % have an S/N "
             "above 50 (median over pixels).", verdict(abs(numbers["share_snr50"] - 0.5) <= 0.1), labels),
         "aspcap-errors": claim(
             stated["median"], f"The errors that APOGEE's table states have medians of {stated['median'][0]:.1f} K, "
-            f"{stated['median'][1]:.2f}, {stated['median'][2]:.3f} and {stated['median'][3]:.3f} dex: as quoted in Teff "
-            "and log g, smaller than quoted in [Fe/H] and [α/M].", verdict(all(same), "differs"),
+            f"{stated['median'][1]:.2f}, {stated['median'][2]:.3f} and {stated['median'][3]:.3f} dex: as quoted in "
+            "Teff and log g, smaller than quoted in [Fe/H] and [α/M].", verdict(all(same), "differs"),
             f"{stated['stars']} rows of APOGEE DR12's allStar"),
         "lamost-biases": claim(
-            pipe["bias"], f"LAMOST's pipeline minus APOGEE for {pipe['stars']} luminous giants: {pipe['bias'][0]:+.0f} K, "
-            f"{pipe['bias'][1]:+.2f} and {pipe['bias'][2]:+.3f} dex, with slopes of {pipe['slope'][0]:+.2f}, "
+            pipe["bias"], f"LAMOST's pipeline minus APOGEE for {pipe['stars']} luminous giants: "
+            f"{pipe['bias'][0]:+.0f} K, {pipe['bias'][1]:+.2f} and {pipe['bias'][2]:+.3f} dex, with slopes "
+            f"of {pipe['slope'][0]:+.2f}, "
             f"{pipe['slope'][1]:+.2f} and {pipe['slope'][2]:+.2f} against APOGEE's label: log g and [Fe/H] are biased, "
             "and Teff drifts, too.", verdict(biased[1] and biased[2]), "LAMOST DR3 pipeline and APOGEE DR12"),
         "reference-bimodal": claim(
@@ -224,8 +226,8 @@ def claims(numbers):
             verdict(alpha["two_favoured"] and alpha["ashman_d"] > 2, "differs"), labels),
         "sky": claim(
             rich, f"The α-rich share of APOGEE's labels rises from {100 * rich[0]:.0f} % in the plane to "
-            f"{100 * rich[-1]:.0f} % near the pole; between 10° and 20° of latitude it is {100 * inner:.1f} % towards the centre and "
-            f"{100 * outer:.1f} % away from it, a difference of {(inner - outer) / sides:.1f} errors.",
+            f"{100 * rich[-1]:.0f} % near the pole; between 10° and 20° of latitude it is {100 * inner:.1f} % "
+            f"towards the centre and {100 * outer:.1f} % away from it ({(inner - outer) / sides:.1f} errors).",
             "reproduced" if all(np.diff(rich) > 0) and towards_bulge else "inconclusive",
             "APOGEE's labels of the overlap, not The Cannon's"),
     }  # fmt: skip

@@ -19,6 +19,7 @@ from .plane_figures import (
     label_plane_comparison,
     precision_window,
 )
+from .recorded_figures import recorded_histograms, recorded_points
 from .sky_figures import share_against_latitude, sky_maps
 from .spectra_figures import (
     DIBS,
@@ -63,6 +64,8 @@ __all__ = [
     "precision_window",
     "pulls_histogram",
     "recorded",
+    "recorded_histograms",
+    "recorded_points",
     "residual_ranges",
     "scaled_coefficients",
     "scatter_against_snr",

@@ -44,7 +44,8 @@ def scripts() -> dict[str, Path]:
 def load(name: str) -> ModuleType:
     """The script of an evidence as a module."""
     spec = importlib.util.spec_from_file_location(f"evidence_of_{name.replace('-', '_')}", scripts()[name])
-    assert spec is not None and spec.loader is not None, "a file that ends in .py has a loader"
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

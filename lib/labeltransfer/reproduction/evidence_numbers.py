@@ -45,7 +45,7 @@ def with_error(name: str, statistic: Callable[..., Any], *columns: np.ndarray, *
 
 
 def claim(value: Any, text: str, verdict: str, on: str) -> dict[str, Any]:
-    """What an evidence says of a claim: a value, one sentence, reproduced, differs or inconclusive, and on which data."""
+    """What an evidence says of a claim: value, one sentence, reproduced / differs / inconclusive, and on which data."""
     return {"value": value, "text": text, "verdict": verdict, "on": f"real data: {on}"}
 
 
