@@ -201,6 +201,11 @@ def test_join_keeps_stars_with_spectrum_and_all_labels():
     reference = ReferenceSet.join(spectra, Labels(labels.ids, NAMES, values))
     assert reference.ids.tolist() == ["r5", "r0"]
     np.testing.assert_array_equal(reference.labels.values, values[[5, 0]])
+    assert reference.dropped == {
+        "spectra without a row of labels": 1, "rows of labels without a spectrum": 2,
+        "spectra without an unmasked pixel": 1, "stars without all labels": 1, "of them without fe_h": 1,
+    }  # fmt: skip
+    assert reference.stars_per_term() == 0.2
     with pytest.raises(ValueError, match="0 ids are common"):
         ReferenceSet.join(some_spectra(["x"]), labels)
 

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
+from astropy import units
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from labeltransfer import Spectra
-from labeltransfer.spectra import resample, rest_frame
+from labeltransfer import Spectra, normalize
+from labeltransfer.spectra import air_to_vacuum, resample, rest_frame
 
 GRID = np.arange(4000.0, 4006.0)
 
@@ -152,3 +153,131 @@ def test_values_too_large_for_single_precision_are_masked_not_infinite():
     flux, ivar = resample(GRID, np.full(6, 1e200), np.full(6, 1e-300), GRID)
     assert np.isfinite(flux).all()
     assert not flux[ivar == 0].any()
+
+
+# --- from arrays of any kind
+
+
+def test_masked_arrays_lose_their_masked_pixels():
+    bad = np.array([[False, True, False, False, False, False]])
+    flux = np.ma.masked_array(np.full((1, 6), 2.0, np.float32), bad)
+    hidden = np.ma.masked_array(np.full((1, 6), 4.0, np.float32), bad[:, ::-1])
+    for spectra in (Spectra(["a"], GRID, flux, hidden), Spectra.from_arrays(GRID, flux, hidden, ids=["a"])):
+        assert spectra.ivar.tolist() == [[4, 0, 4, 4, 0, 4]]
+        assert spectra.flux.tolist() == [[2, 0, 2, 2, 0, 2]]
+        assert spectra.flux.dtype == np.float32
+
+
+@pytest.mark.parametrize("unit", ["nm", "um", "AA"])
+def test_wavelengths_in_other_units_are_converted(unit):
+    wavelength = (GRID * units.AA).to(unit)
+    np.testing.assert_allclose(Spectra(["a"], wavelength, np.ones((1, 6)), np.ones((1, 6))).wavelength, GRID)
+    np.testing.assert_allclose(Spectra.from_arrays(wavelength, np.ones(6), np.ones(6)).wavelength, GRID)
+    np.testing.assert_allclose(
+        Spectra.from_arrays(wavelength.value, np.ones(6), np.ones(6), unit=unit).wavelength, GRID
+    )
+    with pytest.raises(ValueError, match="found K, wanted AA"):
+        Spectra(["a"], GRID * units.K, np.ones((1, 6)), np.ones((1, 6)))
+
+
+def test_flux_with_a_unit_wants_an_error_with_one():
+    unit = units.Unit("erg s-1 cm-2 AA-1")
+    flux, error = np.full((1, 6), 2e-15) * unit, np.full((1, 6), 1e-16) * unit
+    spectra = Spectra.from_arrays(GRID, flux, error=error.to("W m-2 um-1"))
+    np.testing.assert_allclose(spectra.signal_to_noise(), 20.0)
+    np.testing.assert_allclose(Spectra(["a"], GRID, flux, error**-2).signal_to_noise(), 20.0)
+    for make in (
+        lambda: Spectra(["a"], GRID, flux, np.ones((1, 6))),
+        lambda: Spectra.from_arrays(GRID, flux, np.ones(6)),
+    ):
+        with pytest.raises(TypeError, match="no unit; wanted both"):
+            make()
+
+
+def test_what_is_not_finite_or_masked_is_masked_in_every_way():
+    flux, error = np.full((2, 6), 1.0), np.full((2, 6), 0.1)
+    flux[0, 0], flux[0, 1], error[0, 2], error[0, 3], error[0, 4] = np.nan, np.inf, np.nan, 0.0, -1.0
+    spectra = Spectra.from_arrays(GRID, flux, error=error, mask=np.array([0, 0, 0, 0, 0, 8]))
+    assert spectra.good_pixels.tolist() == [0, 5]
+    assert spectra.ids.tolist() == ["0", "1"]
+    np.testing.assert_allclose(spectra.ivar[1], [100, 100, 100, 100, 100, 0])
+
+
+def test_falling_wavelengths_are_reversed_and_one_star_may_be_flat():
+    spectra = Spectra.from_arrays(GRID[::-1], np.arange(6.0) + 1, np.full(6, 9.0), ids="HD 1")
+    assert spectra.wavelength.tolist() == GRID.tolist()
+    assert spectra.flux.tolist() == [[6, 5, 4, 3, 2, 1]]
+    assert spectra.ids.tolist() == ["HD 1"]
+
+
+def test_a_grid_for_each_star_is_interpolated_onto_the_first():
+    grids = np.array([GRID, GRID + 0.5])
+    spectra = Spectra.from_arrays(grids, grids - 3999.0, np.full((2, 6), 25.0))
+    assert spectra.wavelength.tolist() == GRID.tolist()
+    np.testing.assert_allclose(spectra.flux, [[1, 2, 3, 4, 5, 6], [0, 2, 3, 4, 5, 6]])
+    assert spectra.good_pixels.tolist() == [6, 5]
+
+
+def test_pandas_objects():
+    pandas = pytest.importorskip("pandas")
+    spectra = Spectra.from_arrays(
+        pandas.Series(GRID), pandas.DataFrame([[1.0] * 5 + [None]]), error=pandas.DataFrame([[0.1] * 6])
+    )
+    assert spectra.good_pixels.tolist() == [5]
+
+
+@pytest.mark.parametrize(("level", "error"), [(1.0, 0.01), (1000.0, 10.0), (1e-15, 1e-17), (1.0, 0.002)])
+def test_errors_given_as_inverse_variances_and_the_reverse_are_refused(level, error):
+    flux, spread = np.full((3, 6), level), np.full((3, 6), error)
+    right = Spectra.from_arrays(GRID, flux, error=spread, ids=["x", "y", "z"])
+    np.testing.assert_allclose(right.signal_to_noise(), level / error)
+    np.testing.assert_allclose(Spectra.from_arrays(GRID, flux, spread**-2).signal_to_noise(), level / error)
+    with pytest.raises(ValueError, match=r"star 'x' would have S/N .*; give it as error="):
+        Spectra.from_arrays(GRID, flux, ivar=spread, ids=["x", "y", "z"])
+    with pytest.raises(ValueError, match=r"star 'x' would have S/N .*; give it as ivar="):
+        Spectra.from_arrays(GRID, flux, error=spread**-2, ids=["x", "y", "z"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((GRID, np.ones(6)), "found neither, wanted ivar or error"),
+        ((GRID / 10, np.ones(6), np.ones(6)), "found 400 to 400.5, wanted Å.*unit='nm'"),
+        ((GRID[:5], np.ones(6), np.ones(6)), "wavelength has shape"),
+        ((GRID, np.ones((2, 6)), np.ones((3, 6))), "ivar has shape"),
+        ((np.where(GRID > 4002, GRID, np.nan), np.ones(6), np.ones(6)), "some are masked, NaN or infinite"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Spectra.from_arrays(*arguments)
+
+
+def test_detectors_are_normalized_apart_and_joined():
+    rng = np.random.default_rng(3)
+    wavelength = np.r_[np.arange(5000.0, 5200.0), np.arange(5400.0, 5600.0)]
+    level = np.where(wavelength < 5300, 1.0, 10.0)
+    flux = level * (1 + 0.01 * rng.normal(size=(2, 400)))
+    spectra = Spectra.from_arrays(wavelength, flux, error=0.01 * level)
+    apart = normalize(spectra, segments=[(5400, 5600), (5000, 5199.5)])
+    np.testing.assert_allclose(apart.flux.mean(axis=1), 1.0, atol=0.005)
+    assert apart.wavelength.tolist() == wavelength.tolist()
+    parts = [normalize(spectra.window(5000, 5200)), normalize(spectra.window(5400, 5600))]
+    np.testing.assert_array_equal(Spectra.join_pixels(*parts).flux, apart.flux)
+    with pytest.raises(ValueError, match="a wavelength occurs in two parts"):
+        Spectra.join_pixels(spectra, spectra)
+    with pytest.raises(ValueError, match="wanted the same stars in the same order, and all normalized or none"):
+        Spectra.join_pixels(parts[0], spectra.window(5400, 5600))
+
+
+def test_spectra_that_must_not_be_labelled_say_why():
+    flux = np.array([[1.0, 2, 3, 4, 5, 6], [1] * 6, [1, 2, 0, 0, 0, 0], [0] * 6])
+    ivar = np.array([[1.0] * 6, [1] * 6, [1, 0, 0, 0, 0, 0], [0] * 6])
+    reasons = Spectra(list("abcd"), GRID, flux, ivar).unusable()
+    assert reasons == ["", "constant flux", "only 1 of 6 pixels are good", "no good pixel"]
+
+
+def test_air_to_vacuum_at_lines_whose_places_are_known():
+    np.testing.assert_allclose(
+        air_to_vacuum(np.array([4861.35, 6562.79, 8542.09])), [4862.71, 6564.60, 8544.44], atol=0.02
+    )

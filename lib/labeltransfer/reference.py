@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import comb
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,6 +16,8 @@ from scipy.spatial import cKDTree
 from .files import read_arrays, write_arrays
 from .labels import LABELS, Labels, Rows, register_label
 from .spectra import Spectra
+
+_log = logging.getLogger(__name__)
 
 LABEL_SCALES = MappingProxyType({"teff": 100.0, "logg": 0.20, "fe_h": 0.10})
 """K of eq. 7, the approximate uncertainty of each label [K, dex, dex]."""
@@ -27,10 +31,12 @@ class ReferenceSet:
     ----------
     spectra : N spectra on one grid
     labels : labels of the same stars in the same order, all of them finite
+    dropped : how many stars `join` left out, by reason
     """
 
     spectra: Spectra
     labels: Labels
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not np.array_equal(self.spectra.ids, self.labels.ids):
@@ -62,6 +68,8 @@ class ReferenceSet:
     def join(cls, spectra: Spectra, labels: Labels) -> ReferenceSet:
         """Every star that has a spectrum with unmasked pixels and all labels, in the order of `spectra`.
 
+        How many stars are left out for which reason is logged, and kept in `dropped`.
+
         Raises
         ------
         ValueError
@@ -69,14 +77,31 @@ class ReferenceSet:
         """
         row_of = {name: row for row, name in enumerate(labels.ids.tolist())}
         label_rows = np.array([row_of.get(name, -1) for name in spectra.ids.tolist()], dtype=int)
-        usable = (label_rows >= 0) & (spectra.good_pixels > 0)
-        usable[usable] &= labels.known[label_rows[usable]]
+        common = label_rows >= 0
+        seen = common & (spectra.good_pixels > 0)
+        unknown = np.zeros((len(spectra), len(labels.names)), bool)
+        unknown[common] = ~np.isfinite(labels.values[label_rows[common]])
+        usable = seen & ~unknown.any(axis=1)
+        counts = {
+            "spectra without a row of labels": int((~common).sum()),
+            "rows of labels without a spectrum": len(labels) - int(common.sum()),
+            "spectra without an unmasked pixel": int((common & ~seen).sum()),
+            "stars without all labels": int((seen & ~usable).sum()),
+            **{f"of them without {name}": int((seen & unknown[:, n]).sum()) for n, name in enumerate(labels.names)},
+        }
+        dropped = {reason: number for reason, number in counts.items() if number}
+        words = "; ".join(f"{number:,} {reason}" for reason, number in dropped.items()) or "none left out"
         if not usable.any():
             raise ValueError(
-                f"ReferenceSet: of {len(spectra)} spectra and {len(labels)} rows of labels, {(label_rows >= 0).sum()} "
-                "ids are common and none has unmasked pixels and all labels; check how the tables name their stars"
+                f"ReferenceSet: of {len(spectra)} spectra and {len(labels)} rows of labels, {common.sum()} ids are "
+                f"common and none has unmasked pixels and all labels ({words}); check how the tables name their stars"
             )
-        return cls(spectra[usable], labels[label_rows[usable]])
+        _log.info("reference set of %s stars: %s", f"{usable.sum():,}", words)
+        return cls(spectra[usable], labels[label_rows[usable]], dropped)
+
+    def stars_per_term(self, order: int = 2) -> float:
+        """Stars for each coefficient of a pixel: below 1 nothing is determined, below some 5 errors are too small."""
+        return len(self) / comb(len(self.labels.names) + order, order)
 
     def write(self, path: str | Path) -> None:
         """Write to one ``.npz`` file."""
@@ -205,7 +230,10 @@ def outliers(reference: Labels, fitted: Labels, clip_sigma: float = 4.0) -> tupl
     residual = fitted.select(reference.names).values - reference.values
     usable = np.isfinite(residual).all(axis=1)
     if not usable.any():
-        raise ValueError(f"outliers: none of {len(reference)} stars has both reference and fitted labels")
+        raise ValueError(
+            f"outliers: none of {len(reference)} stars has both reference and fitted labels: no star could be fitted, "
+            "as with fewer reference stars than terms of the model; wanted more stars, fewer labels, or order 1"
+        )
     scatter = residual[usable].std(axis=0)
     return ~usable | (np.abs(residual) > clip_sigma * scatter).any(axis=1), scatter
 

@@ -16,7 +16,7 @@ from astropy.table import Table
 from tqdm import tqdm
 
 from ..parallel import available_cores
-from ..spectra import Spectra
+from ..spectra import Spectra, why_shifted
 from .catalogue import identifier, printable, read_catalogue, star_names
 from .spectrum import (
     COMMON_GRID,
@@ -46,6 +46,10 @@ __all__ = [
     "star_names",
     "to_rest_frame",
 ]
+
+
+BLOCK = 500
+"""Spectra whose lines are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -123,10 +127,11 @@ def read_spectra(
     with ThreadPoolExecutor(available_cores()) as pool:
         bar = tqdm(total=len(paths), desc="reading spectra", unit="file", disable=None if progress else True)
         with bar:
-            results = []
+            results: list[dict[str, Any] | Unreadable] = []
             for result in pool.map(read, range(len(paths))):
                 results.append(result)
                 bar.update()
+    _refuse_shifted(flux, ivar, grid, results, paths)
     good = np.array([isinstance(result, dict) for result in results], dtype=bool)
     if not good.all():
         flux, ivar = flux[good], ivar[good]
@@ -135,6 +140,22 @@ def read_spectra(
     facts = [result for result in results if isinstance(result, dict)]
     stars = _stars(spectra, facts, [printable(paths[n]) for n in rows])
     return Reading(spectra, stars, [result for result in results if isinstance(result, Unreadable)])
+
+
+def _refuse_shifted(
+    flux: np.ndarray,
+    ivar: np.ndarray,
+    grid: np.ndarray,
+    results: list[dict[str, Any] | Unreadable],
+    paths: Sequence[str | Path],
+) -> None:
+    """Put a reason in the place of every spectrum whose lines are not where vacuum and its redshift put them."""
+    for start in range(0, len(paths), BLOCK):
+        rows = [n for n in range(start, min(start + BLOCK, len(paths))) if isinstance(results[n], dict)]
+        spectra = Spectra(np.array(rows), grid, flux[rows], ivar[rows])
+        for n, reason in zip(rows, why_shifted(spectra), strict=True):
+            if reason:
+                results[n] = Unreadable(printable(paths[n]), reason)
 
 
 def _stars(spectra: Spectra, facts: Sequence[Mapping[str, Any]], files: Sequence[str]) -> Table:

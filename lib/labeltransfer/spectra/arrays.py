@@ -10,7 +10,7 @@ from astropy import units
 from ..tables import plain
 from .resampling import resample
 
-SENSIBLE = (0.5, 5000.0)
+SENSIBLE = (0.5, 2000.0)
 """S/N of a pixel that spectra have; outside, `ivar` and `error` were mistaken for each other if that explains it."""
 
 SHORTEST = 1000.0
@@ -112,7 +112,7 @@ def _refuse_mistaken(
         star = int(np.argmax(wrong))
         given, meant = ("ivar", "error") if as_ivar else ("error", "ivar")
         raise ValueError(
-            f"spectra: star {names[star]!r} would have S/N {read[star]:.3g} a pixel, and {other[star]:.3g} if what was "
+            f"spectra: star {str(names[star])!r} would have S/N {read[star]:.3g} a pixel, and {other[star]:.3g} if what was "
             f"given as {given} is {'an error' if as_ivar else 'an inverse variance'}; give it as {meant}="
         )
 
