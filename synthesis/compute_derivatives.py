@@ -2,9 +2,9 @@
 
     SYNTH_HOME=FOLDER python synthesis/compute_derivatives.py OUT
 
-At every one of `NODES`: the spectrum as in the grid, one for each element of `CHANGES`, and one with more turbulence.
-What is there already is not computed again; every beginning of `NODES` can be used. `pack_derivatives.py` makes the
-small file that ships with the package.
+At every one of `NODES`, group by group: a spectrum as usual, and one for each change. Each group has the line lists
+that it needs and no others, for what is wanted is the difference. What is there already is not computed again;
+`pack_derivatives.py` makes the small file that ships with the package of the nodes that are there, be it one.
 """
 
 import sys
@@ -13,21 +13,17 @@ from pathlib import Path
 import numpy as np
 from compute_grid import LISTS, synthesize, workplace
 
-NODES = (
-    (4750.0, 2.5, 0.0), (4250.0, 1.5, -0.5), (4750.0, 2.5, -0.5), (4250.0, 1.5, 0.0), (5000.0, 3.0, -0.25),
-    (4500.0, 2.0, -1.0), (4750.0, 3.0, 0.25), (4250.0, 2.0, 0.25), (5000.0, 2.5, -0.75), (4000.0, 1.0, -0.25),
-    (4500.0, 2.5, -0.25), (4500.0, 1.5, -0.5), (5000.0, 3.5, 0.0), (4750.0, 2.0, -1.5),
-)  # fmt: skip
-"""Teff, log g, [M/H] of giants: the density of the overlap decides where, and which come first."""
+NODES = ((4750.0, 2.5, 0.0), (4250.0, 1.5, -0.5), (4750.0, 2.5, -0.5), (4250.0, 1.5, 0.0), (5000.0, 3.0, -0.25))
+"""Teff, log g, [M/H] of giants. The first decides; others say how well it speaks for them."""
 
-STEP, FEW_LISTS = 0.1, (*LISTS[:3], "molecules_few.list")
-"""Å; too coarse for a spectrum in the blue, but not for the difference of two. Lists without TiO and SiH."""
+GROUPS = {
+    "atoms": ((*LISTS[:3], "mgh.list"), {"mg": 0.2, "ti": 0.2, "ca": 0.2, "si": 0.2, "vmic": 0.3}),
+    "molecules": ((*LISTS[:3], "molecules_few.list"), {"c": 0.2, "n": 0.2}),
+}
+"""Line lists, and by how much each is changed [dex]; turbulence by km/s. TiO is in neither."""
 
-WITH_TURBULENCE = 2
-"""Nodes at which turbulence is changed, too."""
-
-CHANGES = {"c": 0.2, "n": 0.2, "mg": 0.2, "si": 0.2, "ca": 0.2, "ti": 0.2, "vmic": 0.3}
-"""By how much [dex]; turbulence by km/s."""
+STEP = 0.1
+"""Å; too coarse for a spectrum in the blue, but not for the difference of two."""
 
 
 def typical_alpha(m_h: float) -> float:
@@ -39,10 +35,10 @@ if __name__ == "__main__":
     target = Path(sys.argv[1])
     target.mkdir(parents=True, exist_ok=True)
     for number, (teff, logg, m_h) in enumerate(NODES):
-        for name, change in {"base": 0.0, **CHANGES}.items():
-            path = target / f"{number:02d}-{name}.npz"
-            if not path.exists() and (name != "vmic" or number < WITH_TURBULENCE):
-                node = (teff, logg, m_h, typical_alpha(m_h), "g")
-                changes = {name: change} if change else None
-                spectrum = synthesize(node, workplace("work-derivatives"), changes, STEP, FEW_LISTS)
-                np.savez(path, change=np.array(change), **spectrum)
+        node = (teff, logg, m_h, typical_alpha(m_h), "g")
+        for group, (lists, changes) in GROUPS.items():
+            for name, change in {group: 0.0, **changes}.items():
+                path = target / f"{number:02d}-{name}.npz"
+                if not path.exists():
+                    spectrum = synthesize(node, workplace("work-derivatives"), {name: change}, STEP, lists)
+                    np.savez(path, change=np.array(change), **spectrum)

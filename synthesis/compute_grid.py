@@ -163,7 +163,7 @@ def workplace(name: str) -> Path:
     """A folder with links to everything Turbospectrum reads."""
     folder = HOME / name
     folder.mkdir(exist_ok=True)
-    for link in ("DATA", "ges.list", "atoms_blue.list", "molecules.list", "molecules_few.list"):
+    for link in ("DATA", "ges.list", "atoms_blue.list", "molecules.list", "molecules_few.list", "mgh.list"):
         if not (folder / link).exists():
             (folder / link).symlink_to((HOME / "lines" / link).resolve())
     return folder

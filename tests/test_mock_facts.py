@@ -14,6 +14,7 @@ from labeltransfer.mock import (
     SimulatedSurvey,
     apogee_table,
     assumptions,
+    elements,
     facts,
     observing,
     pipelines,
@@ -84,10 +85,16 @@ FACTS_NOT_ASSUMED = {
     "N_UNIFORMS",
     "N_DETAILS",
     "BLOCK",
+    "ORIGIN",
+    "UNIT",
+    "ELEMENTS",
+    "READ_COLUMNS",
 }
 
 
-@pytest.mark.parametrize("module", [stars, sky, pointings, observing, apogee_table, pipelines, simulated_survey])
+@pytest.mark.parametrize(
+    "module", [stars, elements, sky, pointings, observing, apogee_table, pipelines, simulated_survey]
+)
 def test_no_number_of_the_simulation_is_without_its_source(module):
     listed = {row["name"] for row in assumptions()}
     for statement in ast.parse(inspect.getsource(module)).body:

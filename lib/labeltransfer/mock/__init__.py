@@ -8,6 +8,7 @@ from . import realism
 from .assumptions import assumptions
 from .facts import facts
 from .grid import SyntheticGrid
+from .other_survey import other_survey
 from .pipelines import ApogeeAccuracy, LamostAccuracy
 from .simulated_survey import RawBlock, SimulatedSurvey
 from .survey_files import FORMATS, write_survey
@@ -21,6 +22,7 @@ __all__ = [
     "SyntheticGrid",
     "assumptions",
     "facts",
+    "other_survey",
     "realism",
     "recipe_digest",
     "write_survey",

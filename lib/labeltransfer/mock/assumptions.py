@@ -17,6 +17,7 @@ from . import (
     elements,
     lamost_instrument,
     observing,
+    other_survey,
     pipelines,
     pointings,
     simulated_survey,
@@ -27,7 +28,7 @@ from .assumed import Assumed
 
 PLACES = (
     simulated_survey.SimulatedSurvey, stars, elements, sky, pointings, observing, simulated_survey, apogee_table,
-    allstar_file, pipelines, pipelines.ApogeeAccuracy, pipelines.LamostAccuracy,
+    allstar_file, other_survey, pipelines, pipelines.ApogeeAccuracy, pipelines.LamostAccuracy,
 )  # fmt: skip
 """Modules with assumed constants, and classes with assumed fields or arguments."""
 

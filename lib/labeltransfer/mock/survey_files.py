@@ -6,6 +6,7 @@ import errno
 import gzip
 import json
 import os
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -19,9 +20,10 @@ from tqdm import tqdm
 from ..files import write_arrays, written_whole
 from ..files.locks import LOCK, only_writer
 from ..lamost.reading import available_cores
+from ..spectra import SPEED_OF_LIGHT
 from .grid import GRID_LABELS
 from .observing import spectrum_numbers
-from .simulated_survey import RawBlock, SimulatedSurvey
+from .simulated_survey import SNR_RATIOS, RawBlock, SimulatedSurvey
 
 FORMATS = ("image", "table")
 """Spectra as in LAMOST DR1-DR7, or as in DR8 and later."""
@@ -170,7 +172,8 @@ def spectrum_bytes(block: RawBlock, n: int, spectra_format: str) -> bytes:
     data = np.stack([plane[n, :q] for plane in planes]).astype(">f4")
     facts = {
         "FILENAME": f"{block.ids[n]}.fits", "AUTHOR": "simulated", "DATA_V": "SIMULATED", "VACUUM": True,
-        "COEFF0": float(np.log10(block.wavelength[n, 0])), "COEFF1": 1e-4,
+        "COEFF0": float(np.log10(block.wavelength[n, 0])), "COEFF1": 1e-4, "TELESCOP": "LAMOST", "OBJTYPE": "Star",
+        **_place_on_plate(str(block.ids[n])), "ZFLAG": "LASP", "HELIO": True,
         **{name.upper(): value for name, value in header.items()},
     }  # fmt: skip
     if spectra_format == "image":
@@ -184,6 +187,13 @@ def spectrum_bytes(block: RawBlock, n: int, spectra_format: str) -> bytes:
         columns |= {f"TTYPE{number}": name, f"TFORM{number}": f"{q}E"}
     content = np.concatenate([data, np.ones((1, q))]).astype(">f4").tobytes()
     return primary + _header({**extension, **columns}) + _padded(content)
+
+
+def _place_on_plate(name: str) -> dict[str, Any]:
+    """What a spectrum's name says, as its header says it."""
+    _, night, rest = name.split("-", 2)
+    plan, spectrograph, fibre = re.split("_sp|-", rest)
+    return {"LMJD": int(night), "MJD": int(night) - 1, "PLANID": plan, "SPID": int(spectrograph), "FIBERID": int(fibre)}
 
 
 def _header(facts: dict[str, Any]) -> bytes:
@@ -205,20 +215,39 @@ def _padded(content: bytes) -> bytes:
 
 
 def lamost_catalogue(survey: SimulatedSurvey) -> Table:
-    """The catalogue with LAMOST's own column names, without file names, as LAMOST writes it."""
+    """The catalogue with LAMOST's own columns, in its order, without file names, as LAMOST writes it."""
     ours = survey.catalogue()
     numbers = [spectrum_numbers(row) for row in range(len(survey))]
     night, plan, spectrograph, fibre = zip(*numbers, strict=True) if numbers else ((), (), (), ())
     table = Table({"obsid": ours["obsid"]})
+    table["designation"] = designations(np.asarray(ours["ra"]), np.asarray(ours["dec"]))
     table["lmjd"], table["mjd"] = np.array(night, int), np.array(night, int) - 1
     table["planid"] = np.array(plan, str) if numbers else np.array([], "U8")
     table["spid"], table["fiberid"] = np.array(spectrograph, int), np.array(fibre, int)
-    for theirs, name in (("ra", "ra"), ("dec", "dec"), ("snrg", "snrg"), ("z", "z"), ("teff", "teff")):
-        table[theirs] = ours[name]
-    for theirs, name in (("teff_err", "teff_err"), ("logg", "logg"), ("logg_err", "logg_err")):
-        table[theirs] = ours[name]
-    table["feh"], table["feh_err"] = ours["fe_h"], ours["fe_h_err"]
+    table["ra"], table["dec"] = ours["ra"], ours["dec"]
+    for band, ratio in SNR_RATIOS.items():
+        table[f"snr{band}"] = ours["snrg"] if band == "g" else np.round(survey.snr_g * ratio, 2)
+    table["class"] = np.full(len(survey), "STAR")
+    table["subclass"] = np.where(survey.stars.giant, "K1", "G2")
+    table["z"] = ours["z"]
+    table["rv"] = np.round(np.asarray(ours["z"]) * SPEED_OF_LIGHT, 2)
+    for theirs, name in (("teff", "teff"), ("logg", "logg"), ("feh", "fe_h")):
+        table[theirs], table[f"{theirs}_err"] = ours[name], ours[f"{name}_err"]
     return table
+
+
+def designations(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+    """(N,) names as LAMOST has them, ``LAMOST JHHMMSS.ss+DDMMSS.s``."""
+    hours = np.floor(ra / 15.0 * 360_000.0).astype(np.int64)
+    arc = np.floor(np.abs(dec) * 36_000.0).astype(np.int64)
+    return np.array(
+        [
+            f"LAMOST J{h // 360000:02d}{h // 6000 % 60:02d}{h % 6000 / 100:05.2f}{'-' if south else '+'}"
+            f"{d // 36000:02d}{d // 600 % 60:02d}{d % 600 / 10:04.1f}"
+            for h, d, south in zip(hours.tolist(), arc.tolist(), (dec < 0).tolist(), strict=True)
+        ],
+        dtype=str,
+    )
 
 
 def _write_drawn(survey: SimulatedSurvey, path: Path) -> None:
