@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
+from labeltransfer import figures
 from labeltransfer.archive.sources import CACHE, SOURCES
 from labeltransfer.mock import SimulatedSurvey, write_survey
 from labeltransfer.reproduction import evidence
@@ -59,6 +60,7 @@ def test_verdicts_follow_from_the_numbers_recorded(name):
     assert evidence.faults(name) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECORDED)
 def test_numbers_come_out_again_where_the_data_are(name):
     try:
@@ -181,6 +183,28 @@ def test_sampling_errors_are_those_of_the_mean():
     for most in (None, 100):
         error = sampling_error(np.mean, values, rng=np.random.default_rng(1), resamplings=2000, most=most)
         assert error == pytest.approx(0.1, rel=0.12)
+
+
+# ---- drawings of recorded numbers -------------------------------------------------------------------------------
+
+
+def test_histograms_say_where_they_are_from_and_give_their_counts_back():
+    panels = {"Teff [K]": {"all": ([1.0, 2.0, 4.0], [5, 7]), "few": ([1.0, 2.0], [3])}, "log g": {"all": ([0, 1], [2])}}
+    figure = figures.recorded_histograms(panels, note="real data, recorded run of 2026-01-31")
+    table = figures.data_of(figure)
+    assert table["stars"].tolist() == [5, 7, 3, 2]
+    assert table["middle"].tolist() == [1.5, 3.0, 1.5, 0.5]
+    assert figure.get_suptitle() == "real data, recorded run of 2026-01-31"
+
+
+def test_points_have_error_bars_and_lines_have_none():
+    panels = {"χ²": {"measured": ([1, 2], [3.0, 4.0], [0.1, 0.2]), "model": ([1, 2], [3.5, 3.5], None)}}
+    figure = figures.recorded_points(panels, "S/N", note="real data", logarithmic="xy")
+    table = figures.data_of(figure)
+    assert table["y"].tolist() == [3.0, 4.0, 3.5, 3.5]
+    assert np.isnan(table["error"]).tolist() == [False, False, True, True]
+    assert figure.axes[0].get_xscale() == figure.axes[0].get_yscale() == "log"
+    assert figure.axes[0].get_xlabel() == "S/N"
 
 
 # ---- the tutorial, which has no record --------------------------------------------------------------------------
