@@ -3,18 +3,24 @@
 PYTHON ?= python3
 BIN := .venv/bin
 RUN ?= default
+JOBS ?= 2
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist worksteal
+NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=1800 --nbval-sanitize-with tests/nbval.cfg \
+  -p no:cacheprovider -o filterwarnings=default
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export TQDM_DISABLE := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
-.PHONY: help book test setup lint unit numbers browser sync bench clean
+.PHONY: help book test quick generic setup lint types twins unit numbers browser sync bench clean
 
 help:
 	@echo "make book    run all chapters on the simulated survey and render them into _build/html"
 	@echo "make test    lint, types, tests, numbers of the chapters (nbval), pages in a browser"
-	@echo "make lint | unit | numbers | browser   one part of 'make test'"
+	@echo "make quick   lint, types and the library's unit tests, in a minute"
+	@echo "make lint | types | twins | unit | numbers | browser   one part of 'make test'"
+	@echo "make generic the numerical tests and the chapters' numbers with the kernels of another processor"
 	@echo "make sync    write the notebook twins of the chapters from their text"
 	@echo "make bench   measure speed and memory"
 	@echo "make clean   remove rendered pages and caches (not the runs, not .venv)"
@@ -29,15 +35,25 @@ book: setup
 	@$(BIN)/labeltransfer build $(RUN)
 
 lint: setup
-	@echo "== lint, format, types, twins"
+	@echo "== lint, format"
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+
+types: setup
+	@echo "== types"
 	@$(BIN)/mypy
+
+twins: setup
+	@echo "== twins"
 	@$(BIN)/labeltransfer sync --check
+
+quick: lint types
+	@echo "== unit tests of the library"
+	@$(PYTEST) tests -m "not book and not slow" --durations=5
 
 unit: setup
 	@echo "== unit, property, oracle and statistical tests"
-	@$(BIN)/pytest tests --ignore=tests/browser --durations=5
+	@$(PYTEST) tests --ignore=tests/browser --durations=5
 
 # The chapters run twice: by nbval in a folder of its own, which compares their numbers with the accepted ones,
 # and by `labeltransfer run`, whose outputs the pages show. On two cores both at once.
@@ -46,8 +62,7 @@ numbers: setup
 	@mkdir -p _build; rm -f _build/run.status; \
 	 ( $(BIN)/labeltransfer run default --resume > _build/run.log 2>&1; echo $$? > _build/run.status ) & \
 	 runs=$$(mktemp -d); \
-	 LABELTRANSFER_RUNS=$$runs $(BIN)/pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=1800 \
-	   --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider -o filterwarnings=default book; status=$$?; \
+	 LABELTRANSFER_RUNS=$$runs $(BIN)/pytest $(NBVAL) book; status=$$?; \
 	 wait; rm -rf $$runs; cat _build/run.log; \
 	 [ $$status -eq 0 ] && [ "$$(cat _build/run.status)" = 0 ]
 
@@ -56,14 +71,22 @@ browser: setup
 	@$(BIN)/labeltransfer build default
 	@$(BIN)/pytest tests/browser -rs
 
-test: lint unit numbers browser
+test: lint types twins unit numbers browser
 	@echo "== all tests passed"
+
+generic: setup
+	@echo "== numerical tests with other kernels"
+	@.ci/other_kernels $(PYTEST) tests -m "not book and not slow"
+	@echo "== numbers of the chapters with other kernels"
+	@runs=$$(mktemp -d); \
+	 LABELTRANSFER_RUNS=$$runs .ci/other_kernels $(BIN)/pytest $(NBVAL) book; status=$$?; rm -rf $$runs; exit $$status
 
 sync: setup
 	@$(BIN)/labeltransfer sync
 
 bench: setup
-	@for one in run read_spectra simulate; do echo "== $$one"; $(BIN)/python benchmarks/$$one.py || exit 1; done
+	@for one in startup run read_spectra simulate; do \
+	   echo "== $$one"; $(BIN)/python benchmarks/$$one.py || exit 1; done
 
 clean:
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TQDM_DISABLE"):
@@ -14,6 +15,29 @@ sys.path.insert(0, str(Path(__file__).parent))
 import pytest  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
+BOOK = ("labeltransfer.reproduction", "miniature_book", "small_run", "small_copy", "papermill", "requirements.lock")
+"""What a test file speaks of that tests the book and its machinery, not the library."""
+
+
+def of_the_book(path: Path) -> bool:
+    """Whether a test file is about the book: it has the marker `book`, and `make quick` leaves it out."""
+    text = path.read_text(encoding="utf-8")
+    return path.parent.name == "browser" or any(word in text for word in BOOK)
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Without the book's packages (a bare install), its tests are not there."""
+    if collection_path.suffix == ".py" and find_spec("papermill") is None and of_the_book(collection_path):
+        return True
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of the book."""
+    book = {path for path in {item.path for item in items} if of_the_book(path)}
+    for item in items:
+        if item.path in book:
+            item.add_marker(pytest.mark.book)
 
 
 @pytest.fixture(scope="session")
@@ -27,17 +51,33 @@ def real_spectra() -> Path:
 
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small book after its default run, with accepted numbers; tests that change anything copy it first."""
+    """The small book after its default run, with accepted numbers; tests that change anything copy it first.
+
+    Made once, also when the tests run in several processes.
+    """
+    from filelock import FileLock
+
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "small"
+    with FileLock(shared / "small.lock"):
+        if not (shared / "small.made").exists():
+            _make_small_run(folder)
+            (shared / "small.made").touch()
+    return folder
+
+
+def _make_small_run(folder: Path) -> None:
     from labeltransfer.reproduction.book import Book
     from labeltransfer.reproduction.runs import run
     from labeltransfer.reproduction.sync import sync
     from miniature_book import write_book
 
-    folder = write_book(tmp_path_factory.mktemp("small"))
+    write_book(folder)
     book = Book(folder)
     run(book, "default", say=lambda line: None)
     sync(book, accept=folder / "_runs" / "default")
-    return folder
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def test_gradient_of_the_model_agrees_with_finite_differences():
         step = 1e-5 * scale * np.eye(5)[k]
         numeric = (model.predict(values + step) - model.predict(values - step)) / (2e-5 * scale)
         np.testing.assert_allclose(exact[:, k] * scale, numeric * scale, atol=1e-9)
-    np.testing.assert_allclose(model.gradient(model.pivots[None])[0], model.linear_coefficients, rtol=1e-12)
+    np.testing.assert_allclose(model.gradient(model.pivots[None])[0], model.linear_coefficients, rtol=1e-12, atol=1e-12)
 
 
 def test_predict_is_a_sum_over_terms():
@@ -48,7 +48,7 @@ def test_predict_is_a_sum_over_terms():
     values = model.pivots + model.scales * 0.4
     x = (values - model.pivots) / model.scales
     expected = [np.dot(theta, oracle.label_vector(x)) for theta in model.coefficients]
-    np.testing.assert_allclose(model.predict(values[None])[0], expected, rtol=1e-13)
+    np.testing.assert_allclose(model.predict(values[None])[0], expected, rtol=1e-13, atol=1e-13)
 
 
 def test_undetermined_pixels_predict_nothing():

@@ -10,6 +10,8 @@ from astropy.io import fits
 
 from labeltransfer.command import main
 from labeltransfer.command.book import read_parameters
+from labeltransfer.command.outputs import check_output
+from labeltransfer.command.process import log_to_stderr
 
 
 def call(*arguments, cwd=None, **environment):
@@ -146,3 +148,120 @@ def test_simulate_writes_a_survey_and_never_into_a_full_folder(tmp_path, capsys)
     assert main(["simulate", str(tmp_path / "new"), *arguments]) == 0
     assert "labeltransfer run" in capsys.readouterr().out
     assert list((tmp_path / "new").rglob("*.fits*"))
+
+
+# ---- what it loads, and how it ends
+
+
+HEAVY = ("numba", "matplotlib", "scipy", "astropy", "numpy", "IPython", "docutils", "papermill", "labeltransfer.mock")
+
+
+def loaded(code):
+    """Heavy modules that are loaded after some code in a process of its own."""
+    code = f"import sys\ntry:\n  {code}\nexcept SystemExit:\n  pass\nprint(*(m for m in {HEAVY!r} if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1].split()
+
+
+@pytest.mark.parametrize("option", ["--help", "--version", "-v --help"])
+def test_help_and_version_load_nothing_heavy(option):
+    assert loaded(f"from labeltransfer.command import main; main({option.split()!r})") == []
+
+
+def test_the_library_loads_a_room_when_it_is_used():
+    assert loaded("import labeltransfer as lt; dir(lt), lt.__version__") == []
+    assert "astropy" not in loaded("import labeltransfer as lt; lt.labels.LABELS, lt.Spectra")
+
+
+def test_every_public_name_is_there():
+    import labeltransfer as lt
+
+    assert {"Spectra", "learn", "open_survey", "validation"} <= set(dir(lt))
+    assert all(getattr(lt, name) is not None for name in dir(lt))
+    assert not hasattr(lt, "Table")
+    capitals_and_calls = [name for name in dir(lt) if not isinstance(getattr(lt, name), type(lt))]
+    assert len(capitals_and_calls) <= 18, "the rest stays in its modules"
+
+
+def test_version_and_exit_codes_are_shown():
+    from labeltransfer import __version__
+
+    assert call("--version").stdout == f"labeltransfer {__version__}\n"
+    shown = call("--help", NO_COLOR="1").stdout
+    assert "\x1b" not in shown
+    assert [line.split()[0] for line in shown.partition("exit codes:\n")[2].splitlines()] == "0 1 2 3 130".split()  # noqa: SIM905
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_commands_and_options(capsys, shell):
+    assert main(["completion", shell]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in ("simulate", "infer", "compare"))
+    assert "smoothing" in shown or "take_from" in shown or "from" in shown
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["completion", "bash"], ["train", "--help"]])
+def test_a_reader_that_goes_away_is_no_error(arguments):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        command = [sys.executable, "-m", "labeltransfer", *arguments]
+        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    finally:
+        os.close(writing)
+    assert done.stderr == ""
+    assert done.returncode in (0, 141)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing", "extra"),
+    [
+        (["run", "x"], "papermill", "book"),
+        (["runs"], "jupytext", "book"),
+        (["ingest", "spectra", "-o", "store"], "zarr", "survey"),
+        (["fetch", "tutorial", "-o", "data"], "pooch", "survey"),
+        (["infer", "m.npz", "spectra", "-o", "labels.parquet"], "pyarrow", "survey"),
+    ],
+)
+def test_a_missing_extra_is_named_before_anything_is_written(
+    monkeypatch, capsys, tmp_path, arguments, missing, extra
+):  # fmt: skip
+    monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.setenv("LABELTRANSFER_RUNS", str(tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert f'{missing} is not installed: pip install "labeltransfer[{extra}]"' in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_outputs_never_destroy_an_input_nor_unasked_what_is_there(tmp_path):
+    model, store, labels = tmp_path / "model.npz", tmp_path / "store", tmp_path / "labels.fits"
+    model.touch()
+    store.mkdir()
+    (store / "store.json").touch()
+    check_output(labels, [model], replace=False, suffixes=[".fits"])
+    labels.write_bytes(b"many hours")
+    with pytest.raises(FileExistsError, match=r"is there already \(10 bytes, written .*--replace"):
+        check_output(labels, [model], replace=False, suffixes=[".fits"])
+    check_output(labels, [model], replace=True, suffixes=[".fits"])
+    with pytest.raises(ValueError, match=r"is or holds .*model\.npz, which is read here"):
+        check_output(tmp_path / "sub" / ".." / "model.npz", [model], replace=True, suffixes=[".npz"])
+    with pytest.raises(ValueError, match="is or holds"):
+        check_output(tmp_path, [model], replace=True)
+    with pytest.raises(ValueError, match="lies in the store"):
+        check_output(store / "flux" / "labels.fits", [model], replace=True, suffixes=[".fits"])
+    with pytest.raises(ValueError, match=r"found suffix '\.doc', wanted \.fits"):
+        check_output(tmp_path / "a.doc", [], replace=True, suffixes=[".fits"])
+
+
+def test_messages_of_the_library_are_as_loud_as_asked(capsys):
+    import logging
+
+    for option, shown in (("-q", "e"), ("", "w e"), ("-v", "i w e"), ("-vv", "d i w e")):
+        log_to_stderr(option.count("v") - option.count("q"))
+        logger = logging.getLogger("labeltransfer.cannon")
+        for say, text in ((logger.debug, "d"), (logger.info, "i"), (logger.warning, "w"), (logger.error, "e")):
+            say(text)
+        assert [line[-1] for line in capsys.readouterr().err.splitlines()] == shown.split()
+    logging.getLogger("labeltransfer").handlers.clear()
+    logging.getLogger("labeltransfer").setLevel(logging.NOTSET)

@@ -102,7 +102,7 @@ def test_a_climb_that_fails_is_made_up_for_or_reported_apart(monkeypatch, caplog
     monkeypatch.setattr(ascent, "approach", lambda block, *_, **__: np.zeros(len(block.flux), dtype=bool))
     searched = train(reference)
     np.testing.assert_allclose(searched.coefficients, expected.coefficients, atol=1e-8)
-    np.testing.assert_allclose(searched.scatter, expected.scatter, rtol=1e-6)
+    np.testing.assert_allclose(searched.scatter, expected.scatter, rtol=1e-6, atol=1e-6)
     nowhere = lambda block, design, counts: ascent.Maximum.nothing(block, design, np.zeros(len(block.flux)))  # noqa: E731
     monkeypatch.setattr(ascent, "highest_maximum", nowhere)
     with caplog.at_level(logging.INFO):
@@ -126,7 +126,9 @@ def test_an_absurd_value_costs_its_pixel_only(flux, ivar, dtype, caplog):
     spectra = replace(reference.spectra, flux=fluxes, ivar=ivars)
     model = train(ReferenceSet(spectra, reference.labels), dtype=dtype)
     assert model.determined.tolist() == [True, False, True, True]
-    np.testing.assert_allclose(model.scatter[[0, 2, 3]], train(reference, dtype=dtype).scatter[[0, 2, 3]], rtol=1e-6)
+    np.testing.assert_allclose(
+        model.scatter[[0, 2, 3]], train(reference, dtype=dtype).scatter[[0, 2, 3]], rtol=1e-6, atol=1e-6
+    )
     assert "1 pixels with a flux or ivar above" in caplog.text
 
 

@@ -56,7 +56,7 @@ def test_a_store_gives_what_the_files_give(folder, tmp_path):
     blocks = [store.block(number)[0] for number in range(store.n_blocks)]
     assert np.concatenate([block.ids for block in blocks]).tolist() == whole.ids.tolist()
     assert all(block.normalized for block in blocks)
-    np.testing.assert_allclose(np.concatenate([block.flux for block in blocks]), whole.flux, rtol=1e-5)
+    np.testing.assert_allclose(np.concatenate([block.flux for block in blocks]), whole.flux, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(np.concatenate([block.ivar for block in blocks]), whole.ivar, rtol=1e-5)
     for name in ("ra", "dec", "z", "snr", "snr_g", "obsid"):
         np.testing.assert_array_equal(store.all_stars()[name], reading.stars[name], err_msg=name)
@@ -285,7 +285,7 @@ def test_a_store_is_a_survey_to_learn_from(folder, tmp_path):
     assert overlap.spectra.normalized
     assert overlap.spectra.ids.tolist() == from_files.spectra.ids.tolist()
     np.testing.assert_array_equal(overlap.labels.values, from_files.labels.values)
-    np.testing.assert_allclose(overlap.spectra.flux, normalize(from_files.spectra).flux, rtol=1e-5)
+    np.testing.assert_allclose(overlap.spectra.flux, normalize(from_files.spectra).flux, rtol=1e-5, atol=1e-5)
     assert [len(block) for block in survey.dr2_blocks(block_size=7)] == [7, 5]
     shutil.copy(folder / "labels.csv", tmp_path / "store")
     assert open_survey("folder", tmp_path / "store", None, progress=False).overlap().labels.names == NAMES
@@ -307,7 +307,8 @@ def test_learning_from_a_store_is_learning_from_its_files(tmp_path):
     )
     assert second.simulated
     assert first.reference_labels.ids.tolist() == second.reference_labels.ids.tolist()
-    np.testing.assert_allclose(first.model.scatter, second.model.scatter, rtol=1e-3)
+    noise = np.nanmedian(first.model.scatter)
+    np.testing.assert_allclose(first.model.scatter, second.model.scatter, rtol=1e-3, atol=0.01 * noise)
     assert json.loads((tmp_path / "store" / "store.json").read_text())["simulated"]
     with pytest.raises(ValueError, match=r"normalized with width 50"):
         learn(open_survey("folder", tmp_path / "store", NAMES), rng=np.random.default_rng(1), width=40.0)

@@ -70,7 +70,8 @@ def test_a_star_without_good_pixels_fails_alone(survey, trained):
     assert np.isnan(fit.labels.values[4]).all()
     others = np.arange(10) != 4
     expected = infer_survey(model, [block], starts, progress=False)
-    np.testing.assert_allclose(fit.labels.values[others], expected.labels.values[others], rtol=1e-6)
+    moved = (fit.labels.values - expected.labels.values) / expected.labels.errors
+    np.testing.assert_allclose(moved[others], 0, atol=1e-4)
 
 
 def one_pixel(array, value):

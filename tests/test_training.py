@@ -106,7 +106,7 @@ def test_a_sample_that_shows_the_way_does_not_change_the_goal(monkeypatch):
     shown = train(reference)
     monkeypatch.setattr(blocks, "SAMPLE", 10**6)
     alone = train(reference)
-    np.testing.assert_allclose(shown.scatter, alone.scatter, rtol=1e-7)
+    np.testing.assert_allclose(shown.scatter, alone.scatter, rtol=1e-7, atol=1e-7)
     np.testing.assert_array_less(abs(shown.coefficients - alone.coefficients), 1e-5 * formal_errors(alone, reference))
 
 
@@ -142,7 +142,7 @@ def test_noise_that_differs_much_from_star_to_star_makes_no_step_too_far(monkeyp
     models = train_subsets(reference, np.array([(folds != fold).astype(float) for fold in range(4)]))
     assert sum(climbed_anew) <= 0.1 * 4 * 24, "the way from all stars to a fold is short"
     alone = train(reference[folds != 0])
-    np.testing.assert_allclose(models[0].scatter, alone.scatter, rtol=1e-6)
+    np.testing.assert_allclose(models[0].scatter, alone.scatter, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.statistical
@@ -187,7 +187,7 @@ def test_single_precision_matrices_give_the_same_maximum():
     reference = oracle.draw(oracle.known_model(40), 500)
     double, single = train(reference), train(reference, dtype=np.float32)
     assert np.abs((single.coefficients - double.coefficients) / formal_errors(double, reference)).max() < 1e-5
-    np.testing.assert_allclose(single.scatter, double.scatter, rtol=1e-7)
+    np.testing.assert_allclose(single.scatter, double.scatter, rtol=1e-7, atol=1e-7)
 
 
 def test_big_tables_of_products_are_not_needed(monkeypatch):
@@ -273,7 +273,7 @@ def test_resamplings_are_trained_as_if_stars_were_repeated():
     alone = train(ReferenceSet(spectra, Labels(names, labels.names, labels.values[rows])))
     values = labels.values[:40]
     np.testing.assert_allclose(model.predict(values), alone.predict(values), atol=2e-7)
-    np.testing.assert_allclose(model.scatter, alone.scatter, rtol=1e-5)
+    np.testing.assert_allclose(model.scatter, alone.scatter, rtol=1e-5, atol=1e-6)
 
 
 def test_a_small_subset_far_from_the_whole_is_climbed_anew():
@@ -396,7 +396,7 @@ def test_the_unit_of_a_label_does_not_matter(factor, shift):
     other = train(ReferenceSet(reference.spectra, Labels(reference.ids, reference.labels.names, values)))
     model = train(reference)
     np.testing.assert_allclose(other.predict(values), model.predict(reference.labels.values), atol=1e-8)
-    np.testing.assert_allclose(other.scatter, model.scatter, rtol=1e-6)
+    np.testing.assert_allclose(other.scatter, model.scatter, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(other.scales, model.scales * [factor, 1], rtol=1e-9)
 
 

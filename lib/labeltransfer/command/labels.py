@@ -166,6 +166,10 @@ def _infer(given: argparse.Namespace) -> int:
 
     inputs = [given.model, *(path for path in given.spectra if not path.is_dir())]
     check_output(given.output, inputs, replace=given.replace, suffixes=tuple(catalogue.FORMATS))
+    for folder in (path for path in given.spectra if path.is_dir() and not is_store(path)):
+        if given.output.suffix == ".fits" and folder.resolve() in given.output.resolve().parents:
+            raise ValueError(f"-o {given.output}: lies in {folder}, where it would be read as a spectrum next time; "
+                             "give another place, or another suffix")  # fmt: skip
     if given.output.suffix.lower() == ".parquet":
         need("survey", "pyarrow")
     transfer = LabelTransfer.read(given.model)

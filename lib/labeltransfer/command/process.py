@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import threading
@@ -26,12 +27,12 @@ def sigterm_interrupts() -> Iterator[None]:
 
 def no_longer_read(stream: TextIO) -> bool:
     """Whether the reader of a stream has gone (``… | head``); what is still to be written is then thrown away."""
-    try:
-        stream.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        return True
-    return False
+    poll = select.poll()
+    poll.register(stream.fileno(), select.POLLOUT)
+    if not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return True
 
 
 def log_to_stderr(loudness: int) -> None:
