@@ -16,7 +16,7 @@ ROOMS = """
 files parallel labels spectra tables lamost apogee
 mock
 continuum reference cannon inference fisher validation
-archive survey catalogue transfer store_catalogue diagnostics
+catalogue archive survey transfer diagnostics
 figures
 reproduction
 """.split()  # noqa: SIM905

@@ -20,9 +20,8 @@ from .inference import LabelFit, infer, starting_points
 from .labels import LABELS, PAPER_LABELS, Label, Labels, register_label
 from .reference import ReferenceSet, cross_match, label_distance, label_shift, outliers, quality_cuts
 from .spectra import Spectra
-from .store_catalogue import label_store
-from .survey import infer_survey
-from .transfer import LabelTransfer, label_files, learn
+from .survey import infer_survey, label_survey
+from .transfer import LabelTransfer, learn
 from .validation import (
     assign_folds,
     bias_and_scatter,
@@ -63,9 +62,8 @@ __all__ = [
     "ingest_folder",
     "ingest_survey",
     "label_distance",
-    "label_files",
     "label_shift",
-    "label_store",
+    "label_survey",
     "lamost",
     "learn",
     "mock",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,16 @@ from ..archive import open_survey
 from ..archive.fetching import fetch
 from ..archive.ingest import BLOCK_SIZE, ingest_folder
 from ..archive.sources import SOURCES
-from ..archive.store import MANIFEST, SpectraStore, is_store
+from ..archive.store import MANIFEST
 from ..continuum import CONVENTIONS
-from ..lamost import MASKS, Unreadable
-from ..parallel.workers import SCHEDULERS, workers
-from ..store_catalogue import label_store
-from ..transfer import LabelTransfer, label_files, learn
+from ..lamost import MASKS
+from ..parallel.workers import SCHEDULERS
+from ..survey import label_survey
+from ..survey.road import checked_output
+from ..transfer import LabelTransfer, learn
+
+SHOWN = 20
+"""Files that could not be read, named one by one."""
 
 
 def add_commands(commands: Any) -> None:
@@ -95,14 +98,15 @@ def _add_infer(commands: Any) -> None:
     infer.add_argument(
         "--parts", metavar="DIR", type=Path, help="keep finished blocks here; a killed run goes on there"
     )
+    infer.add_argument("--replace", action="store_true", help="replace a catalogue of this name")
     _add_workers(infer)
     infer.set_defaults(call=_infer)
 
 
 def _ingest(given: argparse.Namespace) -> None:
     choices = {"mask": given.mask, "width": given.width, "convention": given.convention, "block_size": given.block}
-    with workers(given.scheduler, given.workers) as client:
-        store = ingest_folder(given.folder, given.output, catalogue=given.catalogue, client=client, **choices)
+    choices |= {"scheduler": given.scheduler, "n_workers": given.workers}
+    store = ingest_folder(given.folder, given.output, catalogue=given.catalogue, **choices)
     skipped = store.counts["skipped"]
     print(f"{given.output}: {len(store):,} spectra; {skipped:,} files skipped, see {given.output / MANIFEST}")
 
@@ -120,36 +124,12 @@ def _train(given: argparse.Namespace) -> None:
 
 
 def _infer(given: argparse.Namespace) -> None:
-    if given.output.suffix not in catalogue.FORMATS:
-        wanted = ", ".join(catalogue.FORMATS)
-        raise ValueError(f"-o {given.output}: found suffix {given.output.suffix!r}, wanted one of {wanted}")
+    checked_output(given.output, given.spectra, given.replace)
     transfer = LabelTransfer.read(given.model)
-    if any(map(is_store, given.spectra)):
-        _infer_store(transfer, given)
-        return
-    labelled = label_files(transfer, given.spectra, parts=given.parts)
-    for failure in labelled.unreadable:
-        print(f"not read: {failure.path}: {failure.reason}", file=sys.stderr)
-    catalogue.write(labelled.catalogue, given.output)
-    print(f"{given.output}: {summary(labelled.catalogue, labelled.unreadable)}")
-
-
-def _infer_store(transfer: LabelTransfer, given: argparse.Namespace) -> None:
-    if len(given.spectra) > 1:
-        raise ValueError(f"found {len(given.spectra)} paths, one of them a store; wanted that store alone")
-    store = SpectraStore.open(given.spectra[0])
     options = {"parts": given.parts, "scheduler": given.scheduler, "n_workers": given.workers}
-    done = label_store(transfer, store, given.output, **options)
-    print(
-        f"{done.path}: {done.n_stars:,} stars labelled, {done.n_failed:,} of them did not converge; "
-        f"{done.n_skipped:,} files had been skipped, see {store.folder / MANIFEST}"
-    )
-
-
-def summary(table: Any, unreadable: list[Unreadable]) -> str:
-    """What became of all files, in one or a few lines."""
-    failed = int((~np.asarray(table["converged"])).sum())
-    lines = [f"{len(table):,} stars labelled, {failed:,} of them did not converge; {len(unreadable):,} files not read"]
-    reasons = Counter(failure.reason.split(":")[0] for failure in unreadable)
-    lines += [f"{count:9,}  {reason}" for reason, count in reasons.most_common()]
-    return "\n".join(lines)
+    labelled = label_survey(transfer, given.spectra, given.output, replace=given.replace, **options)
+    for failure in labelled.unreadable[:SHOWN]:
+        print(f"not read: {failure.path}: {failure.reason}", file=sys.stderr)
+    if len(labelled.unreadable) > SHOWN:
+        print(f"not read: and {len(labelled.unreadable) - SHOWN:,} more", file=sys.stderr)
+    print(f"{given.output}: {labelled.summary()}")
