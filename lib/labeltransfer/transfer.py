@@ -16,7 +16,7 @@ import numpy as np
 
 from .archive.opening import Survey
 from .cannon import CannonModel, train
-from .files import read_arrays, write_arrays
+from .files import read_arrays, reading, write_arrays
 from .inference import infer, starting_points
 from .labels import LABELS, Labels, register_label
 from .reference import ReferenceSet, outliers, quality_cuts
@@ -68,13 +68,14 @@ class LabelTransfer:
     def read(cls, path: str | Path) -> LabelTransfer:
         """Read what `write` wrote."""
         arrays, facts = read_arrays(path, "LabelTransfer")
-        for name, unit in facts["units"].items():
-            register_label(name, unit)
-        names = tuple(facts["units"])
-        parts: dict[str, Any] = {name: arrays[name] for name in _MODEL_ARRAYS}
-        model = CannonModel(names, **parts, **facts["model"])
-        labels = Labels(arrays["ids"], names, arrays["values"])
-        return cls(model, labels, arrays["starts"], **facts["settings"], counts=facts["counts"])
+        with reading(path, "LabelTransfer"):
+            for name, unit in facts["units"].items():
+                register_label(name, unit)
+            names = tuple(facts["units"])
+            parts: dict[str, Any] = {name: arrays[name] for name in _MODEL_ARRAYS}
+            model = CannonModel(names, **parts, **facts["model"])
+            labels = Labels(arrays["ids"], names, arrays["values"])
+            return cls(model, labels, arrays["starts"], **facts["settings"], counts=facts["counts"])
 
 
 def learn(
