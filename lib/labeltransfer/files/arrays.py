@@ -111,7 +111,18 @@ def read_arrays(path: str | Path, kind: str) -> tuple[dict[str, np.ndarray], dic
             f"{path}: format version {version}, but this labeltransfer reads version {FORMAT_VERSION}; "
             "write the file anew with the installed version"
         )
-    return arrays, facts
+    return _Contents(path, arrays), _Contents(path, facts)
+
+
+class _Contents(dict[str, Any]):
+    """What a file holds; asked for what it does not hold, it names the file."""
+
+    def __init__(self, path: Path, contents: Mapping[str, Any]) -> None:
+        super().__init__(contents)
+        self.path = path
+
+    def __missing__(self, name: str) -> Any:
+        raise ValueError(f"{self.path}: damaged, it is without {name!r}; write it anew")
 
 
 @contextmanager
