@@ -21,7 +21,7 @@ from labeltransfer.archive import open_survey
 from labeltransfer.archive.ingest import ingest_survey
 from labeltransfer.archive.store import SpectraStore
 from labeltransfer.parallel import available_cores
-from labeltransfer.store_catalogue import label_store
+from labeltransfer.survey import label_survey
 from labeltransfer.transfer import LabelTransfer, learn
 
 N_TRAINING = 3000
@@ -53,7 +53,7 @@ def labelled(model, store, folder, scheduler, n_workers, queue):
     """Label a store; the seconds, and the largest memory of this process or of one of its workers."""
     transfer, store = LabelTransfer.read(model), SpectraStore.open(store)
     began = time.perf_counter()
-    done = label_store(transfer, store, Path(folder) / "labels.parquet", scheduler=scheduler, n_workers=n_workers)
+    done = label_survey(transfer, store, Path(folder) / "labels.parquet", scheduler=scheduler, n_workers=n_workers)
     seconds = time.perf_counter() - began
     queue.put({"seconds": seconds, "memory_gb": largest_memory(), "n_failed": done.n_failed})
 

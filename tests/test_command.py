@@ -10,7 +10,6 @@ from astropy.io import fits
 
 from labeltransfer.command import main
 from labeltransfer.command.book import read_parameters
-from labeltransfer.command.outputs import check_output
 from labeltransfer.command.process import log_to_stderr
 
 
@@ -232,26 +231,6 @@ def test_a_missing_extra_is_named_before_anything_is_written(
     assert main(arguments) == 2
     assert f'{missing} is not installed: pip install "labeltransfer[{extra}]"' in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
-
-
-def test_outputs_never_destroy_an_input_nor_unasked_what_is_there(tmp_path):
-    model, store, labels = tmp_path / "model.npz", tmp_path / "store", tmp_path / "labels.fits"
-    model.touch()
-    store.mkdir()
-    (store / "store.json").touch()
-    check_output(labels, [model], replace=False, suffixes=[".fits"])
-    labels.write_bytes(b"many hours")
-    with pytest.raises(FileExistsError, match=r"is there already \(10 bytes, written .*--replace"):
-        check_output(labels, [model], replace=False, suffixes=[".fits"])
-    check_output(labels, [model], replace=True, suffixes=[".fits"])
-    with pytest.raises(ValueError, match=r"is or holds .*model\.npz, which is read here"):
-        check_output(tmp_path / "sub" / ".." / "model.npz", [model], replace=True, suffixes=[".npz"])
-    with pytest.raises(ValueError, match="is or holds"):
-        check_output(tmp_path, [model], replace=True)
-    with pytest.raises(ValueError, match="lies in the store"):
-        check_output(store / "flux" / "labels.fits", [model], replace=True, suffixes=[".fits"])
-    with pytest.raises(ValueError, match=r"found suffix '\.doc', wanted \.fits"):
-        check_output(tmp_path / "a.doc", [], replace=True, suffixes=[".fits"])
 
 
 def test_messages_of_the_library_are_as_loud_as_asked(capsys):

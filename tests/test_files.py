@@ -1,9 +1,13 @@
+import errno
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labeltransfer.files import read_arrays, write_arrays, written_whole
+from labeltransfer.files import check_output, read_arrays, reading, write_arrays, written_whole
+from labeltransfer.files.locks import is_held, only_writer
 
 
 def test_written_and_read_again(tmp_path):
@@ -104,3 +108,83 @@ def test_the_suffix_is_kept_for_writers_that_look_at_it(tmp_path):
         assert temporary.name.endswith(".fits.gz")
         temporary.write_text("")
     assert (tmp_path / "a.fits.gz").stat().st_mode & 0o444 == 0o444
+
+
+def test_what_a_file_lacks_is_named_with_the_file(tmp_path):
+    path = tmp_path / "model.npz"
+    write_arrays(path, "Thing", {"a": np.zeros(2)}, order=2)
+    arrays, facts = read_arrays(path, "Thing")
+    for contents, name in ((arrays, "starts"), (facts, "units")):
+        with pytest.raises(ValueError, match=rf"model.npz: damaged, it is without '{name}'; write it anew"):
+            contents[name]
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda: {}["order"], "it is without 'order'"),
+        (lambda: np.zeros(3).reshape(2, 2), "cannot reshape"),
+        (lambda: int(None), "int"),
+        (lambda: None.items(), "items"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_named_with_the_file(tmp_path, make, what):
+    with (
+        pytest.raises(ValueError, match=rf"model.npz: not a whole LabelTransfer: .*{what}"),
+        reading(tmp_path / "model.npz", "LabelTransfer"),
+    ):
+        make()
+
+
+@pytest.mark.parametrize("kind", [OSError, RuntimeError, ValueError, PermissionError])
+def test_a_temporary_name_is_never_told(tmp_path, kind):
+    path = tmp_path / "labels.fits"
+
+    def fail(temporary):
+        if issubclass(kind, PermissionError):
+            raise kind(errno.EACCES, "Permission denied", str(temporary))
+        raise kind(f"cannot write {temporary}")
+
+    with pytest.raises(kind) as told, written_whole(path) as temporary:
+        fail(temporary)
+    assert str(path) in str(told.value)
+    assert ".labels-" not in str(told.value)
+    (tmp_path / "a file").write_text("")
+    with pytest.raises(OSError, match=r"a file/x.npz") as told:
+        write_arrays(tmp_path / "a file" / "x.npz", "Thing", {})
+    assert ".x-" not in str(told.value)
+
+
+def test_a_lock_tells_who_holds_it_and_is_free_afterwards(tmp_path):
+    assert not is_held(tmp_path)
+    with only_writer(tmp_path):
+        assert is_held(tmp_path)
+        again = only_writer(tmp_path)
+        with pytest.raises(RuntimeError, match=rf"another run \(process {os.getpid()}\) is writing here"):
+            again.__enter__()
+    assert not is_held(tmp_path)
+
+
+# --- outputs
+
+
+def test_outputs_that_would_destroy_something_are_refused(tmp_path):
+    source, store = tmp_path / "spectrum.fits", tmp_path / "store"
+    source.write_text("precious")
+    (store / "blocks").mkdir(parents=True)
+    (store / "store.json").write_text("{}")
+    (tmp_path / "link.fits").symlink_to(source)
+    for name in ("spectrum.fits", "link.fits", "store/../spectrum.fits"):
+        with pytest.raises(ValueError, match="is an input; the catalogue would replace it"):
+            check_output(tmp_path / name, "catalogue", inputs=[source], replace=True)
+    for name in ("manifest.csv", "blocks/a.csv"):
+        with pytest.raises(ValueError, match=r"lies within the store .*store, which nothing else may change"):
+            check_output(store / name, "catalogue", replace=True)
+    with pytest.raises(ValueError, match="is a folder, wanted the name of the model"):
+        check_output(tmp_path, "model")
+    with pytest.raises(ValueError, match=r"a model is there already; give another name, or replace it .--replace"):
+        check_output(source, "model")
+    with pytest.raises(ValueError, match="exists already and is no model that labeltransfer wrote"):
+        check_output(source, "model", replace=True, is_ours=lambda path: bool(read_arrays(path, "LabelTransfer")))
+    assert check_output(source, "model", replace=True) == source
+    assert check_output(tmp_path / "new" / "model.npz", "model", inputs=[source])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from labeltransfer import lamost
 from labeltransfer.archive import open_survey
-from labeltransfer.archive import store as spectra_store
+from labeltransfer.archive import store_files as spectra_store
 from labeltransfer.archive.ingest import ingest_folder, ingest_survey, read_manifest
 from labeltransfer.archive.store import SpectraStore
 from labeltransfer.continuum import normalize
@@ -140,7 +140,7 @@ def test_threads_of_one_process_are_kept_apart_too(folder, tmp_path):
 def test_a_store_of_an_older_format_is_refused_by_name(folder, tmp_path):
     ingest_folder(folder, tmp_path / "store", **OPTIONS)
     note = tmp_path / "store" / "store.json"
-    note.write_text(note.read_text().replace('"format_version": 1', '"format_version": 0'))
+    note.write_text(note.read_text().replace('"format_version": 2', '"format_version": 0'))
     for attempt in (SpectraStore.open, lambda path: ingest_folder(folder, path, **OPTIONS)):
         with pytest.raises(
             ValueError, match=r"store: a store of format version 0, but this labeltransfer reads version"
@@ -203,12 +203,11 @@ def test_damaged_chunks_are_noticed_and_made_again(folder, tmp_path):
     flipped = bytearray(chunk.read_bytes())
     flipped[len(flipped) // 2] ^= 0xFF
     chunk.write_bytes(flipped)
-    with pytest.raises(ValueError, match=r"block 1 is damaged; remove .*part-00001.npz and ingest again"):
+    with pytest.raises(ValueError, match=r"ivar of block 1 is damaged .*; ingest again, which makes anew"):
         store.block(1)
     chunk.unlink()
-    with pytest.raises(ValueError, match="block 1 is damaged"):
+    with pytest.raises(ValueError, match=r"ivar of block 1 is not what was written .its chunk is missing"):
         store.block(1)
-    (tmp_path / "store" / "blocks" / "part-00001.npz").write_bytes(b"damaged, too")
     ingest_folder(folder, tmp_path / "store", **OPTIONS)
     assert contents(tmp_path / "store") == before
 

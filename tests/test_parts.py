@@ -55,3 +55,23 @@ def test_fingerprints_follow_what_they_are_of(tmp_path):
     path.write_text("22")
     assert len({absent, present, digest_of_files([path])}) == 3
     assert digest_of_array(np.arange(3)) != digest_of_array(np.arange(3)[::-1])
+
+
+def test_parts_are_removed_and_nothing_else(tmp_path):
+    for name in ("run", "shared"):
+        parts = Parts(tmp_path / name, {"seed": 1})
+        parts.path(0, ".npz").write_text("x")
+        parts.path(0, ".json").write_text("x")
+    (tmp_path / "shared" / "notes.txt").write_text("mine")
+    Parts(tmp_path / "run", {"seed": 1}).remove()
+    parts.remove()
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == ["shared", "shared/notes.txt"]
+
+
+def test_a_full_disk_under_the_parts_is_named(tmp_path, monkeypatch):
+    def full(*_arguments, **_options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_text", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*run.json'"):
+        Parts(tmp_path / "run", {"seed": 1})

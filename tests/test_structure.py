@@ -16,9 +16,9 @@ ROOMS = """
 files parallel tables labels spectra lamost apogee
 mock
 continuum reference cannon inference fisher validation
-diagnostics archive survey catalogue
+diagnostics catalogue archive survey
 figures
-transfer store_catalogue
+transfer
 reproduction
 command
 """.split()  # noqa: SIM905

@@ -1,7 +1,3 @@
-import multiprocessing
-import os
-import signal
-
 import numpy as np
 import pytest
 
@@ -11,7 +7,7 @@ from labeltransfer.cannon import train
 from labeltransfer.continuum import normalize
 from labeltransfer.inference import infer, starting_points
 from labeltransfer.reference import ReferenceSet
-from labeltransfer.survey import infer_survey, infer_to_folder
+from labeltransfer.survey import infer_survey
 
 SIZES = {"n_overlap": 150, "n_dr2": 60, "n_apogee": 300, "seed": 5}
 NAMES = ("teff", "logg", "fe_h")
@@ -118,69 +114,3 @@ def test_spectra_in_physical_units_give_the_same_labels(survey, trained):
 def test_no_block_at_all_is_refused(trained):
     with pytest.raises(ValueError, match="found no spectra, wanted at least one block"):
         infer_survey(trained[0], iter(()), trained[1], progress=False)
-
-
-# --- parts that survive
-
-
-def test_a_run_that_was_stopped_goes_on_and_ends_the_same(survey, trained, tmp_path):
-    model, starts = trained
-    whole = infer_to_folder(model, survey, starts, tmp_path / "whole", block_size=50, progress=False)
-    parts = sorted((tmp_path / "whole").glob("part-*.npz"))
-    assert len(parts) == 5
-    written = parts[0].stat().st_mtime_ns
-    parts[1].unlink()
-    parts[2].write_bytes(parts[2].read_bytes()[:1000])
-    again = infer_to_folder(model, survey, starts, tmp_path / "whole", block_size=50, progress=False)
-    same(whole, again)
-    assert parts[0].stat().st_mtime_ns == written
-
-
-def _run_until_killed(folder, model, starts):
-    survey = open_survey("simulated", label_names=NAMES, **SIZES)
-
-    def kill_after_two(rows, block_size=None):
-        if len(list(folder.glob("part-*.npz"))) == 2:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return type(survey).dr2_blocks(survey, rows, block_size)
-
-    survey.dr2_blocks = kill_after_two
-    infer_to_folder(model, survey, starts, folder, block_size=50, progress=False)
-
-
-def test_kill_9_loses_nothing(survey, trained, tmp_path):
-    model, starts = trained
-    process = multiprocessing.get_context("spawn").Process(target=_run_until_killed, args=(tmp_path, model, starts))
-    process.start()
-    process.join(120)
-    assert process.exitcode == -signal.SIGKILL
-    assert len(list(tmp_path.glob("part-*.npz"))) == 2
-    resumed = infer_to_folder(model, survey, starts, tmp_path, block_size=50, progress=False)
-    same(resumed, infer_to_folder(model, survey, starts, tmp_path / "other", block_size=50, progress=False))
-
-
-@pytest.mark.slow
-def test_workers_of_a_dask_client_make_the_same_parts(survey, trained, tmp_path):
-    distributed = pytest.importorskip("distributed")
-    model, starts = trained
-    alone = infer_to_folder(model, survey, starts, tmp_path / "alone", block_size=50, progress=False)
-    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None, "processes": True}
-    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
-        shared = infer_to_folder(
-            model, survey, starts, tmp_path / "shared", block_size=50, client=client, progress=False
-        )
-    same(alone, shared)
-    for part in (tmp_path / "alone").glob("part-*.npz"):
-        assert part.read_bytes() == (tmp_path / "shared" / part.name).read_bytes()
-
-
-def test_a_folder_of_another_run_is_refused(survey, trained, tmp_path):
-    model, starts = trained
-    infer_to_folder(model, survey, starts, tmp_path, rows=[1, 2, 3], progress=False)
-    with pytest.raises(ValueError, match=r"holds parts of another run \(different: rows\)"):
-        infer_to_folder(model, survey, starts, tmp_path, rows=[1, 2], progress=False)
-    with pytest.raises(ValueError, match=r"different: starts, width"):
-        infer_to_folder(model, survey, starts[:1], tmp_path, rows=[1, 2, 3], width=40.0, progress=False)
-    (tmp_path / "run.json").write_text("{")
-    with pytest.raises(ValueError, match=r"run.json: damaged"):
-        infer_to_folder(model, survey, starts, tmp_path, rows=[1, 2, 3], progress=False)

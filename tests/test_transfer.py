@@ -1,7 +1,3 @@
-import json
-import shutil
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -9,7 +5,8 @@ from labeltransfer import catalogue
 from labeltransfer.archive import open_survey
 from labeltransfer.command import main
 from labeltransfer.mock import SimulatedSurvey, write_survey
-from labeltransfer.transfer import LabelTransfer, label_files, learn
+from labeltransfer.survey import label_survey
+from labeltransfer.transfer import LabelTransfer, learn
 from lamost_files import real_spectra
 
 NAMES = ("teff", "logg", "fe_h")
@@ -37,7 +34,7 @@ def test_what_was_learnt_survives_the_file(transfer, folder, tmp_path):
     transfer.write(tmp_path / "model.npz")
     again = LabelTransfer.read(tmp_path / "model.npz")
     files = sorted(folder.rglob("spec-*.fits"))[:20]
-    first, second = (label_files(one, files, progress=False).catalogue for one in (transfer, again))
+    first, second = (label_survey(one, files, progress=False) for one in (transfer, again))
     for name in first.colnames:
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
     assert again.counts == transfer.counts
@@ -46,8 +43,7 @@ def test_what_was_learnt_survives_the_file(transfer, folder, tmp_path):
 
 def test_labels_come_back_near_the_truth(transfer, folder):
     overlap = open_survey("folder", folder, NAMES, progress=False).overlap()
-    labelled = label_files(transfer, [folder / "spectra"], progress=False)
-    table = labelled.catalogue
+    table = label_survey(transfer, folder / "spectra", progress=False)
     place = {name: row for row, name in enumerate(table["id"])}
     rows = [place[name] for name in overlap.truth.ids]
     good = np.asarray(table["converged"])[rows]
@@ -55,78 +51,6 @@ def test_labels_come_back_near_the_truth(transfer, folder):
     for name, limit in zip(NAMES, (120, 0.35, 0.2), strict=True):
         residual = (np.asarray(table[name])[rows] - overlap.truth.column(name))[good]
         assert np.median(np.abs(residual)) < limit
-
-
-def test_blocks_change_nothing_and_every_file_is_accounted_for(transfer, folder, tmp_path):
-    target = tmp_path / "spectra"
-    target.mkdir()
-    for path in sorted(folder.rglob("spec-*.fits"))[:25]:
-        shutil.copy(path, target)
-    (target / "copy").mkdir()
-    files = sorted(target.glob("*.fits"))
-    shutil.copy(files[3], target / "copy")
-    files[7].write_bytes(b"broken")
-    whole = label_files(transfer, [target], progress=False)
-    parts = label_files(transfer, [target], block_size=4, progress=False)
-    assert len(whole.catalogue) == len(parts.catalogue) == 24
-    assert len(whole.unreadable) == len(parts.unreadable) == 2
-    assert whole.catalogue["id"].tolist() == parts.catalogue["id"].tolist()
-    np.testing.assert_allclose(whole.catalogue["teff"], parts.catalogue["teff"], rtol=1e-5)
-    assert "24 stars" in repr(whole)
-    assert "2 unreadable files" in repr(whole)
-
-
-@pytest.mark.parametrize("suffix", [".parquet", ".fits"])
-def test_a_run_kept_in_parts_goes_on_where_it_stopped(transfer, folder, tmp_path, monkeypatch, suffix):
-    if suffix == ".parquet":
-        pytest.importorskip("pyarrow")
-    monkeypatch.setattr(catalogue, "best_format", lambda: suffix)
-    files = [*sorted(folder.rglob("spec-*.fits"))[:11], tmp_path / "absent.fits", tmp_path / "absent too.fits"]
-    options = {"parts": tmp_path / "parts", "block_size": 3, "progress": False}
-    plain = label_files(transfer, files, block_size=3, progress=False)
-    whole = label_files(transfer, files, **options)
-    parts = sorted((tmp_path / "parts").glob(f"part-*{suffix}"))
-    assert len(parts) == 4
-    written = parts[3].stat().st_mtime_ns
-    (tmp_path / "parts" / "part-00001.json").unlink()
-    parts[0].write_bytes(parts[0].read_bytes()[:900])
-    parts[2].unlink()
-    again = label_files(transfer, files, **options)
-    assert parts[3].stat().st_mtime_ns == written
-    for other in (whole, again):
-        assert other.unreadable == plain.unreadable
-        assert other.catalogue.colnames == plain.catalogue.colnames
-        for name in plain.catalogue.colnames:
-            np.testing.assert_array_equal(other.catalogue[name], plain.catalogue[name], err_msg=name)
-            assert str(other.catalogue[name].unit) == str(plain.catalogue[name].unit)
-    with pytest.raises(ValueError, match=r"holds parts of another run \(different: files\)"):
-        label_files(transfer, files[:10], **options)
-
-
-def test_the_catalogue_says_where_it_comes_from(transfer, folder, tmp_path):
-    labelled = label_files(transfer, sorted(folder.rglob("spec-*.fits"))[:5], progress=False)
-    catalogue.write(labelled.catalogue, tmp_path / "labels.fits")
-    table = catalogue.read(tmp_path / "labels.fits")
-    facts = json.loads(table.meta["PROVENAN"])
-    assert facts["training_hash"] == transfer.model.training_hash
-    assert facts["simulated"] is True
-    assert {"ra", "snr", "label_distance", "cov_teff_logg", "converged"} <= set(table.colnames)
-
-
-def test_the_mask_of_the_survey_is_applied_to_the_files(folder):
-    transfer = learn(open_survey("folder", folder, NAMES, mask="or", progress=False), rng=np.random.default_rng(1))
-    assert transfer.mask == "or"
-    files = sorted(folder.rglob("spec-*.fits"))[:5]
-    plain = label_files(replace(transfer, mask="none"), files, progress=False).catalogue
-    assert (label_files(transfer, files, progress=False).catalogue["n_pixels"] <= plain["n_pixels"]).all()
-
-
-def test_nothing_to_label(transfer, tmp_path):
-    with pytest.raises(ValueError, match="found no spectra, wanted LAMOST files"):
-        label_files(transfer, [tmp_path], progress=False)
-    (tmp_path / "a.fits").write_bytes(b"x")
-    with pytest.raises(ValueError, match=r"none of 1 files could be read; .*a.fits: not a FITS file"):
-        label_files(transfer, [tmp_path / "a.fits"], progress=False)
 
 
 def test_too_few_stars_to_learn_from(folder):
@@ -140,11 +64,11 @@ def test_real_giants_are_learnt_and_labelled():
     if not folder.exists():
         pytest.skip("no real LAMOST spectra at hand (LABELTRANSFER_REAL_SPECTRA)")
     transfer = learn(open_survey("folder", folder, NAMES, progress=False), rng=np.random.default_rng(1))
-    labelled = label_files(transfer, [folder], progress=False)
-    assert len(labelled.catalogue) == 80
+    labelled = label_survey(transfer, folder, progress=False)
+    assert len(labelled) == 80
     assert not transfer.simulated
     pipeline = open_survey("folder", folder, NAMES, progress=False).overlap().labels
-    residual = labelled.catalogue["teff"] - pipeline.column("teff")
+    residual = labelled["teff"] - pipeline.column("teff")
     assert np.nanmedian(np.abs(residual)) < 100
 
 

@@ -1,4 +1,8 @@
-"""Fetch real data: taken up where it was cut off, checked, kept, and written whole or not at all."""
+"""Fetch real data: taken up where it was cut off, checked, kept, and written whole or not at all.
+
+pooch keeps the files and knows whether they are right. It tries again, but from the beginning and from one address
+alone, and it unpacks file by file into the place itself: hence our own `download` and `unpack`.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +19,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..files import written_whole
 from ..files.locks import only_writer
-from .sources import CHUNK, SourceFile, agrees, cache_folder, data_source, fingerprint
+from .sources import SourceFile, cache_folder, data_source, fingerprint
 from .unpack import unpack
 
 ATTEMPTS = 5
@@ -25,6 +28,9 @@ ATTEMPTS = 5
 
 TIMEOUT = (10.0, 30.0)
 """Seconds to wait for a connection, and for the next bytes."""
+
+CHUNK = 1 << 16
+"""Bytes that are written at once."""
 
 PAUSE = 1.0
 """Seconds before the second attempt; doubled before each further one."""
@@ -39,7 +45,7 @@ def fetch(name: str, folder: str | Path | None = None, *, progress: bool = True)
 
     Parameters
     ----------
-    name : ``"tutorial"``, ``"apogee-dr10"`` or ``"survey"``
+    name : of a source, see `sources.SOURCES`
     folder : where to; by default `sources.cache_folder`
 
     Raises
@@ -69,31 +75,24 @@ def is_fetched(name: str, folder: str | Path | None = None) -> bool:
 def _fetched(file: SourceFile, folder: Path, progress: bool) -> Path:
     """The file, from the folder or from an address; through pooch, which keeps it."""
     pooch = _pooch()
-    path, record = folder / file.name, folder / f"{file.name}.sha256"
-    wanted = file.fingerprint
-    if wanted is None and record.exists():
-        wanted = record.read_text(encoding="utf-8").strip()
-    if path.exists() and not agrees(path, wanted):
+    path = folder / file.name
+    if path.exists() and fingerprint(path) != file.fingerprint:
         path.unlink()
 
     def from_anywhere(address: str, target: str, _pooch: Any) -> None:
         partial = folder / f".{file.name}.partial"
-        _from_anywhere(file, wanted, partial, progress)
+        _from_anywhere(file, partial, progress)
         partial.replace(target)
 
-    sha256 = wanted if wanted and wanted.startswith("sha256") else None
     pooch.get_logger().setLevel("ERROR")
-    pooch.retrieve(file.place, sha256, file.name, folder, downloader=from_anywhere)
-    if wanted is None:
-        with written_whole(record) as temporary:
-            temporary.write_text(fingerprint(path) + "\n", encoding="utf-8")
+    pooch.retrieve(file.place, file.fingerprint, file.name, folder, downloader=from_anywhere)
     return path
 
 
-def _from_anywhere(file: SourceFile, wanted: str | None, partial: Path, progress: bool) -> None:
+def _from_anywhere(file: SourceFile, partial: Path, progress: bool) -> None:
     """From the first address that gives the right file; else through pip. A wrong file is fetched once more."""
     ways: list[Callable[[], None]] = [
-        partial_call(download, address, partial, file.size, wanted, progress=progress) for address in file.addresses
+        partial_call(download, address, partial, file.size, progress=progress) for address in file.addresses
     ]
     if file.requirement:
         ways.append(partial_call(_through_pip, file, partial))
@@ -105,9 +104,11 @@ def _from_anywhere(file: SourceFile, wanted: str | None, partial: Path, progress
             except Unfetchable as error:
                 failures.append(str(error))
                 break
-            if agrees(partial, wanted):
+            found = fingerprint(partial)
+            if found == file.fingerprint:
                 return
-            failures.append(_wrong(partial, wanted))
+            size = f"{partial.stat().st_size:,} bytes"
+            failures.append(f"what came is not the file: found {found} ({size}), wanted {file.fingerprint}")
             partial.unlink()
     raise OSError(
         f"{file.name}: could not be fetched. {'; '.join(dict.fromkeys(failures))}. Call again when there is a network "
@@ -115,23 +116,14 @@ def _from_anywhere(file: SourceFile, wanted: str | None, partial: Path, progress
     )
 
 
-def _wrong(path: Path, wanted: str | None) -> str:
-    found, size = fingerprint(path, str(wanted).partition(":")[0]), path.stat().st_size
-    return f"what came is not the file: found {found} ({size:,} bytes), wanted {wanted}"
-
-
-def download(address: str, partial: Path, size: int | None, wanted: str | None, *, progress: bool = True) -> None:
+def download(address: str, partial: Path, size: int | None, *, progress: bool = True) -> None:
     """Bring a file to `partial`, going on behind what is there; try again as long as bytes come.
-
-    Without a fingerprint what an earlier call left is not trusted, and the file is begun anew.
 
     Raises
     ------
     Unfetchable
         If the address does not give the file.
     """
-    if wanted is None:
-        partial.unlink(missing_ok=True)
     failures, pause, tag = 0, PAUSE, ""
     with tqdm(
         total=size, unit="B", unit_scale=True, desc=partial.name[1:-8], disable=None if progress else True
@@ -201,7 +193,7 @@ def _write(answer: Any, partial: Path, there: int, size: int | None, bar: Any) -
     with partial.open("r+b" if there else "wb") as stream:
         stream.seek(there)
         stream.truncate()
-        for chunk in answer.iter_content(min(CHUNK, 1 << 16)):
+        for chunk in answer.iter_content(CHUNK):
             stream.write(chunk)
             bar.update(len(chunk))
             if size is not None and stream.tell() > size:
@@ -221,9 +213,8 @@ def _plain(error: Exception) -> str:
 def _through_pip(file: SourceFile, partial: Path) -> None:
     """Have pip fetch a source distribution, checked before anything in it is run."""
     with tempfile.TemporaryDirectory() as folder:
-        kind, _, value = str(file.fingerprint).partition(":")
         listed = Path(folder, "requirements.txt")
-        listed.write_text(f"{file.requirement} --hash={kind}:{value}\n", encoding="utf-8")
+        listed.write_text(f"{file.requirement} --hash={file.fingerprint}\n", encoding="utf-8")
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
         pip += ["--no-binary", ":all:", "--require-hashes", "-r", str(listed), "-d", folder]
         done = subprocess.run(pip, capture_output=True, text=True, env={**os.environ, "PIP_NO_INPUT": "1"})

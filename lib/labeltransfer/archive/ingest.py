@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +14,17 @@ from typing import Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from ..continuum import normalize
+from ..continuum import CONVENTIONS, normalize
 from ..files import written_whole
 from ..files.locks import only_writer
 from ..lamost import COMMON_GRID, MASKS, identifier, read_catalogue, read_spectra
-from ..parallel.workers import carry_out
+from ..parallel.workers import workers
 from ..spectra import Spectra
-from . import store as spectra_store
+from . import store_files as spectra_store
 from .folder import named_tables, spectrum_files
 from .opening import Survey
-from .store import STAR_COLUMNS, SpectraStore
+from .store import SpectraStore
+from .store_files import STAR_COLUMNS
 
 BLOCK_SIZE = 1000
 """Files of a block, one chunk of the store (29 MB)."""
@@ -45,10 +46,13 @@ def ingest_folder(
     convention: str = "paper",
     catalogue: str | Path | None = None,
     block_size: int = BLOCK_SIZE,
-    client: Any = None,
+    scheduler: str = "threads",
+    n_workers: int | None = None,
     progress: bool = True,
 ) -> SpectraStore:
     """Read all LAMOST files of a folder tree once; a call that was killed goes on where it stopped.
+
+    The same call again checks every block, and makes anew what is missing or damaged.
 
     Parameters
     ----------
@@ -58,7 +62,7 @@ def ingest_folder(
     width, convention : of the normalization
     catalogue : LAMOST's, for redshifts that headers lack; by default the one at the top of the folder
     block_size : files of a block; memory is bounded by one block for each worker
-    client : a `distributed.Client`; None for this process
+    scheduler, n_workers : see `workers.workers`; the folders must be at the same place for all of them
 
     Raises
     ------
@@ -72,6 +76,7 @@ def ingest_folder(
     base = Path(folder)
     if not base.exists():
         raise FileNotFoundError(f"{folder}: no such folder; wanted one with LAMOST spectra")
+    choices = _choices(mask, width, convention, block_size)
     known = named_tables(base)
     catalogue = Path(catalogue) if catalogue else known.get("catalogue")
     found = [path for path in spectrum_files(base) if path not in (*known.values(), catalogue)]
@@ -87,9 +92,9 @@ def ingest_folder(
     return _fill(
         FileSource(base, files, mask, _redshifts(catalogue)),
         Path(store),
-        {**facts, "n_files": len(files), **_choices(mask, width, convention, block_size)},
+        {**facts, "n_files": len(files), **choices},
         [(str(path.relative_to(base)), reason) for path, reason in skipped],
-        client,
+        (scheduler, n_workers),
         progress,
     )
 
@@ -101,7 +106,8 @@ def ingest_survey(
     width: float = 50.0,
     convention: str = "paper",
     block_size: int = BLOCK_SIZE,
-    client: Any = None,
+    scheduler: str = "threads",
+    n_workers: int | None = None,
     progress: bool = True,
 ) -> SpectraStore:
     """As `ingest_folder`, from a survey that is open: a simulated one, for example."""
@@ -109,12 +115,16 @@ def ingest_survey(
     choices = _choices(survey.mask, width, convention, block_size)
     source = SurveySource(survey)
     facts |= {"n_files": len(survey.dr2_catalogue()), **choices}
-    return _fill(source, Path(store), facts, [], client, progress)
+    return _fill(source, Path(store), facts, [], (scheduler, n_workers), progress)
 
 
 def _choices(mask: str, width: float, convention: str, block_size: int) -> dict[str, Any]:
     if block_size < 1:
         raise ValueError(f"block_size: found {block_size}, wanted at least 1")
+    if not 0 < width < np.inf:
+        raise ValueError(f"width of the normalization: found {width:g}, wanted a positive number of Å")
+    if convention not in CONVENTIONS:
+        raise ValueError(f"convention {convention!r} is unknown; wanted one of {', '.join(CONVENTIONS)}")
     return {"mask": mask, "width": float(width), "convention": convention, "block_size": int(block_size)}
 
 
@@ -142,6 +152,8 @@ class FileSource:
             values = np.asarray(reading.stars[name])
             note[name] = np.full(len(files), 0 if values.dtype.kind == "i" else np.nan, values.dtype)
             note[name][good] = values
+        used = [self.redshifts.get(name, np.nan) for name in note["id"].tolist()]
+        note["z"] = np.where(np.isfinite(note["z"]), note["z"], used)
         return reading.spectra, note
 
 
@@ -167,26 +179,47 @@ def _fill(
     store: Path,
     facts: dict[str, Any],
     skipped: Sequence[tuple[str, str]],
-    client: Any,
+    who: tuple[str, int | None],
     progress: bool,
 ) -> SpectraStore:
-    """Make the blocks that are missing, then the manifest, then the note that the store is complete."""
-    with only_writer(store):
-        spectra_store.create(store, facts, COMMON_GRID)
-        size, n_files = facts["block_size"], facts["n_files"]
-        sizes = [min(size, n_files - start) for start in range(0, n_files, size)]
-        missing = [number for number, wanted in enumerate(sizes) if not _finished(store, number, wanted)]
+    """Make the blocks that are missing or damaged, then the manifest, then the note that the store is complete."""
+    spectra_store.zarr_module()
+    size, n_files = facts["block_size"], facts["n_files"]
+    sizes = [min(size, n_files - start) for start in range(0, n_files, size)]
+    made = not store.exists()
+    with workers(*who) as crew, only_writer(store):
+        try:
+            spectra_store.create(store, facts, COMMON_GRID)
+        except OSError:
+            if made:
+                shutil.rmtree(store, ignore_errors=True)
+            raise
+        digests = _digests(store, facts)
+        missing = [
+            number
+            for number, wanted in enumerate(sizes)
+            if not spectra_store.is_whole(store, number, facts, wanted, digests.get(number))
+        ]
         if missing:
             (store / spectra_store.COMPLETE).unlink(missing_ok=True)
         done = n_files - sum(sizes[number] for number in missing)
         with tqdm(
             total=n_files, initial=done, desc="ingesting", unit="file", disable=None if progress else True
         ) as bar:
-            for stars in carry_out(_make_block, (source, store, facts), missing, client):
+            for stars in crew.carry_out(_make_block, (source, store, facts), missing):
                 bar.update(stars)
-        if not (store / spectra_store.COMPLETE).exists():
+        if missing or not digests:
             _complete(store, facts, skipped)
     return SpectraStore.open(store)
+
+
+def _digests(store: Path, facts: Mapping[str, Any]) -> dict[int, str]:
+    """Fingerprints of the notes of a finished store; nothing, if it is unfinished or its own note is damaged."""
+    try:
+        counts = spectra_store.read_counts(store, facts)
+    except ValueError:
+        return {}
+    return {number: digest for number, (_, digest) in enumerate(counts["blocks"])} if counts else {}
 
 
 def _make_block(shared: tuple[Source, Path, dict[str, Any]], number: int) -> int:
@@ -205,15 +238,8 @@ def _make_block(shared: tuple[Source, Path, dict[str, Any]], number: int) -> int
     return int(rows.stop - rows.start)
 
 
-def _finished(store: Path, number: int, wanted: int) -> bool:
-    try:
-        return bool(spectra_store.read_block_note(store, number)["id"].size == wanted)
-    except (FileNotFoundError, ValueError, KeyError):
-        return False
-
-
 def _complete(store: Path, facts: Mapping[str, Any], skipped: Sequence[tuple[str, str]]) -> None:
-    n_read = 0
+    n_read = []
     plain: Any = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
     with written_whole(store / spectra_store.MANIFEST) as temporary, temporary.open("w", **plain) as stream:
         rows = csv.writer(stream, lineterminator="\n")
@@ -222,14 +248,9 @@ def _complete(store: Path, facts: Mapping[str, Any], skipped: Sequence[tuple[str
             note = spectra_store.read_block_note(store, number)
             for path, name, reason in zip(note["path"], note["id"], note["reason"], strict=True):
                 rows.writerow([path, name, "skipped" if reason else "read", reason])
-            n_read += int((note["reason"] == "").sum())
+            n_read.append(int((note["reason"] == "").sum()))
         rows.writerows([path, identifier(path), "skipped", reason] for path, reason in skipped)
-    counts = {
-        "read": n_read, "skipped": facts["n_files"] - n_read + len(skipped),
-        "digest": spectra_store.digest_of_notes(store, facts),
-    }  # fmt: skip
-    with written_whole(store / spectra_store.COMPLETE) as temporary:
-        temporary.write_text(json.dumps(counts, indent=1), encoding="utf-8")
+    spectra_store.write_counts(store, facts, n_read, facts["n_files"] - sum(n_read) + len(skipped))
 
 
 def read_manifest(store: str | Path) -> list[dict[str, str]]:

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
 from .. import apogee
+from ..catalogue import galactic
 from ..labels import Labels, Rows
 from ..lamost import Unreadable
 from ..reference import cross_match
@@ -103,17 +103,6 @@ def match_surveys(catalogue: Table, allstar: Table, radius: float = 3.0) -> Matc
         f"stars in both (within {radius:g} arcsec)": rows.size,
     }
     return Match(rows, stars[partners], counts)
-
-
-def galactic(ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Galactic longitude and latitude [deg] from right ascension and declination [deg]; NaN stays NaN."""
-    ra, dec = np.asarray(ra, dtype=float), np.asarray(dec, dtype=float)
-    lon, lat = np.full(ra.shape, np.nan), np.full(ra.shape, np.nan)
-    known = np.isfinite(ra) & (np.abs(dec) <= 90.0)
-    if known.any():
-        place = SkyCoord(ra[known], dec[known], unit="deg").galactic
-        lon[known], lat[known] = place.l.deg, place.b.deg
-    return lon, lat
 
 
 def star_table(catalogue: Table, snr: np.ndarray | None = None) -> Table:

@@ -6,13 +6,12 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 
 CACHE = "LABELTRANSFER_CACHE"
 """Environment variable: where fetched data are kept, instead of the user's cache folder."""
-
-CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -23,8 +22,7 @@ class SourceFile:
     ----------
     name : what it is called here
     addresses : where it is, the first that answers is taken
-    fingerprint : ``sha256:…`` or, where that is what is known, ``gitblob:…``; None if nothing is known: then the
-        sha256 of the first download is written beside the file and holds from then on
+    fingerprint : ``sha256:…``
     size : bytes, if known
     unpack : folder into which the archive is unpacked; empty if it is none
     only : of the archive, what lies below this path
@@ -33,7 +31,7 @@ class SourceFile:
 
     name: str
     addresses: tuple[str, ...]
-    fingerprint: str | None = None
+    fingerprint: str
     size: int | None = None
     unpack: str = ""
     only: str = ""
@@ -91,29 +89,13 @@ def cache_folder(name: str) -> Path:
     base = os.environ.get(CACHE)
     if base:
         return Path(base) / name
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "labeltransfer" / name
+    try:
+        return import_module("platformdirs").user_cache_path("labeltransfer", appauthor=False) / name
+    except ImportError:
+        raise ImportError("a cache folder needs platformdirs: `pip install platformdirs`, or give a folder") from None
 
 
-def fingerprint(path: Path, kind: str = "sha256") -> str:
-    """``sha256:…`` of a file, or ``gitblob:…``, which git would store it under.
-
-    Raises
-    ------
-    ValueError
-        If the kind is another.
-    """
-    if kind == "gitblob":
-        digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
-    elif kind == "sha256":
-        digest = hashlib.sha256()
-    else:
-        raise ValueError(f"fingerprint {kind!r} is unknown; wanted sha256 or gitblob")
+def fingerprint(path: Path) -> str:
+    """``sha256:…`` of a file."""
     with path.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-    return f"{kind}:{digest.hexdigest()}"
-
-
-def agrees(path: Path, wanted: str | None) -> bool:
-    """Whether a file has the fingerprint that is wanted; always, if none is known."""
-    return wanted is None or fingerprint(path, wanted.partition(":")[0]) == wanted
+        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"

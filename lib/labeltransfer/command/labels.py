@@ -5,18 +5,16 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .extras import need
 
-if TYPE_CHECKING:
-    from ..lamost import Unreadable
-    from ..transfer import LabelTransfer
-
 LOSSES = 3
+
+SHOWN = 20
+"""Files that could not be read, named one by one."""
 
 
 def simulate(command: argparse.ArgumentParser) -> None:
@@ -90,15 +88,12 @@ def ingest(command: argparse.ArgumentParser) -> None:
 def _ingest(given: argparse.Namespace) -> int:
     from ..archive.ingest import ingest_folder
     from ..archive.store import MANIFEST, is_store
-    from ..parallel.workers import workers
-    from .outputs import check_output
 
-    check_output(given.output, [given.folder, *_paths(given.catalogue)], replace=given.replace)
     if given.replace and is_store(given.output):
         shutil.rmtree(given.output)
     choices = {"mask": given.mask, "width": given.width, "convention": given.convention, "block_size": given.block}
-    with workers(given.scheduler, given.workers) as client:
-        store = ingest_folder(given.folder, given.output, catalogue=given.catalogue, client=client, **choices)
+    choices |= {"scheduler": given.scheduler, "n_workers": given.workers}
+    store = ingest_folder(given.folder, given.output, catalogue=given.catalogue, **choices)
     skipped = store.counts["skipped"]
     print(f"{given.output}: {len(store):,} spectra; {skipped:,} files skipped, see {given.output / MANIFEST}")
     return LOSSES if skipped else 0
@@ -125,10 +120,14 @@ def _train(given: argparse.Namespace) -> int:
     import numpy as np
 
     from ..archive import open_survey
-    from ..transfer import learn
-    from .outputs import check_output
+    from ..files import check_output
+    from ..transfer import LabelTransfer, learn
 
-    check_output(given.output, [given.folder, *_paths(given.labels)], replace=given.replace, suffixes=[".npz"])
+    if given.output.suffix.lower() != ".npz":
+        raise ValueError(f"-o {given.output}: found suffix {given.output.suffix!r}, wanted .npz")
+    inputs = [given.folder, *([given.labels] if given.labels else [])]
+    check_output(given.output, "model", inputs=inputs, replace=given.replace,
+                 is_ours=lambda path: bool(LabelTransfer.read(path)))  # fmt: skip
     names = given.label_names.split(",") if given.label_names else None
     survey = open_survey("folder", given.folder, names, mask=given.mask, label_table=given.labels)
     choices = {name: getattr(given, name) for name in ("recipe", "order", "error_factor")}
@@ -138,6 +137,7 @@ def _train(given: argparse.Namespace) -> int:
     counts = transfer.counts or {}
     for what, count in counts.items():
         print(f"{count:9,}  {what}")
+    print("\n".join(transfer.report))
     print(f"{given.output}: {transfer!r}")
     return LOSSES if counts.get("unreadable files") else 0
 
@@ -159,57 +159,25 @@ def infer(command: argparse.ArgumentParser) -> None:
 
 
 def _infer(given: argparse.Namespace) -> int:
-    from .. import catalogue
     from ..archive.store import is_store
-    from ..transfer import LabelTransfer, label_files
-    from .outputs import check_output
+    from ..survey import label_survey
+    from ..survey.road import checked_output
+    from ..transfer import LabelTransfer
 
-    inputs = [given.model, *(path for path in given.spectra if not path.is_dir())]
-    check_output(given.output, inputs, replace=given.replace, suffixes=tuple(catalogue.FORMATS))
-    for folder in (path for path in given.spectra if path.is_dir() and not is_store(path)):
-        if given.output.suffix == ".fits" and folder.resolve() in given.output.resolve().parents:
-            raise ValueError(f"-o {given.output}: lies in {folder}, where it would be read as a spectrum next time; "
-                             "give another place, or another suffix")  # fmt: skip
     if given.output.suffix.lower() == ".parquet":
         need("survey", "pyarrow")
-    transfer = LabelTransfer.read(given.model)
     if any(map(is_store, given.spectra)):
-        return _infer_store(transfer, given)
-    labelled = label_files(transfer, given.spectra, parts=given.parts)
-    for failure in labelled.unreadable:
-        print(f"not read: {failure.path}: {failure.reason}", file=sys.stderr)
-    catalogue.write(labelled.catalogue, given.output)
-    print(f"{given.output}: {summary(labelled.catalogue, labelled.unreadable)}")
-    return LOSSES if labelled.unreadable else 0
-
-
-def _infer_store(transfer: LabelTransfer, given: argparse.Namespace) -> int:
-    from ..archive.store import MANIFEST, SpectraStore
-    from ..store_catalogue import label_store
-
-    need("survey", "zarr")
-    if len(given.spectra) > 1:
-        raise ValueError(f"found {len(given.spectra)} paths, one of them a store; wanted that store alone")
-    store = SpectraStore.open(given.spectra[0])
-    parts = given.output.with_name(f"{given.output.name}.parts")
-    if given.replace and given.parts is None and (parts / "run.json").exists():
-        shutil.rmtree(parts)
+        need("survey", "zarr")
+    checked_output(given.output, [given.model, *given.spectra], given.replace)
+    transfer = LabelTransfer.read(given.model)
     options = {"parts": given.parts, "scheduler": given.scheduler, "n_workers": given.workers}
-    done = label_store(transfer, store, given.output, **options)
-    print(
-        f"{done.path}: {done.n_stars:,} stars labelled, {done.n_failed:,} of them did not converge; "
-        f"{done.n_skipped:,} files had been skipped, see {store.folder / MANIFEST}"
-    )
-    return 0
-
-
-def summary(table: Any, unreadable: list[Unreadable]) -> str:
-    """What became of all files, in one or a few lines."""
-    failed = len(table) - int(sum(table["converged"]))
-    lines = [f"{len(table):,} stars labelled, {failed:,} of them did not converge; {len(unreadable):,} files not read"]
-    reasons = Counter(failure.reason.split(":")[0] for failure in unreadable)
-    lines += [f"{count:9,}  {reason}" for reason, count in reasons.most_common()]
-    return "\n".join(lines)
+    labelled = label_survey(transfer, given.spectra, given.output, replace=given.replace, **options)
+    for failure in labelled.unreadable[:SHOWN]:
+        print(f"not read: {failure.path}: {failure.reason}", file=sys.stderr)
+    if len(labelled.unreadable) > SHOWN:
+        print(f"not read: and {len(labelled.unreadable) - SHOWN:,} more", file=sys.stderr)
+    print(f"{given.output}: {labelled.summary()}")
+    return LOSSES if labelled.unreadable else 0
 
 
 def _add_mask(command: argparse.ArgumentParser) -> None:
@@ -224,10 +192,6 @@ def _add_workers(command: argparse.ArgumentParser) -> None:
     words = ", ".join(SCHEDULERS)
     command.add_argument("--scheduler", default="threads", help=f"{words}, or tcp://… of Dask; default threads")
     command.add_argument("--workers", type=int, metavar="N", help="processes; default one for each core")
-
-
-def _paths(*given: Path | None) -> list[Path]:
-    return [path for path in given if path is not None]
 
 
 def _or_auto(kind: Callable[[str], Any]) -> Callable[[str], Any]:

@@ -33,25 +33,35 @@ DAMAGE = (
 def written_whole(path: str | Path) -> Iterator[Path]:
     """Give a temporary name beside `path`; rename it to `path` when the block succeeds, remove it when it fails.
 
-    The temporary name keeps the suffix of `path`, because writers choose their format by it.
+    The temporary name keeps the suffix of `path`, because writers choose their format by it; in messages it is replaced
+    by `path`.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix="".join(path.suffixes), dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix="".join(path.suffixes), dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     except OSError as error:
-        if error.filename is None:  # a full disk, for example, does not say where
-            error.filename = str(path)
+        if error.errno is None:
+            raise OSError(f"{path}: {_without(temporary, path, str(error))}") from error
+        raise type(error)(error.errno, error.strerror or os.strerror(error.errno), str(path)) from error
+    except Exception as error:
+        error.args = tuple(_without(temporary, path, one) if isinstance(one, str) else one for one in error.args)
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _without(temporary: Path | None, path: Path, message: str) -> str:
+    return message.replace(str(temporary), str(path)) if temporary else message
 
 
 def write_arrays(path: str | Path, kind: str, arrays: Mapping[str, np.ndarray], **facts: Any) -> None:
@@ -101,7 +111,36 @@ def read_arrays(path: str | Path, kind: str) -> tuple[dict[str, np.ndarray], dic
             f"{path}: format version {version}, but this labeltransfer reads version {FORMAT_VERSION}; "
             "write the file anew with the installed version"
         )
-    return arrays, facts
+    return _Contents(path, arrays), _Contents(path, facts)
+
+
+class _Contents(dict[str, Any]):
+    """What a file holds; asked for what it does not hold, it names the file."""
+
+    def __init__(self, path: Path, contents: Mapping[str, Any]) -> None:
+        super().__init__(contents)
+        self.path = path
+
+    def __missing__(self, name: str) -> Any:
+        raise ValueError(f"{self.path}: damaged, it is without {name!r}; write it anew")
+
+
+@contextmanager
+def reading(path: str | Path, kind: str) -> Iterator[None]:
+    """Around the making of a thing from what `read_arrays` gave: what is missing or wrong is said with the file's name.
+
+    Raises
+    ------
+    ValueError
+        For whatever the block raises because an array or a fact is missing, or has another form than it should.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        if str(path) in str(error):
+            raise
+        what = f"it is without {error.args[0]!r}" if isinstance(error, KeyError) and error.args else str(error)
+        raise ValueError(f"{path}: not a whole {kind}: {what}; write it anew") from error
 
 
 def _load(stream: IO[bytes]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

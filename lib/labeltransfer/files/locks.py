@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
-try:
-    import fcntl
-except ImportError:  # a system without them: runs are not kept apart there
-    fcntl = None  # type: ignore[assignment]
+from filelock import FileLock, Timeout
 
 LOCK = ".lock"
-ATTEMPTS, PAUSE = 5, 0.05
-"""`is_held` takes a lock for a moment in order to know, which must stop nobody: times, and seconds between them."""
+
+WAIT = 0.2
+"""Seconds to wait for a lock: `is_held` takes it for a moment in order to know, which must stop nobody."""
 
 
 @contextmanager
@@ -26,54 +22,45 @@ def only_writer(folder: str | Path) -> Iterator[None]:
     Raises
     ------
     RuntimeError
-        If another process holds it, naming the folder and that process.
+        If another process, or another thread, holds it, naming the folder and that process.
     OSError
         If the folder cannot be written, naming the lock.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("a+", encoding="utf-8") as lock:
-        if not _taken(lock, ATTEMPTS):
-            lock.seek(0)
-            holder = lock.read().strip() or "unknown"
-            raise RuntimeError(
-                f"{folder}: another run (process {holder}) is writing here; wait for it, or give another folder"
-            )
-        _write_holder(lock, folder / LOCK)
-        try:
-            yield
-        finally:
-            lock.truncate(0)
+    path = Path(folder) / LOCK
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, poll_interval=WAIT / 4)
+    try:
+        lock.acquire(timeout=WAIT)
+    except Timeout:
+        raise RuntimeError(
+            f"{folder}: another run (process {_holder(path)}) is writing here; wait for it, or give another folder"
+        ) from None
+    try:
+        with suppress(OSError):  # who holds it is only told; the lock is what counts
+            path.write_text(str(os.getpid()), encoding="utf-8")
+        yield
+    finally:
+        with suppress(OSError):
+            path.write_text("", encoding="utf-8")
+        lock.release()
 
 
 def is_held(folder: str | Path) -> bool:
     """Whether a process is writing the folder, as far as the system can tell."""
     path = Path(folder) / LOCK
-    if fcntl is None:
-        return True
     if not path.exists():
         return False
-    with path.open(encoding="utf-8") as lock:
-        return not _taken(lock, 1)
-
-
-def _taken(lock: IO[str], attempts: int) -> bool:
-    """Take the lock of an open file, which is given back when the file is closed."""
-    if fcntl is None:
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
         return True
-    for attempt in range(attempts):
-        time.sleep(PAUSE * bool(attempt))
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            continue
-        return True
+    lock.release()
     return False
 
 
-def _write_holder(lock: IO[str], path: Path) -> None:
+def _holder(path: Path) -> str:
     try:
-        lock.truncate(0)
-        os.write(lock.fileno(), str(os.getpid()).encode())
-    except OSError as error:  # a full disk, which does not say where
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        return path.read_text(encoding="utf-8").strip() or "unknown"
+    except OSError:  # a system that lets nobody read what is locked
+        return "unknown"

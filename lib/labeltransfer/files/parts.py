@@ -6,11 +6,14 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
+
+from .locks import LOCK
 
 NOTE = "run.json"
 
@@ -52,6 +55,15 @@ class Parts:
                 "remove the folder or give another"
             )
 
+    def remove(self) -> None:
+        """Remove what this run kept, and the folder if it holds nothing else."""
+        for path in [*self.folder.glob("part-*"), self.folder / NOTE]:
+            path.unlink(missing_ok=True)
+        with suppress(OSError):  # other files in it, or a system that removes no open file
+            if [path.name for path in self.folder.iterdir()] == [LOCK]:
+                (self.folder / LOCK).unlink()
+            self.folder.rmdir()
+
     def path(self, number: int, suffix: str) -> Path:
         """Where a part is kept, for example ``part-00007.npz``."""
         return self.folder / f"part-{number:05d}{suffix}"
@@ -60,13 +72,16 @@ class Parts:
 def _write_once(path: Path, text: str) -> None:
     """Write a file unless another process or thread has just done so."""
     own = path.with_name(f".{path.stem}-{uuid4().hex}{path.suffix}")
-    own.write_text(text, encoding="utf-8")
     try:
-        os.link(own, path)
-    except FileExistsError:
-        return
-    except OSError:  # a file system without hard links
-        own.replace(path)
+        own.write_text(text, encoding="utf-8")
+        try:
+            os.link(own, path)
+        except FileExistsError:
+            return
+        except OSError:  # a file system without hard links
+            own.replace(path)
+    except OSError as error:  # a full disk, which does not say where
+        raise type(error)(error.errno, error.strerror, str(path)) from error
     finally:
         own.unlink(missing_ok=True)
 

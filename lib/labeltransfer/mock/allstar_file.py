@@ -140,5 +140,5 @@ def _parameter_flags(flags: np.ndarray, known: np.ndarray) -> np.ndarray:
     names = ("TEFF", "LOGG", "VMICRO", "M_H", "C_M", "N_M", "ALPHA_M")
     bad = np.column_stack([(flags >> ASPCAP_BITS[f"{name}_BAD"]) & 1 for name in names])
     found = bad | np.where(known[:, None], 0, 2)
-    found[:, 2] |= 1 << 16
+    found[:, 2] = found[:, 2] | 1 << 16
     return found.astype(np.int32)

@@ -7,13 +7,17 @@ data that still lie in its cache, and bounds the memory by a few blocks.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
 Result = TypeVar("Result")
+
+_LIMIT: ContextVar[int] = ContextVar("cores of this task", default=0)
 
 
 def over_blocks(
@@ -36,8 +40,20 @@ def over_blocks(
         return list(pool.map(work, blocks))
 
 
+@contextmanager
+def limited_cores(n_cores: int) -> Iterator[None]:
+    """Within, `available_cores` is at most this: for one of several processes that share a machine."""
+    token = _LIMIT.set(n_cores)
+    try:
+        yield
+    finally:
+        _LIMIT.reset(token)
+
+
 def available_cores() -> int:
     """How many cores this process may use."""
+    if _LIMIT.get():
+        return _LIMIT.get()
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

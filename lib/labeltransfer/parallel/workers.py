@@ -1,64 +1,201 @@
-"""Where blocks of a survey are worked on: in this process, on processes of this machine, or on a cluster."""
+"""Where blocks of a survey are worked on: in this process, on processes of this machine, or on a Dask cluster."""
 
 from __future__ import annotations
 
+import asyncio
+import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
+from uuid import uuid4
 
-from .blocks import available_cores
+from .blocks import available_cores, limited_cores
 
 SCHEDULERS = ("threads", "processes")
 
-ATTEMPTS = 2
+ATTEMPTS = 5
 """How often a block is given to another worker when the one that had it was lost."""
+
+PATIENCE = 15.0
+"""Seconds to wait for a Dask scheduler's answer, and for the first of its workers."""
+
+Work = Callable[[Any, Any], int]
+
+
+class Workers(Protocol):
+    """Those who do a survey's blocks."""
+
+    def carry_out(self, work: Work, shared: Any, jobs: Sequence[Any]) -> Iterator[int]:
+        """Call ``work(shared, job)`` for every job; yields what it returns (how many stars it was), as it comes."""
 
 
 @contextmanager
-def workers(scheduler: str = "threads", n_workers: int | None = None) -> Iterator[Any]:
-    """Open a Dask client, and close it (and the cluster that was started for it) at the end.
+def workers(scheduler: str = "threads", n_workers: int | None = None) -> Iterator[Workers]:
+    """Those who do the blocks; what was started for it ends with the block.
 
     Parameters
     ----------
-    scheduler : ``"threads"``: this process, one block after the other, each on all cores; ``"processes"``: a
-        `LocalCluster`; anything with ``://``: the address of a Dask scheduler
-    n_workers : processes of a `LocalCluster`; by default one for each core
-
-    Yields
-    ------
-    `distributed.Client`, or None for threads
+    scheduler : ``"threads"``: this process, one block after the other, each on all cores; ``"processes"``: processes of
+        this machine, a block and a core for each; anything with ``://``: the address of a Dask scheduler
+    n_workers : processes; by default one for each core
 
     Raises
     ------
     ValueError
-        If the scheduler is neither of the words nor an address.
+        If the scheduler is neither of the words nor an address, or the number of workers is not positive.
     ImportError
         If Dask is asked for and not installed.
     OSError
-        If nobody answers at the address.
+        If no Dask scheduler answers at the address, or it has no workers.
     """
+    if n_workers is not None and n_workers < 1:
+        raise ValueError(f"workers: found {n_workers}, wanted at least 1")
     if scheduler == "threads":
-        yield None
+        yield Here()
     elif scheduler == "processes":
-        dask = _distributed(scheduler)
-        options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None}
-        n_workers = n_workers or available_cores()
-        with dask.LocalCluster(n_workers=n_workers, **options) as cluster, dask.Client(cluster) as client:
-            yield client
+        yield Processes(n_workers or available_cores())
     elif "://" in scheduler:
         with _connected(scheduler) as client:
-            yield client
+            yield Dask(client, scheduler)
     else:
         wanted = f"{', '.join(SCHEDULERS)} or an address such as tcp://host:8786"
         raise ValueError(f"scheduler: found {scheduler!r}, wanted {wanted}")
 
 
-def _connected(address: str) -> Any:
+class Here:
+    """One job after the other in this process, which uses all cores for each."""
+
+    def carry_out(self, work: Work, shared: Any, jobs: Sequence[Any]) -> Iterator[int]:
+        """See `Workers`."""
+        for job in jobs:
+            yield work(shared, job)
+
+
+class Processes:
+    """Processes of this machine, each with a core of its own."""
+
+    def __init__(self, n_workers: int) -> None:
+        self.n_workers = n_workers
+
+    def carry_out(self, work: Work, shared: Any, jobs: Sequence[Any]) -> Iterator[int]:
+        """See `Workers`; what is shared is shipped once to each process.
+
+        Raises
+        ------
+        RuntimeError
+            If a process was killed, for example because the memory was full.
+        """
+        if not jobs:
+            return
+        before = set(multiprocessing.active_children())
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(min(self.n_workers, len(jobs)), context, _remember, (work, shared))
+        try:
+            for future in as_completed([pool.submit(_on_one_core, job) for job in jobs]):
+                yield future.result()
+            pool.shutdown()
+        except BrokenProcessPool as error:
+            raise RuntimeError(
+                "a worker process ended before its work was done (killed, or out of memory); what is finished is kept: "
+                "call again, perhaps with fewer workers"
+            ) from error
+        finally:
+            for child in set(multiprocessing.active_children()) - before:
+                child.terminate()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+_REMEMBERED: list[Any] = []
+
+
+def _remember(work: Work, shared: Any) -> None:
+    _REMEMBERED[:] = [work, shared]
+
+
+def _on_one_core(job: Any) -> int:
+    work, shared = _REMEMBERED
+    with limited_cores(1):
+        return work(shared, job)
+
+
+class Dask:
+    """The workers of a Dask scheduler; what is shared reaches each, also one that comes later, by a plugin."""
+
+    def __init__(self, client: Any, address: str) -> None:
+        self.client, self.address = client, address
+
+    def carry_out(self, work: Work, shared: Any, jobs: Sequence[Any]) -> Iterator[int]:
+        """See `Workers`. When all workers are lost the rest is done as soon as one returns.
+
+        Raises
+        ------
+        OSError
+            If the scheduler has no workers, or the connection to it is lost.
+        RuntimeError
+            If a block killed several workers, one after the other.
+        """
+        if not jobs:
+            return
+        distributed = _distributed(self.address)
+        try:
+            self.client.wait_for_workers(1, timeout=PATIENCE)
+        except TimeoutError as error:
+            raise OSError(f"{self.address}: the Dask scheduler has no workers; start one with `dask worker`") from error
+        name = f"labeltransfer-{uuid4().hex}"
+        self.client.register_plugin(_shipped(distributed, shared), name=name)
+        options = {"pure": False, "retries": ATTEMPTS}
+        futures = [self.client.submit(_on_a_worker, work, name, job, **options) for job in jobs]
+        try:
+            for future in distributed.as_completed(futures):
+                yield future.result()
+                future.release()
+        except distributed.KilledWorker as error:
+            raise RuntimeError(
+                f"{self.address}: several workers died on the same block (out of memory?); what is finished is kept: "
+                "call again, perhaps with workers of more memory"
+            ) from error
+        except (distributed.CancelledError, distributed.comm.CommClosedError) as error:
+            raise OSError(
+                f"{self.address}: the connection to the Dask scheduler is lost; what is finished is kept: call again"
+            ) from error
+        finally:
+            if self.client.status == "running":
+                self.client.cancel(futures)
+                self.client.unregister_worker_plugin(name)
+
+
+def _shipped(distributed: Any, shared: Any) -> Any:
+    plugin = distributed.WorkerPlugin()
+    plugin.shared = shared
+    return plugin
+
+
+def _on_a_worker(work: Work, name: str, job: Any) -> int:
+    shared = import_module("distributed").get_worker().plugins[name].shared
+    with limited_cores(1):
+        return work(shared, job)
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[Any]:
+    """A client of a scheduler that is known to answer: a client alone would wait for one that says nothing."""
+    distributed = _distributed(address)
+
+    async def identity() -> Any:
+        comm = await distributed.comm.connect(address, timeout=PATIENCE)
+        return await distributed.core.send_recv(comm, op="identity", close=True)
+
     try:
-        return _distributed(address).Client(address, timeout="10s")
-    except OSError as error:
-        raise OSError(f"{address}: no Dask scheduler answers ({error}); start one with `dask scheduler`") from error
+        asyncio.run(asyncio.wait_for(identity(), PATIENCE))
+        client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
+    except (OSError, ValueError, RuntimeError) as error:
+        what = str(error) or "it accepts, but does not speak Dask"
+        raise OSError(f"{address}: no Dask scheduler answers ({what}); start one with `dask scheduler`") from error
+    with client:
+        yield client
 
 
 def _distributed(scheduler: str) -> Any:
@@ -66,28 +203,3 @@ def _distributed(scheduler: str) -> Any:
         return import_module("distributed")
     except ImportError:
         raise ImportError(f"scheduler {scheduler!r} needs Dask: `pip install dask distributed`") from None
-
-
-def carry_out(work: Callable[..., int], shared: Any, jobs: Sequence[Any], client: Any = None) -> Iterator[int]:
-    """Call ``work(shared, job)`` for every job, here or on the workers of a client; what it returns, as it comes.
-
-    Parameters
-    ----------
-    work : does a job and returns how many stars it was
-    shared : what all jobs need, shipped once to every worker
-    client : a `distributed.Client`; None for one job after the other in this process
-    """
-    if client is None or not jobs:
-        for job in jobs:
-            yield work(shared, job)
-        return
-    from distributed import as_completed
-
-    shipped = client.scatter(shared, broadcast=True, hash=False)
-    futures = [client.submit(work, shipped, job, pure=False, retries=ATTEMPTS) for job in jobs]
-    try:
-        for future in as_completed(futures):
-            yield future.result()
-            future.release()
-    finally:
-        client.cancel(futures)

@@ -5,8 +5,7 @@ catalogue = transfer.label(other_spectra)
 transfer.write("model.npz")
 """
 
-from .label_transfer import LabelTransfer, provenance
-from .labelling import LabelledFiles, label_files, label_spectra
+from .label_transfer import LabelTransfer
 from .learning import learn
 
-__all__ = ["LabelTransfer", "LabelledFiles", "label_files", "label_spectra", "learn", "provenance"]
+__all__ = ["LabelTransfer", "learn"]

@@ -11,7 +11,6 @@ import numpy as np
 from astropy.table import Table
 
 from .. import catalogue
-from ..archive.overlap import galactic
 from ..cannon import CannonModel
 from ..files import read_arrays, write_arrays
 from ..files.parts import digest_of_array
@@ -112,29 +111,35 @@ class LabelTransfer:
         if set(LABEL_SCALES) & set(self.model.label_names):
             n_nearest = min(10, len(self.reference_labels))
             distance = label_distance(fit.labels, self.reference_labels, n_nearest=n_nearest)
-        if stars is not None and {"ra", "dec"} <= set(stars.colnames):
-            stars = stars.copy()
-            stars["glon"], stars["glat"] = galactic(stars["ra"], stars["dec"])
-        total = fit
-        if self.errors is not None:
-            covariance = self.errors.covariance(self.model, fit, prepared.signal_to_noise())
-            labels = fit.labels
-            total = replace(fit, labels=Labels(labels.ids, labels.names, labels.values, covariance))
-        table = catalogue.assemble(
-            total,
+        total = None if self.errors is None else self.errors.covariance(self.model, fit, prepared.signal_to_noise())
+        return catalogue.assemble(
+            fit,
             stars,
+            total_covariance=total,
             distance=distance,
             distance_cut=self.distance_cut,
             label_range=self.model.label_range,
-            provenance=provenance(self),
+            n_model_pixels=int(np.count_nonzero(self.model.determined)),
+            provenance=self.provenance(),
         )
-        if self.errors is not None:
-            for name, formal in zip(fit.labels.names, fit.labels.errors.T, strict=True):
-                table[f"{name}_err"].description = f"total error of {name}"
-                table[f"{name}_err_formal"] = formal
-                table[f"{name}_err_formal"].unit = table[f"{name}_err"].unit
-                table[f"{name}_err_formal"].description = f"formal error of {name}"
-        return table
+
+    def provenance(self) -> dict[str, Any]:
+        """What a catalogue says about where its labels come from."""
+        return {
+            "training_hash": self.model.training_hash,
+            "model_hash": digest_of_array(np.concatenate([self.model.coefficients.ravel(), self.model.scatter])),
+            "model_order": self.model.order,
+            "n_reference": self.model.n_reference,
+            "labels": list(self.model.label_names),
+            "smoothing_width": self.width,
+            "smoothing_convention": self.convention,
+            "mask": self.mask,
+            "simulated": self.simulated,
+            "recipe": self.recipe,
+            "error_factor": float(np.median(self.error_factor)),
+            "label_error_strength": self.label_error_strength,
+            "distance_cut": self.distance_cut,
+        }
 
     def cross_validate(
         self,
@@ -265,22 +270,3 @@ def with_error_factor(spectra: Spectra, factor: float | np.ndarray) -> Spectra:
         return spectra
     square = np.square(factor).astype(spectra.ivar.dtype)
     return replace(spectra, ivar=spectra.ivar * square)
-
-
-def provenance(transfer: LabelTransfer) -> dict[str, Any]:
-    """What a catalogue says about where its labels come from."""
-    return {
-        "training_hash": transfer.model.training_hash,
-        "model_hash": digest_of_array(np.concatenate([transfer.model.coefficients.ravel(), transfer.model.scatter])),
-        "model_order": transfer.model.order,
-        "n_reference": transfer.model.n_reference,
-        "labels": list(transfer.model.label_names),
-        "smoothing_width": transfer.width,
-        "smoothing_convention": transfer.convention,
-        "mask": transfer.mask,
-        "simulated": transfer.simulated,
-        "recipe": transfer.recipe,
-        "error_factor": float(np.median(transfer.error_factor)),
-        "label_error_strength": transfer.label_error_strength,
-        "distance_cut": transfer.distance_cut,
-    }

@@ -104,11 +104,12 @@ def learn(
     if isinstance(spectra, Spectra):
         if not isinstance(labels, Labels):
             raise TypeError(f"learn: found labels of type {type(labels).__name__}, wanted Labels beside the spectra")
+        notes: tuple[str, ...] = ()
         candidates, counts = _joined(spectra, labels, recipe, alpha_m_min, width, convention)
     else:
         if labels is not None:
             raise TypeError("learn: a survey brings its own labels; give spectra and labels, or a survey")
-        candidates, counts = _of_survey(spectra, alpha_m_min, width, convention)
+        candidates, counts, notes = _of_survey(spectra, alpha_m_min, width, convention)
         settings |= {"mask": spectra.mask, "simulated": spectra.simulated}
     asked = Asked(
         candidates.labels.names, order, ridge, factor, label_errors, label_error_strength, censoring, clip_sigma
@@ -143,7 +144,7 @@ def learn(
         errors=learnt.errors,
         distance_cut=cut,
         tried=learnt.tried,
-        report=tuple(lines(learnt, counts, asked, logger)),
+        report=(*notes, *lines(learnt, counts, asked, logger)),
         validation=learnt.validation,
         reference=learnt.reference,
         options=learnt.options,
@@ -171,7 +172,7 @@ def _joined(
 
 def _of_survey(
     survey: Survey, alpha_m_min: float, width: float, convention: str
-) -> tuple[ReferenceSet, dict[str, int]]:
+) -> tuple[ReferenceSet, dict[str, int], tuple[str, ...]]:
     made = getattr(survey, "normalization", None)
     if made not in (None, (width, convention)):
         raise ValueError(f"{survey!r}: normalized with width {made[0]:g}, {made[1]}; ingest again, or train with that")
@@ -182,7 +183,7 @@ def _of_survey(
         raise ValueError(f"{survey.description}: none of {len(overlap)} stars passes the cuts on labels and flags")
     candidates = ReferenceSet.join(normalized(overlap.spectra[keep], width, convention), overlap.labels[keep])
     counts = {**overlap.counts, **{reason: int(stars.sum()) for reason, stars in excised.items()}}
-    return candidates, {**counts, "unreadable files": len(overlap.unreadable)}
+    return candidates, {**counts, "unreadable files": len(overlap.unreadable)}, overlap.notes
 
 
 def _groups_of(

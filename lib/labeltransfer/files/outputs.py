@@ -1,0 +1,56 @@
+"""What an output may not be: an input, a thing that is there already, or anything within a store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+STORE_NOTE = "store.json"
+"""By which a store of spectra is known."""
+
+
+def check_output(
+    path: str | Path,
+    what: str,
+    *,
+    inputs: Iterable[str | Path] = (),
+    replace: bool = False,
+    is_ours: Callable[[Path], bool] = lambda path: True,
+) -> Path:
+    """Refuse an output that would destroy something, before any work is done.
+
+    Parameters
+    ----------
+    path : the file to be written
+    what : it will be, for example ``"catalogue"``
+    inputs : files and folders that are read meanwhile
+    replace : whether a file of the same kind may be replaced
+    is_ours : whether an existing file is such a thing as will be written; it may raise ValueError or OSError for no
+
+    Raises
+    ------
+    ValueError
+        If `path` is one of the inputs, lies in a store, is a folder, or exists and may not be replaced.
+    """
+    path = Path(path)
+    if any(path.exists() and Path(one).exists() and path.samefile(one) for one in inputs):
+        raise ValueError(f"{path}: is an input; the {what} would replace it: give another name")
+    store = next((folder for folder in path.resolve().parents if (folder / STORE_NOTE).exists()), None)
+    if store is not None:
+        raise ValueError(f"{path}: lies within the store {store}, which nothing else may change; give another place")
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder, wanted the name of the {what}")
+    if not path.exists():
+        return path
+    if not _holds(is_ours, path):
+        raise ValueError(f"{path}: exists already and is no {what} that labeltransfer wrote; give another name")
+    if not replace:
+        raise ValueError(f"{path}: a {what} is there already; give another name, or replace it (--replace)")
+    return path
+
+
+def _holds(is_ours: Callable[[Path], bool], path: Path) -> bool:
+    try:
+        return is_ours(path)
+    except (ValueError, OSError):
+        return False
