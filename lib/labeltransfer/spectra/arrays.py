@@ -112,8 +112,8 @@ def _refuse_mistaken(
         star = int(np.argmax(wrong))
         given, meant = ("ivar", "error") if as_ivar else ("error", "ivar")
         raise ValueError(
-            f"spectra: star {str(names[star])!r} would have S/N {read[star]:.3g} a pixel, and {other[star]:.3g} if what "
-            f"was given as {given} is {'an error' if as_ivar else 'an inverse variance'}; give it as {meant}="
+            f"spectra: star {str(names[star])!r} would have S/N {read[star]:.3g} a pixel, and {other[star]:.3g} "
+            f"if what was given as {given} is {'an error' if as_ivar else 'an inverse variance'}; give it as {meant}="
         )
 
 
