@@ -212,6 +212,68 @@ def test_damaged_chunks_are_noticed_and_made_again(folder, tmp_path):
     assert contents(tmp_path / "store") == before
 
 
+DAMAGES = {
+    "flux lost": lambda chunks: (chunks / "flux" / "c" / "1" / "0").unlink(),
+    "ivar lost": lambda chunks: (chunks / "ivar" / "c" / "0" / "0").unlink(),
+    "swapped": lambda chunks: swap(chunks / "flux" / "c" / "0" / "0", chunks / "flux" / "c" / "1" / "0"),
+    "notes swapped": lambda chunks: swap(*sorted((chunks / "blocks").glob("part-*"))[:2]),
+    "note lost": lambda chunks: (chunks / "blocks" / "part-00001.npz").unlink(),
+    "count changed": lambda chunks: change(chunks / "complete.json", '"read": 12', '"read": 11'),
+    "count lost": lambda chunks: change(chunks / "complete.json", '"read"', '"red"'),
+}
+
+
+def swap(first, second):
+    kept = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(kept)
+
+
+def change(path, old, new):
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_a_store_that_is_not_what_was_written_is_refused_and_mended(folder, tmp_path, what):
+    ingest_folder(folder, tmp_path / "store", **OPTIONS)
+    before = contents(tmp_path / "store")
+    DAMAGES[what](tmp_path / "store")
+
+    def read_all():
+        store = SpectraStore.open(tmp_path / "store")
+        return [store.block(number) for number in range(store.n_blocks)]
+
+    with pytest.raises((ValueError, FileNotFoundError), match="store"):
+        read_all()
+    ingest_folder(folder, tmp_path / "store", **OPTIONS)
+    assert contents(tmp_path / "store") == before
+    assert sum(len(spectra) for spectra, _ in read_all()) == 12
+
+
+@pytest.mark.parametrize("wrong", [{"width": -5.0}, {"width": np.nan}, {"convention": "box"}, {"n_workers": -7}])
+def test_wrong_options_make_no_store(folder, tmp_path, wrong):
+    with pytest.raises(ValueError, match=r"width|convention|workers"):
+        ingest_folder(folder, tmp_path / "store", **OPTIONS, **wrong)
+    assert not (tmp_path / "store").exists()
+
+
+def test_without_zarr_nothing_is_made(folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "zarr", None)
+    with pytest.raises(ImportError, match="needs Zarr"):
+        ingest_folder(folder, tmp_path / "store", **OPTIONS)
+    assert not (tmp_path / "store").exists()
+
+
+def test_the_redshift_that_was_used_is_kept(tmp_path):
+    (tmp_path / "files").mkdir()
+    header = {"OBSID": 1, "RA": 1.0, "DEC": 2.0, "CLASS": "STAR"}
+    write_table_format(tmp_path / "files" / "spec-1.fits", header=header)
+    (tmp_path / "lamost.csv").write_text("filename,z,ra,dec,snrg\nspec-1.fits,0.0003,1,2,50\n")
+    store = ingest_folder(tmp_path / "files", tmp_path / "store", catalogue=tmp_path / "lamost.csv", progress=False)
+    assert store.all_stars()["z"].tolist() == [0.0003]
+
+
 @pytest.fixture(scope="module")
 def small_store(tmp_path_factory):
     folder = write_folder(tmp_path_factory.mktemp("small") / "files", 3)

@@ -5,19 +5,21 @@ import multiprocessing
 import os
 import shutil
 import signal
+import socket
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
-from labeltransfer import catalogue
+from labeltransfer import catalogue, lamost
 from labeltransfer.archive import open_survey
 from labeltransfer.archive.ingest import ingest_folder, ingest_survey
-from labeltransfer.command import main
 from labeltransfer.files.locks import only_writer
 from labeltransfer.mock import SimulatedSurvey, write_survey
-from labeltransfer.survey import label_survey
+from labeltransfer.parallel import workers as crews
+from labeltransfer.command import main
+from labeltransfer.survey import label_survey, road
 from labeltransfer.transfer import LabelTransfer, learn
 
 pytest.importorskip("zarr")
@@ -71,7 +73,7 @@ def test_formats_hold_the_same(transfer, store, tmp_path, suffix):
 
 
 def _label_until_killed(transfer, store, output):
-    label = LabelTransfer.label
+    label = road.label_spectra
 
     def kill_in_the_third(*arguments):
         if len(list(output.with_name("labels.parquet.parts").glob("part-*.json"))) == 2:
@@ -82,7 +84,7 @@ def _label_until_killed(transfer, store, output):
     label_survey(transfer, store, output, progress=False)
 
 
-def test_kill_9_during_inference_ends_with_the_same_bytes(transfer, store, tmp_path):
+def test_kill_9_during_inference_ends_with_the_same_bytes(transfer, store, tmp_path, monkeypatch):
     output = tmp_path / "labels.parquet"
     process = multiprocessing.get_context("spawn").Process(target=_label_until_killed, args=(transfer, store, output))
     process.start()
@@ -91,10 +93,11 @@ def test_kill_9_during_inference_ends_with_the_same_bytes(transfer, store, tmp_p
     assert not output.exists()
     parts = sorted((tmp_path / "labels.parquet.parts").glob("part-*.parquet"))
     assert len(parts) == 2
-    written = parts[1].stat().st_mtime_ns
     parts[0].write_bytes(parts[0].read_bytes()[:500])
+    label, made = road.label_spectra, []
+    monkeypatch.setattr(road, "label_spectra", lambda *arguments: made.append(1) or label(*arguments))
     label_survey(transfer, store, output, progress=False)
-    assert parts[1].stat().st_mtime_ns == written
+    assert len(made) == 3
     label_survey(transfer, store, tmp_path / "whole.parquet", progress=False)
     assert output.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
 
@@ -186,10 +189,123 @@ def test_from_the_shell(transfer, survey_folder, tmp_path, capsys):
     assert main(["infer", str(model), str(store), "-o", str(tmp_path / "labels.parquet")]) == 0
     assert "130 stars labelled" in capsys.readouterr().out
     assert len(catalogue.read(tmp_path / "labels.parquet")) == 130
-    assert main(["infer", str(model), str(store), str(model), "-o", str(tmp_path / "b.parquet")]) == 2
+    assert main(["infer", str(model), str(store), str(model), "-o", str(tmp_path / "b.parquet")]) == 1
     assert "wanted that store alone" in capsys.readouterr().err
     for name in ("lamost_catalogue.fits", "allStar-simulated.fits"):
         shutil.copy(survey_folder / name, store)
     arguments = ["train", str(store), "--label-names", "teff,logg,fe_h", "-o", str(tmp_path / "again.npz")]
     assert main(arguments) == 0
     assert LabelTransfer.read(tmp_path / "again.npz").model.label_names == NAMES
+
+
+# --- from files
+
+
+@pytest.fixture(scope="module")
+def files(survey_folder):
+    return sorted(survey_folder.rglob("spec-*.fits"))
+
+
+def test_every_file_is_accounted_for_and_blocks_change_nothing(transfer, files, tmp_path):
+    target = tmp_path / "spectra"
+    (target / "copy").mkdir(parents=True)
+    for path in files[:12]:
+        shutil.copy(path, target)
+    shutil.copy(files[3], target / "copy")
+    (target / files[7].name).write_bytes(b"broken")
+    whole = label_survey(transfer, target, tmp_path / "whole.parquet", progress=False)
+    parts = label_survey(transfer, [str(target)], tmp_path / "parts.fits", block_size=4, progress=False)
+    assert whole.n_stars == parts.n_stars == 11
+    assert len(whole.unreadable) == len(parts.unreadable) == 2
+    first, second = catalogue.read(whole.path), catalogue.read(parts.path)
+    assert first["id"].tolist() == second["id"].tolist()
+    np.testing.assert_allclose(first["teff"], second["teff"], rtol=1e-5)
+    assert whole.n_good == int(catalogue.good(first).sum()) > 0
+    for words in ("11 stars labelled", f"{whole.n_good} good by the", f"{whole.n_outside} outside", "2 files not read",
+                  "1  not a FITS file", "1  same file name", "trained on simulated spectra"):  # fmt: skip
+        assert words in whole.summary()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["parts.fits", "spectra", "whole.parquet"]
+
+
+def test_spectra_in_memory_and_an_open_survey_take_the_same_road(transfer, survey_folder, files, tmp_path):
+    reading = lamost.read_spectra(files[:6], progress=False)
+    table, by_file = (label_survey(transfer, one, progress=False) for one in (reading.spectra, files[:6]))
+    for name in ("id", "teff", "teff_err", "cov_teff_logg", "good", "label_distance"):
+        np.testing.assert_array_equal(table[name], by_file[name], err_msg=name)
+    assert "ra" not in table.colnames
+    survey = open_survey("folder", survey_folder, NAMES, progress=False)
+    done = label_survey(transfer, survey, tmp_path / "a.parquet", block_size=70, progress=False)
+    assert done.n_stars == len(survey.dr2_catalogue())
+    with pytest.raises(TypeError, match="source: found int, wanted paths, a store, a survey"):
+        label_survey(transfer, 3)
+    with pytest.raises(ValueError, match="found an empty path"):
+        label_survey(transfer, "")
+
+
+def test_outputs_are_refused_where_they_would_destroy_something(transfer, store, files, tmp_path):
+    spectrum = shutil.copy(files[0], tmp_path / "spec-a.fits")
+    before = spectrum.read_bytes()
+    with pytest.raises(ValueError, match=r"spec-a.fits: is an input; the catalogue would replace it"):
+        label_survey(transfer, spectrum, spectrum, replace=True)
+    with pytest.raises(ValueError, match=r"labels.fits: lies in .*, where it would be read as a spectrum"):
+        label_survey(transfer, tmp_path, tmp_path / "labels.fits")
+    with pytest.raises(ValueError, match="lies within the store"):
+        label_survey(transfer, store, store.folder / "manifest.csv", replace=True)
+    other = shutil.copy(files[1], tmp_path / "spec-b.fits")
+    with pytest.raises(ValueError, match="exists already and is no catalogue that labeltransfer wrote"):
+        label_survey(transfer, spectrum, other, replace=True)
+    assert spectrum.read_bytes() == before
+    output = tmp_path / "labels.csv"
+    label_survey(transfer, spectrum, output, progress=False)
+    with pytest.raises(ValueError, match=r"a catalogue is there already; .*--replace"):
+        label_survey(transfer, spectrum, output, progress=False)
+    another = replace(transfer, starts=transfer.starts[:2])
+    assert label_survey(another, other, output, replace=True, progress=False).n_stars == 1
+    assert catalogue.read(output)["id"].tolist() == ["spec-b"]
+
+
+@pytest.mark.parametrize("wrong", [{"scheduler": "nonsense"}, {"n_workers": -7}])
+def test_wrong_workers_are_refused_for_files_too(transfer, files, tmp_path, wrong):
+    with pytest.raises(ValueError, match=r"scheduler: found 'nonsense'|workers: found -7"):
+        label_survey(transfer, files[:1], tmp_path / "a.fits", progress=False, **wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_name_that_is_no_text_is_labelled(transfer, files, tmp_path):
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/spec-\xff.fits")
+    shutil.copy(files[0], odd)
+    table = label_survey(transfer, [odd, files[1]], progress=False)
+    assert table["id"].tolist() == ["spec-\\udcff", files[1].name.removesuffix(".fits")]
+
+
+def test_nothing_to_label(transfer, tmp_path):
+    with pytest.raises(ValueError, match="found no spectra, wanted LAMOST files"):
+        label_survey(transfer, tmp_path, progress=False)
+    (tmp_path / "a.fits").write_bytes(b"x")
+    with pytest.raises(ValueError, match=r"none of 1 files could be read; .*a.fits: not a FITS file"):
+        label_survey(transfer, tmp_path / "a.fits", tmp_path / "out.csv", progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.fits"]
+
+
+def test_the_mask_of_the_model_is_applied_and_told(transfer, files):
+    table = label_survey(replace(transfer, mask="or"), files[:5], progress=False)
+    assert (table["n_pixels"] <= label_survey(transfer, files[:5], progress=False)["n_pixels"]).all()
+    facts = json.loads(table.meta["PROVENAN"])
+    assert (facts["mask"], facts["simulated"], facts["errors"]) == ("or", True, "formal")
+    assert facts["training_hash"] == transfer.model.training_hash
+
+
+# --- on a cluster
+
+
+def test_an_address_that_does_not_speak_dask_is_named(monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(crews, "PATIENCE", 1.0)
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen(5)
+        address = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
+        with pytest.raises(OSError, match=rf"{address}: no Dask scheduler answers"), crews.workers(address):
+            pass
+    with pytest.raises(OSError, match=rf"{address}: no Dask scheduler answers"), crews.workers(address):
+        pass

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
+from ..files.arrays import DAMAGE
 from ..spectra import Spectra
 from .store_files import (
     ARRAYS,
@@ -98,8 +99,11 @@ class SpectraStore:
 
     @cached_property
     def _arrays(self) -> tuple[Any, ...]:
-        group = zarr_module().open_group(self.folder, mode="r")
-        return tuple(group[name] for name in ARRAYS)
+        try:
+            group = zarr_module().open_group(self.folder, mode="r")
+            return tuple(group[name] for name in ARRAYS)
+        except (*DAMAGE, TypeError, AttributeError, IndexError) as error:
+            raise ValueError(f"{self.folder}: its arrays are damaged ({error}); {MENDED}") from error
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("folder", "facts", "counts")}

@@ -149,7 +149,7 @@ class Dask:
         options = {"pure": False, "retries": ATTEMPTS}
         futures = [self.client.submit(_on_a_worker, work, name, job, **options) for job in jobs]
         try:
-            for future in distributed.as_completed(futures):
+            for future in distributed.as_completed(futures, loop=self.client.loop):
                 yield future.result()
                 future.release()
         except distributed.KilledWorker as error:
