@@ -40,7 +40,7 @@ def error_factor(spectra: Spectra, model: CannonModel, fit: LabelFit, block: int
     for start in range(0, rows.size, block):
         part = rows[start : start + block]
         ivar = spectra.ivar[part].astype(float)
-        chi2 = ivar * (spectra.flux[part] - model.predict(fit.labels.values[part])) ** 2
+        chi2 = ivar * (spectra.flux[part] - model.model_flux(fit.labels.values[part])) ** 2
         outlying = ~(chi2 <= 25.0 * (1.0 + ivar * variance))
         ivar[outlying] = 0.0
         chi2[outlying] = 0.0
