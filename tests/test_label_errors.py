@@ -50,10 +50,9 @@ def test_the_equations_are_those_of_a_slow_loop(order):
         model.scaled(reference.labels.values),
         reference.labels.covariance / np.outer(model.scales, model.scales),
     )
-    for p in range(3):
-        flux, ivar = reference.spectra.flux[:, p], reference.spectra.ivar[:, p]
-        slow = oracle.corrected_coefficients(plain.scatter[p] ** 2, flux, ivar, x, scaled, order)
-        np.testing.assert_allclose(model.coefficients[p], slow, rtol=1e-6, atol=1e-8)
+    flux, ivar = reference.spectra.flux[:, 0], reference.spectra.ivar[:, 0]
+    slow = oracle.corrected_coefficients(plain.scatter[0] ** 2, flux, ivar, x, scaled, order)
+    np.testing.assert_allclose(model.coefficients[0], slow, rtol=1e-6, atol=1e-8)
 
 
 def slope_ratios(truth, model):
