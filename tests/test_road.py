@@ -73,7 +73,7 @@ def test_formats_hold_the_same(transfer, store, tmp_path, suffix):
 
 
 def _label_until_killed(transfer, store, output):
-    label = road.label_spectra
+    label = LabelTransfer.label
 
     def kill_in_the_third(*arguments):
         if len(list(output.with_name("labels.parquet.parts").glob("part-*.json"))) == 2:

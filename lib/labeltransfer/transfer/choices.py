@@ -141,7 +141,7 @@ def held_out_likelihood(
         ivar = np.where(determined, reference.spectra.ivar[held].astype(float), 0.0)
         weight = ivar / (1.0 + ivar * np.where(determined, model.scatter, 0.0) ** 2)
         residual = np.where(
-            weight > 0, reference.spectra.flux[held] - model.predict(reference.labels.values[held]), 0.0
+            weight > 0, reference.spectra.flux[held] - model.model_flux(reference.labels.values[held]), 0.0
         )
         chi2 = np.minimum(weight * residual**2, LARGEST_CHI2)
         logarithm = np.log(np.where(weight > 0, weight, 1.0))
