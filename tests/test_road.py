@@ -19,7 +19,7 @@ from labeltransfer.files.locks import only_writer
 from labeltransfer.mock import SimulatedSurvey, write_survey
 from labeltransfer.parallel import workers as crews
 from labeltransfer.command import main
-from labeltransfer.survey import label_survey, road
+from labeltransfer.survey import label_survey
 from labeltransfer.transfer import LabelTransfer, learn
 
 pytest.importorskip("zarr")
