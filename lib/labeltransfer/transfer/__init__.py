@@ -5,8 +5,9 @@ catalogue = transfer.label(other_spectra)
 transfer.write("model.npz")
 """
 
+from .comparison import compare_recipes
 from .label_transfer import LabelTransfer, provenance
 from .labelling import LabelledFiles, label_files, label_spectra
 from .learning import learn
 
-__all__ = ["LabelTransfer", "LabelledFiles", "label_files", "label_spectra", "learn", "provenance"]
+__all__ = ["LabelTransfer", "LabelledFiles", "compare_recipes", "label_files", "label_spectra", "learn", "provenance"]

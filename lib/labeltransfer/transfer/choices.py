@@ -35,7 +35,7 @@ LARGEST_CHI2 = 25.0
 
 @dataclass(frozen=True)
 class Asked:
-    """The options of `learn` that a recipe needs."""
+    """The options of `learn` that a recipe needs; `stretch` [Å] is twice the width of the normalization."""
 
     names: tuple[str, ...]
     order: int | str = 2
@@ -45,6 +45,7 @@ class Asked:
     strength: float | str = "auto"
     censoring: Mapping[str, np.ndarray] | np.ndarray | None = None
     clip_sigma: float = 4.0
+    stretch: float = 100.0
 
     @property
     def fixed_order(self) -> int:
