@@ -37,7 +37,7 @@ def draw(model: CannonModel, n_stars: int, rng: np.random.Generator) -> Referenc
         rows = slice(start, start + 500)
         noise = rng.standard_normal(flux[rows].shape, dtype=np.float32)
         seen = rng.random(flux[rows].shape, dtype=np.float32) > 0.038
-        flux[rows] = (model.predict(values[rows]) + noise * np.sqrt(model.scatter**2 + 1 / snr[rows] ** 2)) * seen
+        flux[rows] = (model.model_flux(values[rows]) + noise * np.sqrt(model.scatter**2 + 1 / snr[rows] ** 2)) * seen
         ivar[rows] = snr[rows] ** 2 * seen
     ids = np.arange(n_stars).astype(str)
     spectra = Spectra(ids, model.wavelength, flux, ivar, normalized=True)

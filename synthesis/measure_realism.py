@@ -179,7 +179,7 @@ def measure(folder: Path, others: Path) -> dict[str, object]:
                     labels = labelled(model, reference, test.spectra, windows, error)
                     found[name][route][number, rows] = labels[:, :3] - test.labels
                     if (name, route, number) == ("trusted", "truth", 0):
-                        missed[rows] = np.asarray(test.spectra.flux) - model.predict(labels)
+                        missed[rows] = np.asarray(test.spectra.flux) - model.model_flux(labels)
                 if route in pilot:
                     labels = labelled(model, reference, apart.spectra, TRUSTED)
                     pilot[route][2 * number + half] = labels[:, :3] - apart.labels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, product
 
 import numpy as np
 from scipy.optimize import curve_fit, minimize_scalar
@@ -48,7 +48,7 @@ def draw(model, n_stars=300, seed=2, snr=(20, 200), masked=0.04, dtype=float):
     values = model.pivots + model.scales * np.clip(rng.normal(size=(n_stars, n_labels)), -2.5, 2.5)
     ivar = np.repeat(rng.uniform(*snr, size=(n_stars, 1)) ** 2, n_pixels, axis=1)
     noise = rng.normal(size=ivar.shape) * np.sqrt(model.scatter**2 + 1 / ivar)
-    flux = model.predict(values) + noise
+    flux = model.model_flux(values) + noise
     hidden = rng.random(ivar.shape) < masked
     flux[hidden], ivar[hidden] = 0.0, 0.0
     ids = np.array([f"star{n:05d}" for n in range(n_stars)])
@@ -135,3 +135,30 @@ def chi2(model, flux, ivar, labels):
         if v > 0 and np.isfinite(s):
             total += (f - theta @ label_vector(x, model.order)) ** 2 / (s**2 + 1 / v)
     return total
+
+
+def corrected_monomial(x, covariance, monomial, n_nodes=5):
+    """What has the monomial of the true labels as its expectation: E of the monomial at x + i z, z of that covariance.
+
+    By Gauss-Hermite quadrature, which is exact up to degree 9.
+    """
+    nodes, node_weights = np.polynomial.hermite_e.hermegauss(n_nodes)
+    root, total = np.linalg.cholesky(covariance), 0.0
+    for ks in product(range(n_nodes), repeat=len(x)):
+        z = root @ nodes[list(ks)]
+        total += np.prod(node_weights[list(ks)]) * np.prod([x[k] + 1j * z[k] for k in monomial])
+    return (total / (2 * np.pi) ** (len(x) / 2)).real
+
+
+def corrected_coefficients(s2, flux, ivar, x, covariances, order=2):
+    """θ of the normal equations with corrected moments, for one pixel: sums over stars and pairs of terms."""
+    labels = range(x.shape[1])
+    every = [term for degree in range(order + 1) for term in combinations_with_replacement(labels, degree)]
+    A, b = np.zeros((len(every), len(every))), np.zeros(len(every))
+    for f, v, star, covariance in zip(flux, ivar, x, covariances, strict=True):
+        if v > 0:
+            for i, one in enumerate(every):
+                b[i] += f * corrected_monomial(star, covariance, one) / (s2 + 1 / v)
+                for j, other in enumerate(every):
+                    A[i, j] += corrected_monomial(star, covariance, one + other) / (s2 + 1 / v)
+    return np.linalg.solve(A, b)

@@ -38,27 +38,27 @@ def test_gradient_of_the_model_agrees_with_finite_differences():
     exact = model.gradient(values)
     for k, scale in enumerate(model.scales):
         step = 1e-5 * scale * np.eye(5)[k]
-        numeric = (model.predict(values + step) - model.predict(values - step)) / (2e-5 * scale)
+        numeric = (model.model_flux(values + step) - model.model_flux(values - step)) / (2e-5 * scale)
         np.testing.assert_allclose(exact[:, k] * scale, numeric * scale, atol=1e-9)
     np.testing.assert_allclose(model.gradient(model.pivots[None])[0], model.linear_coefficients, rtol=1e-12)
 
 
-def test_predict_is_a_sum_over_terms():
+def test_the_model_flux_is_a_sum_over_terms():
     model = oracle.known_model(n_pixels=7)
     values = model.pivots + model.scales * 0.4
     x = (values - model.pivots) / model.scales
     expected = [np.dot(theta, oracle.label_vector(x)) for theta in model.coefficients]
-    np.testing.assert_allclose(model.predict(values[None])[0], expected, rtol=1e-13)
+    np.testing.assert_allclose(model.model_flux(values[None])[0], expected, rtol=1e-13)
 
 
-def test_undetermined_pixels_predict_nothing():
+def test_undetermined_pixels_have_no_model_flux():
     model = oracle.known_model(n_pixels=5)
     scatter = model.scatter.copy()
     scatter[2] = np.inf
     names = ("label_names", "pivots", "scales", "wavelength", "coefficients")
     partial = CannonModel(*(getattr(model, name) for name in names), scatter, model.label_range)
     assert partial.determined.tolist() == [True, True, False, True, True]
-    assert np.isnan(partial.predict(model.pivots[None])[0, 2])
+    assert np.isnan(partial.model_flux(model.pivots[None])[0, 2])
     assert "1 of them undetermined" in repr(partial)
 
 
@@ -95,7 +95,7 @@ def test_wrong_shapes_are_refused_by_name():
     with pytest.raises(ValueError, match="scales must be positive"):
         CannonModel(args[0], args[1], -args[2], *args[3:], model.label_range)
     with pytest.raises(ValueError, match=r"wanted \(N, 5\)"):
-        model.predict(np.zeros((2, 4)))
+        model.model_flux(np.zeros((2, 4)))
     with pytest.raises(ValueError, match="coefficients must be finite"):
         CannonModel(*args[:4], np.full((5, 21), np.nan), args[5], model.label_range)
 

@@ -163,7 +163,7 @@ def two_minima():
 def test_the_other_minimum_is_reported(either_way):
     model = two_minima()
     values = model.pivots + model.scales * np.array([[1.5]])
-    spectra = Spectra(["one"], model.wavelength, model.predict(values), np.full((1, 40), 1e4), normalized=True)
+    spectra = Spectra(["one"], model.wavelength, model.model_flux(values), np.full((1, 40), 1e4), normalized=True)
     starts = model.pivots + model.scales * np.array([[-2.0], [1.0], [2.0]])
     fit = infer(model, spectra, starts)
     assert fit.start[0] == 1
@@ -205,7 +205,7 @@ def test_starts_are_reference_stars_and_reproducible():
 
 def test_a_wandering_star_is_flagged_and_the_others_are_not(either_way):
     flux = REFERENCE.spectra.flux[:4].copy()
-    flux[2] = MODEL.predict((MODEL.pivots + 15 * MODEL.scales)[None])[0]
+    flux[2] = MODEL.model_flux((MODEL.pivots + 15 * MODEL.scales)[None])[0]
     fit = infer(MODEL, with_arrays(REFERENCE.spectra[:4], flux), STARTS)
     assert fit.converged.tolist() == [True, True, False, True]
     assert np.isfinite(fit.labels.values[[0, 1, 3]]).all()

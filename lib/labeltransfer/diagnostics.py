@@ -70,7 +70,7 @@ def _sums(spectra: Spectra, model: CannonModel, fit: LabelFit, rows: np.ndarray,
     for start in range(0, rows.size, block):
         part = rows[start : start + block]
         ivar = spectra.ivar[part].astype(float)
-        chi2 = ivar * (spectra.flux[part] - model.predict(fit.labels.values[part])) ** 2
+        chi2 = ivar * (spectra.flux[part] - model.model_flux(fit.labels.values[part])) ** 2
         outlying = ~(chi2 <= 25.0 * (1.0 + ivar * variance))
         ivar[outlying] = 0.0
         chi2[outlying] = 0.0

@@ -144,7 +144,7 @@ class CannonModel:
         """(N, L) physical labels to (N, M) label vectors (eq. 6)."""
         return label_vector(self.scaled(values), self.order)
 
-    def predict(self, values: np.ndarray) -> np.ndarray:
+    def model_flux(self, values: np.ndarray) -> np.ndarray:
         """(N, L) physical labels to (N, P) model fluxes θ · v (eq. 3); NaN at undetermined pixels."""
         flux = self.label_vector(values) @ self.coefficients.T
         flux[:, ~self.determined] = np.nan

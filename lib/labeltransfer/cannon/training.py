@@ -1,7 +1,7 @@
-"""The training step: coefficients and scatter of every pixel at the exact maximum of eq. 5 (Ho et al. 2017).
+"""The training step: coefficients and scatter of every pixel at the maximum of eq. 5 (Ho et al. 2017).
 
-Pixels are independent, and are climbed in blocks on all cores (`ascent`). Folds and resamplings of the reference set
-share the work: each starts from the maximum for all stars, with normal matrices that differ by a few stars only.
+Pixels are independent, and are done in blocks on all cores: `maximum.maximize`. Folds and resamplings of the reference
+set start from the maximum for all stars, with normal matrices that differ by a few stars only: `maximum.adjust`.
 """
 
 from __future__ import annotations
@@ -9,25 +9,24 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from itertools import repeat
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from ..labels import Labels
-from ..parallel import check_precision, over_blocks
+from ..parallel import over_blocks
 from ..reference import ReferenceSet
-from .ascent import DID_NOT_CONVERGE, maximize, reasons
-from .blocks import Design, Maximum, PixelBlock
-from .model import CannonModel, label_vector, label_vector_derivatives, scaling, terms
-from .subsets import adjusted, subsets_of
+from .label_errors import SHORTENED, LabelErrors, correct
+from .likelihood import derivatives
+from .maximum import DID_NOT_CONVERGE, adjust, maximize, reasons
+from .model import CannonModel, label_vector, scaling, terms
+from .normal_matrices import ABSURD, Design, PixelBlock, normal_matrices
 
-PIXELS, STARS = 128, 256
-"""Pixels of a block in training; stars of a block in fingerprints."""
+BLOCK = 128
+"""Pixels of a block in training, and stars in fingerprints. Many more, and memory grows and cores wait at the end."""
 
-ABSURD_SCALES = 1e10
-"""Scales from the pivot beyond which a label cannot be meant: its powers might overflow."""
+LabelErrorsOption = Literal["ignore", "weight", "correct"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +37,8 @@ def train(
     order: int = 2,
     censoring: np.ndarray | Mapping[str, np.ndarray] | None = None,
     ridge: float = 0.0,
-    label_errors: bool = False,
-    dtype: np.typing.DTypeLike = np.float64,
+    label_errors: LabelErrorsOption = "ignore",
+    label_error_strength: float = 1.0,
 ) -> CannonModel:
     """Fit the spectral model to a reference set: eqs. 3-6, at the exact maximum of eq. 5 at every pixel.
 
@@ -50,29 +49,32 @@ def train(
     censoring : which labels may act where: (P, L) booleans, or label name to (P,) booleans, other labels everywhere
     ridge : width⁻² of a Gaussian prior around zero on every coefficient but the constant [flux⁻²], for labels scaled
         by the pivots and scales of the model
-    label_errors : take the covariances of the reference labels into account, in this approximation: they add
-        (∂f/∂ℓ) C (∂f/∂ℓ)ᵀ to σ² of each star and pixel, with the derivative of a first fit, and the fit is repeated.
-        This keeps errors of the labels out of the scatter and gives uncertain stars less weight. It does not undo the
-        attenuation of slopes by errors of what they are slopes of: in a simulation with errors of 0.2 (0.5) scales for
-        every star, slopes come out 0.96 (0.80) times what they are
-    dtype : of the normal matrices. With ``numpy.float32`` they take half the time, and the result is the same to 1e-6
-        of its formal error, because gradients and residuals stay in double precision
+    label_errors : what is done about the covariances of the reference labels. Errors of the labels flatten the slopes:
+        errors of 0.2 (0.5) scales for every star leave 0.96 (0.80) of them.
+
+        ``"ignore"``, the paper: nothing. ``"weight"``: they add (∂f/∂ℓ) C (∂f/∂ℓ)ᵀ to σ² of each star and pixel, with
+        the derivative of a first fit, and the fit is repeated; this keeps them out of the scatter and gives uncertain
+        stars less weight, but leaves the slopes flat. ``"correct"``: the corrected score (see `cannon.label_errors`),
+        from which the slopes come out unbiased, and the scatter without the label errors' part; they become noisier,
+        so that few stars with large errors may lose more than they win
+    label_error_strength : factor of the covariances, 0 to ignore them
 
     Returns
     -------
     CannonModel
         A pixel that no more than M stars measured, or that they do not determine, has coefficients 0 and infinite
-        scatter (see `CannonModel.determined`).
+        scatter (see `CannonModel.determined`). How many there are is logged, and at how many pixels ``"correct"`` was
+        shortened.
 
     Raises
     ------
     ValueError
-        If there are no stars, the spectra are not normalized, a label does not vary, or an option makes no sense.
+        If there are no stars, the spectra are not normalized, a label does not vary, covariances are missing where
+        they are asked for, or an option makes no sense.
     """
+    options: dict[str, Any] = {"label_errors": label_errors, "label_error_strength": label_error_strength}
     everyone = np.ones((1, len(reference)))
-    return train_subsets(
-        reference, everyone, order=order, censoring=censoring, ridge=ridge, label_errors=label_errors, dtype=dtype
-    )[0]
+    return train_subsets(reference, everyone, order=order, censoring=censoring, ridge=ridge, **options)[0]
 
 
 def train_subsets(
@@ -82,20 +84,19 @@ def train_subsets(
     order: int = 2,
     censoring: np.ndarray | Mapping[str, np.ndarray] | None = None,
     ridge: float = 0.0,
-    label_errors: bool = False,
-    dtype: np.typing.DTypeLike = np.float64,
+    label_errors: LabelErrorsOption = "ignore",
+    label_error_strength: float = 1.0,
 ) -> list[CannonModel]:
     """Train on several subsets or resamplings of one reference set, sharing what they have in common.
 
     Each model is at the exact maximum of eq. 5 for its own stars, as if trained alone, but it is reached from the
-    solution for all stars with normal matrices that only the stars of another count have to correct. Two options
-    differ: a `ridge` is that for labels scaled by the pivots and scales of the whole set, and not of the subset; with
-    `label_errors`, where all weights of a subset differ, each costs a training of its own.
+    solution for all stars. A `ridge` differs: it is that for labels scaled by the pivots and scales of the whole set.
+    With label errors ``"weight"``, where all weights of a subset differ, each costs a training of its own.
 
     Parameters
     ----------
     counts : (K, N) how often each star is taken in each of the K trainings
-    order, censoring, ridge, label_errors, dtype : see `train`
+    order, censoring, ridge, label_errors, label_error_strength : see `train`
 
     Returns
     -------
@@ -103,35 +104,36 @@ def train_subsets(
     """
     spectra, labels = reference.spectra, reference.labels
     counts = np.ascontiguousarray(counts, dtype=float)
-    _check(reference, counts, ridge, label_errors, dtype)
+    _check(reference, counts, ridge)
     pivots, scales = scaling(labels.values, labels.names)
     scaled = (labels.values - pivots) / scales
-    _check_scaled(labels, scaled)
-    allowed = _allowed_terms(censoring, labels.names, spectra.wavelength.size, order)
-    design = Design.of(label_vector(scaled, order), ridge, np.dtype(dtype))
-    widening = _Widening.of(labels, scaled, scales, order) if label_errors else None
-    subsets = subsets_of(design, counts) if (counts != 1).any() else []
-    everyone = np.ones(len(reference))
+    design = _design(labels, scaled, order)
+    errors = label_errors_of(labels, scaled, scales, order, label_errors, label_error_strength)
+    allowed = allowed_terms(censoring, labels.names, spectra.wavelength.size, order)
+    everyone, subsets = np.ones(len(reference)), bool((counts != 1).any())
     coefficients = np.zeros((len(counts), *allowed.shape))
     scatter = np.full((len(counts), len(allowed)), np.inf)
 
     def one_block(pixels: slice) -> Counter[str]:
-        block = PixelBlock.of(spectra, pixels, allowed)
+        block = PixelBlock.of(spectra, pixels, allowed, ridge)
         whole = maximize(block, design, everyone)
-        solutions = adjusted(block, design, whole, subsets) if subsets else repeat(whole, len(counts))
-        unsolved: Counter[str] = Counter()
-        for k, solution in enumerate(solutions):
-            if widening is not None:
-                wider = replace(block, ivar=widening.ivar(block.ivar, solution))
-                solution = maximize(wider, design, counts[k])
-            solved = solution.solved
-            coefficients[k, pixels] = np.where(solved[:, None], solution.coefficients, 0.0)
-            scatter[k, pixels] = np.where(solved, np.sqrt(np.where(solved, solution.variance, 0.0)), np.inf)
-            unsolved += reasons(block, design, counts[k], solution)
-        return unsolved
+        if subsets:
+            packed = normal_matrices(block, design, everyone, whole.variance)
+            there = derivatives(block.flux, block.ivar, everyone, design.vectors, whole.coefficients, whole.variance)
+        found: Counter[str] = Counter()
+        for k, taken in enumerate(counts):
+            at = adjust(block, design, taken, whole, packed, there) if subsets else whole
+            if errors is not None and label_errors == "weight":
+                at = maximize(errors.widened(block, at), design, taken)
+            elif errors is not None:
+                at, found[SHORTENED] = correct(block, design, errors, taken, at)
+            coefficients[k, pixels] = np.where(at.solved[:, None], at.coefficients, 0.0)
+            scatter[k, pixels] = np.where(at.solved, np.sqrt(at.variance), np.inf)
+            found += reasons(block, design, taken, at)
+        return found
 
-    _report(over_blocks(one_block, len(allowed), PIXELS))
-    fingerprint = _fingerprint(reference, (order, ridge, label_errors, np.dtype(dtype).name, allowed.tobytes()))
+    _report(over_blocks(one_block, len(allowed), BLOCK))
+    fingerprint = _fingerprint(reference, (order, ridge, label_errors, label_error_strength, allowed.tobytes()))
     return [
         CannonModel(
             labels.names,
@@ -149,9 +151,7 @@ def train_subsets(
     ]
 
 
-def _check(
-    reference: ReferenceSet, counts: np.ndarray, ridge: float, label_errors: bool, dtype: np.typing.DTypeLike
-) -> None:
+def _check(reference: ReferenceSet, counts: np.ndarray, ridge: float) -> None:
     if not len(reference):
         raise ValueError("train: the reference set has no stars")
     if not reference.spectra.normalized:
@@ -163,34 +163,45 @@ def _check(
         raise ValueError(f"counts: training {empty[0]} of {len(counts)} takes no star; leave it out")
     if not (np.isfinite(ridge) and ridge >= 0):
         raise ValueError(f"ridge: found {ridge}, wanted a number that is not negative")
-    check_precision(dtype)
-    if label_errors:
-        _check_covariances(reference.labels)
 
 
-def _check_scaled(labels: Labels, scaled: np.ndarray) -> None:
-    star, label = np.unravel_index(np.abs(scaled).argmax(), scaled.shape)
-    if not abs(scaled[star, label]) < ABSURD_SCALES:
+def _design(labels: Labels, scaled: np.ndarray, order: int) -> Design:
+    vectors = label_vector(scaled, order)
+    if not np.abs(vectors).max() < ABSURD:
+        star, label = np.unravel_index(np.abs(scaled).argmax(), scaled.shape)
         found = f"{labels.names[label]!r} of star {str(labels.ids[star])!r} is {labels.values[star, label]:g}"
         raise ValueError(f"train: {found}, absurdly far from the other stars; leave it out")
+    return Design(vectors.T)
 
 
-def _check_covariances(labels: Labels) -> None:
+def label_errors_of(
+    labels: Labels, scaled: np.ndarray, scales: np.ndarray, order: int, option: str, strength: float
+) -> LabelErrors | None:
+    """What errors of the labels change, or None where they are ignored."""
+    if option not in get_args(LabelErrorsOption):
+        raise ValueError(f"label_errors: found {option!r}, wanted 'ignore', 'weight' or 'correct'")
+    if not (np.isfinite(strength) and strength >= 0):
+        raise ValueError(f"label_error_strength: found {strength}, wanted a number that is not negative")
+    if option == "ignore":
+        return None
     if labels.covariance is None:
-        raise ValueError("label_errors: the reference labels have no covariances; give them or leave the option off")
+        raise ValueError(
+            "label_errors: the reference labels have no covariances; give `Labels` their errors or covariances, "
+            "or train with label_errors='ignore'"
+        )
     known = np.isfinite(labels.covariance).all(axis=(1, 2))
     size = np.sqrt(np.abs(np.diagonal(labels.covariance, axis1=1, axis2=2)))
     unit = np.where(size > 0, size, 1.0)[known]
     known[known] = np.linalg.eigvalsh(labels.covariance[known] / (unit[:, :, None] * unit[:, None, :]))[:, 0] > -1e-6
     if not known.all():
-        first = labels.ids[np.flatnonzero(~known)[0]]
         raise ValueError(
-            f"label_errors: covariances of {np.count_nonzero(~known)} stars, first {str(first)!r}, "
+            f"label_errors: covariances of {np.count_nonzero(~known)} stars, first {str(labels.ids[~known][0])!r}, "
             "are NaN or negative; leave those stars out"
         )
+    return LabelErrors(scaled, strength * labels.covariance / np.outer(scales, scales), order)
 
 
-def _allowed_terms(
+def allowed_terms(
     censoring: np.ndarray | Mapping[str, np.ndarray] | None, names: tuple[str, ...], n_pixels: int, order: int
 ) -> np.ndarray:
     """(P, M) True where every label of the term may act at the pixel."""
@@ -210,32 +221,11 @@ def _allowed_terms(
     return np.stack([acts[:, list(term)].all(axis=1) for term in terms(len(names), order)], axis=1)
 
 
-@dataclass(frozen=True)
-class _Widening:
-    """What errors of labels need: ∂v/∂x (N, L, M) and the covariances of x (N, L, L)."""
-
-    derivatives: np.ndarray
-    covariance: np.ndarray
-
-    @classmethod
-    def of(cls, labels: Labels, scaled: np.ndarray, scales: np.ndarray, order: int) -> _Widening:
-        assert labels.covariance is not None
-        return cls(label_vector_derivatives(scaled, order), labels.covariance / np.outer(scales, scales))
-
-    def ivar(self, ivar: np.ndarray, first: Maximum) -> np.ndarray:
-        """(B, N) σ⁻² after adding the variance that the errors of the labels cause in the flux of a first fit."""
-        coefficients = np.where(first.solved[:, None], first.coefficients, 0.0)
-        slopes = np.einsum("pm,nlm->pnl", coefficients, self.derivatives, optimize=True)
-        variance = np.einsum("pnl,nlk,pnk->pn", slopes, self.covariance, slopes, optimize=True)
-        return ivar / (1.0 + ivar * np.maximum(variance, 0.0))
-
-
-def _report(unsolved: Iterable[Counter[str]]) -> None:
+def _report(found: list[Counter[str]]) -> None:
     """Log how many pixels have no model, and why; loudly only where the reason lies in the numbers."""
-    total: Counter[str] = sum(unsolved, Counter())
-    for reason, number in total.items():
+    for reason, number in sum(found, Counter()).items():
         level = logging.WARNING if reason == DID_NOT_CONVERGE else logging.INFO
-        logger.log(level, "train: %d pixels are left out: %s", number, reason)
+        logger.log(level, "train: %d pixels%s: %s", number, "" if reason == SHORTENED else " are left out", reason)
 
 
 def _fingerprint(reference: ReferenceSet, options: tuple) -> bytes:
@@ -250,6 +240,6 @@ def _fingerprint(reference: ReferenceSet, options: tuple) -> bytes:
     digest = hashlib.sha256(repr((labels.names, options)).encode())
     for array in (spectra.wavelength, labels.values, labels.covariance):
         digest.update(b"" if array is None else array.tobytes())
-    for part in over_blocks(one_block, len(spectra), STARS):
+    for part in over_blocks(one_block, len(spectra), BLOCK):
         digest.update(part)
     return digest.digest()

@@ -226,7 +226,7 @@ def model_spectrum(
     columns = (spectra.wavelength >= window[0]) & (spectra.wavelength <= window[1])
     flux, ivar = part.flux[star], part.ivar[star]
     values = labels.select(model.label_names).values[[star]]
-    fitted, scatter = model.predict(values)[0, columns], model.scatter[columns]
+    fitted, scatter = model.model_flux(values)[0, columns], model.scatter[columns]
     used = (ivar > 0) & np.isfinite(scatter)
     variance = np.divide(1.0, ivar, out=np.full(ivar.shape, np.nan), where=used) + scatter**2
     sigma, data = np.sqrt(variance), visible(flux, ivar)
