@@ -89,7 +89,7 @@ def test_what_is_known_of_the_stars_goes_with_them():
 def test_cross_validation_tells_the_true_scatter():
     reference = oracle.draw(TRUTH, 12_000)
     folds = assign_folds(len(reference), 8, np.random.default_rng(0))
-    fit = cross_validate(reference, folds, STARTS, dtype=np.float32)
+    fit = cross_validate(reference, folds, STARTS)
     pull = (fit.labels.values - reference.labels.values) / fit.labels.errors
     np.testing.assert_allclose(pull.mean(axis=0), 0, atol=0.03)
     np.testing.assert_allclose(pull.std(axis=0), 1, atol=0.03)

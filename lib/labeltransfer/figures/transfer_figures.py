@@ -70,7 +70,7 @@ class TransferPlots:
             raise ValueError(f"plot.spectrum: no reference star {star!r}, first is {ids[0]!r}")
         row = ids.index(star) if isinstance(star, str) else range(len(ids))[star]
         spectra, model = transfer.reference.spectra[[row]], transfer.model
-        flux = model.predict(infer(model, spectra, transfer.starts).labels.values)[0]
+        flux = model.model_flux(infer(model, spectra, transfer.starts).labels.values)[0]
         good = spectra.ivar[0] > 0
         figure, (above, below) = plt.subplots(2, 1, figsize=(8, 4), sharex=True, height_ratios=(2, 1))
         wave = spectra.wavelength

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from inspect import signature
 from math import comb
 from typing import Any
 
@@ -17,7 +16,7 @@ from ..labels import Labels
 from ..reference import ReferenceSet
 from ..validation import bias_and_scatter, cross_fit
 
-STRENGTHS = (0.25, 0.5, 0.75, 1.0) if "label_error_strength" in signature(train_subsets).parameters else ()
+STRENGTHS = (0.25, 0.5, 0.75, 1.0)
 """Shares λ of the label errors that are tried beside none."""
 
 RIDGES = (0.0, 1e2, 1e3, 1e4, 1e5)
@@ -142,7 +141,7 @@ def held_out_likelihood(
         ivar = np.where(determined, reference.spectra.ivar[held].astype(float), 0.0)
         weight = ivar / (1.0 + ivar * np.where(determined, model.scatter, 0.0) ** 2)
         residual = np.where(
-            weight > 0, reference.spectra.flux[held] - model.predict(reference.labels.values[held]), 0.0
+            weight > 0, reference.spectra.flux[held] - model.model_flux(reference.labels.values[held]), 0.0
         )
         chi2 = np.minimum(weight * residual**2, LARGEST_CHI2)
         logarithm = np.log(np.where(weight > 0, weight, 1.0))
