@@ -69,7 +69,7 @@ def test_a_misfit_that_no_formal_error_knows_is_in_the_floor():
     moved[:, 0] += np.random.default_rng(3).normal(size=len(reference)) * 60.0
     labels = Labels(reference.ids, reference.labels.names, moved)
     transfer = learn(reference.spectra, labels, label_errors=dict.fromkeys(TRUTH.label_names, 1e-3))
-    floor = transfer.errors.floor_at(transfer.model, 100.0)
+    floor = transfer.errors.constant(transfer.model)
     assert floor[0] == pytest.approx(60.0, rel=0.15)
     assert floor[1] < 0.03
 
@@ -95,7 +95,7 @@ def test_halves_of_spectra_find_a_floor_that_reference_labels_would_hide():
 def test_total_errors_keep_the_correlations_and_are_never_below_the_formal_ones(many):
     transfer, stars = many
     fit = transfer.infer(stars.spectra[:50])
-    total = transfer.errors.covariance(transfer.model, fit, stars.spectra[:50].signal_to_noise())
+    total = transfer.total_covariance(fit)
     formal = fit.labels.covariance
     assert (np.diagonal(total, axis1=1, axis2=2) >= np.diagonal(formal, axis1=1, axis2=2)).all()
 

@@ -97,10 +97,9 @@ def robust(candidates: ReferenceSet, starts: np.ndarray, folds: np.ndarray, aske
     model, fit, halves = _final(reference, folds, kept, starts, options, asked.stretch)
     known = asked.states_errors(candidates.labels)
     variance = np.diagonal(covariance, axis1=1, axis2=2) if known and covariance is not None else None
-    snr = reference.spectra.signal_to_noise()
-    checks = total_errors.Checks(fit, halves, reference.labels.values, variance, snr, folds, kept)
+    checks = total_errors.Checks(fit, halves, reference.labels.values, variance, folds, kept)
     errors = total_errors.measure(model, checks)
-    labels = Labels(fit.labels.ids, fit.labels.names, fit.labels.values, errors.covariance(model, fit, snr))
+    labels = Labels(fit.labels.ids, fit.labels.names, fit.labels.values, errors.covariance(model, fit))
     validation = CrossValidation(replace(fit, labels=labels), candidates.labels, kept)
     tried = stacked(tables)
     return Learnt(model, kept, reference, factor, strength, errors, validation, tried, options, counts, known)

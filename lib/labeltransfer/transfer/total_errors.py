@@ -14,9 +14,6 @@ from ..labels import frozen
 from ..spectra import Spectra
 from ..validation import bias_and_scatter
 
-BRIGHT = 50.0
-"""S/N at which the two parts of the floor, constant and falling with S/N, are compared."""
-
 STARS_PER_PART = 100
 """Stars for each part of the floor; with fewer, the floor depends on no label."""
 
@@ -37,14 +34,15 @@ REACH = 3.0
 class ErrorModel:
     """What is added to formal errors, label by label.
 
-    The variance of a star's label is formal² + floor² + h · R. The floor² is a sum of parts that are not negative:
-    a constant, one that falls with (S/N)⁻², and, if the reference set is large, squares of the scaled labels on either
-    side of the pivots. h = vᵀ (Σ v vᵀ)⁻¹ v is the leverage of the star in the training set, R the variance of fitted
-    minus reference labels: as in every regression, the curve is uncertain by leverage times the variance of residuals.
+    The variance of a star's label is formal² + floor² + h · R. The floor² is a sum of parts that are not negative: a
+    constant, a share of the formal variance, which falls with S/N, and, if the reference set is large, squares of the
+    scaled labels on either side of the pivots. h = vᵀ (Σ v vᵀ)⁻¹ v is the leverage of the star in the training set, R
+    the variance of fitted minus reference labels: as in every regression, the curve is uncertain by leverage times the
+    variance of residuals.
 
     Attributes
     ----------
-    floor : (L, B) variances of the B parts, in units of the model's scales
+    floor : (L, B) sizes of the B parts: variances in units of the model's scales, and the share
     inverse : (M, M) of Σ v vᵀ over the reference stars
     residual : (L,) R, in units of the model's scales
     """
@@ -57,37 +55,34 @@ class ErrorModel:
         for name in ("floor", "inverse", "residual"):
             object.__setattr__(self, name, frozen(getattr(self, name), float))
 
-    def covariance(self, model: CannonModel, fit: LabelFit, snr: np.ndarray) -> np.ndarray:
+    def covariance(self, model: CannonModel, fit: LabelFit) -> np.ndarray:
         """(N, L, L) total covariances in physical units, with the correlations of the formal ones.
 
         Parameters
         ----------
         fit : labels of N stars by this model, with formal covariances
-        snr : (N,) of their spectra
         """
         assert fit.labels.covariance is not None
-        scaled = model.scaled(fit.labels.values)
-        formal = np.diagonal(fit.labels.covariance, axis1=1, axis2=2) / model.scales**2
-        floor = parts(scaled, snr, self.floor.shape[1]) @ self.floor.T
+        scaled, formal = model.scaled(fit.labels.values), _variances(model, fit)
+        floor = np.einsum("nlb,lb->nl", parts(scaled, formal, self.floor.shape[1]), self.floor)
         total = formal + floor + leverage(scaled, model.order, self.inverse)[:, None] * self.residual
         growth = np.sqrt(np.divide(total, formal, out=np.full_like(total, np.nan), where=formal > 0))
+        growth = np.where(formal == 0, 1.0, growth)
         return fit.labels.covariance * growth[:, :, None] * growth[:, None, :]
 
-    def floor_at(self, model: CannonModel, snr: float) -> np.ndarray:
-        """(L,) the floor of a star at the pivots, in physical units."""
-        middle = np.zeros((1, len(model.label_names)))
-        return np.sqrt(parts(middle, np.array([snr]), self.floor.shape[1]) @ self.floor.T)[0] * model.scales
+    def constant(self, model: CannonModel) -> np.ndarray:
+        """(L,) the floor of a star of very high S/N at the pivots, in physical units."""
+        return np.sqrt(self.floor[:, 0]) * model.scales
 
 
-def parts(scaled: np.ndarray, snr: np.ndarray, n_parts: int) -> np.ndarray:
-    """(N, B) how much of each part of the floor's variance a star has."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        falling = np.minimum(np.nan_to_num((BRIGHT / np.asarray(snr, dtype=float)) ** 2, nan=1e4), 1e4)
-    columns = [np.ones(len(scaled)), falling]
+def parts(scaled: np.ndarray, formal: np.ndarray, n_parts: int) -> np.ndarray:
+    """(N, L, B) how much of each part of the floor each label of a star has, from formal variances (N, L)."""
+    columns = [np.ones_like(formal), formal]
     if n_parts > 2:
         near = np.clip(scaled, -REACH, REACH)
-        columns += [side**2 for label in near.T for side in (np.minimum(label, 0.0), np.maximum(label, 0.0))]
-    return np.stack(columns, axis=1)
+        sides = [side**2 for label in near.T for side in (np.minimum(label, 0.0), np.maximum(label, 0.0))]
+        columns += [np.broadcast_to(side[:, None], formal.shape) for side in sides]
+    return np.stack(columns, axis=2)
 
 
 def leverage(scaled: np.ndarray, order: int, inverse: np.ndarray) -> np.ndarray:
@@ -112,7 +107,6 @@ class Checks:
     halves : from every other stretch of it, and from the stretches between
     reference : (N, L) reference labels
     label_variance : (N, L) their variances, or None if these are not known
-    snr : (N,) of the spectra
     folds, kept : (N,) of the cross-validation; stars that models were trained on
     """
 
@@ -120,7 +114,6 @@ class Checks:
     halves: tuple[LabelFit, LabelFit]
     reference: np.ndarray
     label_variance: np.ndarray | None
-    snr: np.ndarray
     folds: np.ndarray
     kept: np.ndarray
 
@@ -154,8 +147,9 @@ def measure(model: CannonModel, checks: Checks) -> ErrorModel:
         squared, share = residual**2, np.ones_like(formal)
     use = use & np.isfinite(squared + known).all(axis=1)
     n_parts = 2 + 2 * scaled.shape[1]
-    basis = parts(scaled[use], checks.snr[use], n_parts if use.sum() >= STARS_PER_PART * n_parts else 2)
-    columns = [_floor(squared[use, k], known[use, k], basis * share[use, k, None]) for k in range(scaled.shape[1])]
+    n_parts = n_parts if use.sum() >= STARS_PER_PART * n_parts else 2
+    basis = parts(scaled[use], formal[use], n_parts) * share[use, :, None]
+    columns = [_floor(squared[use, k], known[use, k], basis[:, k]) for k in range(scaled.shape[1])]
     return ErrorModel(np.array(columns), design_inverse(scaled[checks.kept], model.order), spread)
 
 
