@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labeltransfer.diagnostics import error_factor, error_floor, two_gaussians
+from labeltransfer.diagnostics import cross_fitted_error_factor, error_factor, error_floor, two_gaussians
 from labeltransfer.inference import infer, starting_points
+from labeltransfer.reference import ReferenceSet
+from labeltransfer.validation import cross_fit
 from oracle import draw, known_model
 
 
@@ -25,6 +27,19 @@ def test_the_factor_of_overestimated_errors_is_found(fitted, factor):
     model, spectra, fit = fitted
     reported = replace(spectra, ivar=spectra.ivar / factor**2)
     assert error_factor(reported, model, fit) == pytest.approx(factor, rel=0.05)
+
+
+@pytest.mark.parametrize("smooth", [0.0, 60.0])
+def test_the_factor_is_found_by_models_that_have_not_seen_the_stars(smooth):
+    reference = draw(known_model(n_pixels=300), 300)
+    reported = replace(reference.spectra, ivar=reference.spectra.ivar / 4.0)
+    starts = starting_points(reference.labels, 3, rng=np.random.default_rng(0))
+    crossed = cross_fit(ReferenceSet(reported, reference.labels), np.arange(300) % 5, starts)
+    kept = np.ones(300, bool)
+    found = cross_fitted_error_factor(reported, crossed, kept, smooth)
+    assert np.shape(found) == ((300,) if smooth else ())
+    assert np.nanmedian(found) == pytest.approx(2.0, rel=0.05)
+    assert np.isnan(cross_fitted_error_factor(reported, crossed, ~kept, smooth)).all()
 
 
 def test_the_factor_wants_the_same_stars_and_says_nothing_without_any(fitted):

@@ -15,10 +15,10 @@ from astropy.io import fits
 from labeltransfer import catalogue, lamost
 from labeltransfer.archive import open_survey
 from labeltransfer.archive.ingest import ingest_folder, ingest_survey
+from labeltransfer.command import main
 from labeltransfer.files.locks import only_writer
 from labeltransfer.mock import SimulatedSurvey, write_survey
 from labeltransfer.parallel import workers as crews
-from labeltransfer.command import main
 from labeltransfer.survey import label_survey
 from labeltransfer.transfer import LabelTransfer, learn
 
@@ -94,8 +94,8 @@ def test_kill_9_during_inference_ends_with_the_same_bytes(transfer, store, tmp_p
     parts = sorted((tmp_path / "labels.parquet.parts").glob("part-*.parquet"))
     assert len(parts) == 2
     parts[0].write_bytes(parts[0].read_bytes()[:500])
-    label, made = road.label_spectra, []
-    monkeypatch.setattr(road, "label_spectra", lambda *arguments: made.append(1) or label(*arguments))
+    label, made = LabelTransfer.label, []
+    monkeypatch.setattr(LabelTransfer, "label", lambda *arguments: made.append(1) or label(*arguments))
     label_survey(transfer, store, output, progress=False)
     assert len(made) == 3
     label_survey(transfer, store, tmp_path / "whole.parquet", progress=False)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,12 +8,15 @@ from hypothesis import strategies as st
 import oracle
 from labeltransfer.cannon import train
 from labeltransfer.inference import infer, starting_points
+from labeltransfer.reference import ReferenceSet
 from labeltransfer.validation import (
+    CrossValidation,
     assign_folds,
     bias_and_scatter,
     bootstrap,
     bootstrap_errors,
     bootstrap_scatter,
+    cross_fit,
     cross_validate,
     scatter_by_snr,
 )
@@ -84,7 +89,7 @@ def test_what_is_known_of_the_stars_goes_with_them():
 def test_cross_validation_tells_the_true_scatter():
     reference = oracle.draw(TRUTH, 12_000)
     folds = assign_folds(len(reference), 8, np.random.default_rng(0))
-    fit = cross_validate(reference, folds, STARTS, dtype=np.float32)
+    fit = cross_validate(reference, folds, STARTS)
     pull = (fit.labels.values - reference.labels.values) / fit.labels.errors
     np.testing.assert_allclose(pull.mean(axis=0), 0, atol=0.03)
     np.testing.assert_allclose(pull.std(axis=0), 1, atol=0.03)
@@ -143,3 +148,39 @@ def test_bootstrap_scatter_is_the_spread_between_independent_reference_sets():
     assert from_one.shape == (2,)
     np.testing.assert_allclose(from_one, from_many, rtol=0.35)
     assert bootstrap_errors(models, stars.spectra, STARTS[:, :2]).shape == (200, 2)
+
+
+def test_groups_share_a_fold_and_folds_are_as_even_as_groups_allow():
+    groups = np.array([f"cluster {k}" for k in np.random.default_rng(2).integers(0, 25, 300)])
+    folds = assign_folds(300, 5, np.random.default_rng(1), groups)
+    assert all(len(set(folds[groups == name])) == 1 for name in groups)
+    sizes = np.bincount(folds, minlength=5)
+    assert sizes.max() - sizes.min() < 20
+    for wrong, message in (
+        (groups[:9], r"groups have shape \(9,\)"),
+        (np.zeros(300), "groups: found 1, wanted at least 5"),
+        (np.where(np.arange(300) == 3, np.nan, np.arange(300.0)), "first number 3, is NaN"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            assign_folds(300, 5, np.random.default_rng(1), wrong)
+
+
+def test_stars_that_are_not_kept_are_labelled_and_teach_nobody():
+    kept = np.arange(300) >= 20
+    folds = np.arange(300) % 3
+    spoilt = replace(REFERENCE.labels, values=np.where(kept[:, None], REFERENCE.labels.values, oracle.PIVOTS[:3] * 1.3))
+    crossed = cross_fit(ReferenceSet(REFERENCE.spectra, spoilt), folds, STARTS, kept=kept)
+    alone = infer(train(REFERENCE[kept & (folds != 1)]), REFERENCE.spectra[folds == 1], STARTS)
+    difference = crossed.fit.labels.values[folds == 1] - alone.labels.values
+    assert np.abs(difference / alone.labels.errors).max() < 1e-3
+    assert len(crossed.models) == len(crossed.rows) == 3
+
+
+def test_a_cross_validation_is_a_table_of_bias_and_scatter():
+    folds = np.arange(300) % 3
+    checked = CrossValidation(cross_validate(REFERENCE, folds, STARTS), REFERENCE.labels, np.ones(300, bool))
+    bias, scatter = bias_and_scatter(checked.residuals)
+    np.testing.assert_allclose(checked.table["bias"], bias)
+    np.testing.assert_allclose(checked.table["scatter"], scatter)
+    assert checked.table["label"].tolist() == ["teff", "logg", "fe_h"]
+    assert repr(checked).startswith("CrossValidation(300 stars, 300 trained on; scatter teff")

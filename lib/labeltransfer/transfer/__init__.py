@@ -5,7 +5,8 @@ catalogue = transfer.label(other_spectra)
 transfer.write("model.npz")
 """
 
+from .comparison import compare_recipes
 from .label_transfer import LabelTransfer
 from .learning import learn
 
-__all__ = ["LabelTransfer", "learn"]
+__all__ = ["LabelTransfer", "compare_recipes", "learn"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from inspect import signature
 from math import comb
 from typing import Any
 
@@ -17,7 +16,7 @@ from ..labels import Labels
 from ..reference import ReferenceSet
 from ..validation import bias_and_scatter, cross_fit
 
-STRENGTHS = (0.25, 0.5, 0.75, 1.0) if "label_error_strength" in signature(train_subsets).parameters else ()
+STRENGTHS = (0.25, 0.5, 0.75, 1.0)
 """Shares λ of the label errors that are tried beside none."""
 
 RIDGES = (0.0, 1e2, 1e3, 1e4, 1e5)
@@ -35,7 +34,7 @@ LARGEST_CHI2 = 25.0
 
 @dataclass(frozen=True)
 class Asked:
-    """The options of `learn` that a recipe needs."""
+    """The options of `learn` that a recipe needs; `stretch` [Å] is twice the width of the normalization."""
 
     names: tuple[str, ...]
     order: int | str = 2
@@ -45,6 +44,7 @@ class Asked:
     strength: float | str = "auto"
     censoring: Mapping[str, np.ndarray] | np.ndarray | None = None
     clip_sigma: float = 4.0
+    stretch: float = 100.0
 
     @property
     def fixed_order(self) -> int:

@@ -92,6 +92,10 @@ class LabelTransfer:
         """Labels of N spectra with formal covariances, see `inference.infer`."""
         return infer(self.model, self.prepared(spectra), self.starts)
 
+    def total_covariance(self, fit: LabelFit) -> np.ndarray | None:
+        """(N, L, L) of the labels of a fit, with everything that counts as error; None if only formal ones are."""
+        return None if self.errors is None else self.errors.covariance(self.model, fit)
+
     def label(self, spectra: Spectra, stars: Table | None = None) -> Table:
         """A catalogue of N spectra: labels with total errors, flags, and what is known of the stars.
 
@@ -111,11 +115,10 @@ class LabelTransfer:
         if set(LABEL_SCALES) & set(self.model.label_names):
             n_nearest = min(10, len(self.reference_labels))
             distance = label_distance(fit.labels, self.reference_labels, n_nearest=n_nearest)
-        total = None if self.errors is None else self.errors.covariance(self.model, fit, prepared.signal_to_noise())
         return catalogue.assemble(
             fit,
             stars,
-            total_covariance=total,
+            total_covariance=self.total_covariance(fit),
             distance=distance,
             distance_cut=self.distance_cut,
             label_range=self.model.label_range,
@@ -172,7 +175,7 @@ class LabelTransfer:
         kept = np.isin(reference.ids, self.reference_labels.ids)
         fit = cross_fit(reference, fold_of, self.starts, kept=kept, **self.options).fit
         if self.errors is not None:
-            covariance = self.errors.covariance(self.model, fit, reference.spectra.signal_to_noise())
+            covariance = self.total_covariance(fit)
             fit = replace(fit, labels=Labels(fit.labels.ids, fit.labels.names, fit.labels.values, covariance))
         return CrossValidation(fit, reference.labels, kept)
 

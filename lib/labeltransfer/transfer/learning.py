@@ -25,6 +25,12 @@ from .report import lines
 
 RECIPES = ("robust", "paper")
 
+FOLDS, FEW_FOLDS = 8, 3
+"""Of cross-validations: the number of the paper, and that where the stars of two folds determine all terms well."""
+
+MANY_STARS = 100
+"""Stars per term from which on few folds do."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -40,7 +46,7 @@ def learn(
     error_factor: float | str | np.ndarray | None = None,
     label_errors: Mapping[str, float] | str = "auto",
     label_error_strength: float | str = "auto",
-    n_folds: int = 8,
+    n_folds: int | None = None,
     groups: np.ndarray | Mapping[str, Any] | None = None,
     width: float = 50.0,
     convention: str = "paper",
@@ -76,7 +82,7 @@ def learn(
         ``"none"``: none are undone. Only errors that are known are taken out of the errors of the result
     label_error_strength : share of these errors that is undone, 0 to 1; ``"auto"``: by cross-validation, none if it
         does not help
-    n_folds : of every cross-validation
+    n_folds : of every cross-validation; by default 8, or 3 where there are more than a hundred stars a term
     groups : cluster, plate or night of each star, by id or in the order of `spectra`: stars of one group are never
         judged by a model that has seen another of it
     width, convention : of the normalization, see `normalize`
@@ -112,8 +118,18 @@ def learn(
         candidates, counts, notes = _of_survey(spectra, alpha_m_min, width, convention)
         settings |= {"mask": spectra.mask, "simulated": spectra.simulated}
     asked = Asked(
-        candidates.labels.names, order, ridge, factor, label_errors, label_error_strength, censoring, clip_sigma
+        candidates.labels.names,
+        order,
+        ridge,
+        factor,
+        label_errors,
+        label_error_strength,
+        censoring,
+        clip_sigma,
+        2.0 * width,
     )
+    if n_folds is None:
+        n_folds = FEW_FOLDS if len(candidates) > MANY_STARS * asked.n_terms(asked.fixed_order) else FOLDS
     _check(candidates, asked, recipe, n_folds)
     if len(candidates) < n_starts:
         raise ValueError(
@@ -211,6 +227,8 @@ def _check(candidates: ReferenceSet, asked: Asked, recipe: str, n_folds: int) ->
         raise ValueError(f"order: found {asked.order!r}, wanted 1, 2, 3 or 'auto'")
     if recipe == "paper" and (asked.order == "auto" or asked.finds_error_factor):
         raise ValueError("recipe 'paper' chooses no order and no error factor: give numbers, or take recipe 'robust'")
+    if recipe == "paper" and (isinstance(asked.label_errors, Mapping) or asked.strength != "auto"):
+        raise ValueError("recipe 'paper' undoes no errors of labels: leave them out, or take recipe 'robust'")
     factor = asked.error_factor
     if isinstance(factor, str):
         if factor not in ("auto", "by wavelength"):
@@ -224,6 +242,8 @@ def _check(candidates: ReferenceSet, asked: Asked, recipe: str, n_folds: int) ->
     scaling(values, names)
     _check_kelvin(candidates.labels)
     n_stars, n_terms = len(candidates), asked.n_terms(asked.first_order(len(candidates)))
+    if recipe != "paper" and not 2 <= n_folds <= n_stars:
+        raise ValueError(f"n_folds: found {n_folds}, wanted 2 to {n_stars}, the number of stars")
     trained = n_stars if recipe == "paper" else n_stars - -(-n_stars // n_folds)
     if trained <= n_terms:
         raise ValueError(

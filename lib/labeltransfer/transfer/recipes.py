@@ -24,12 +24,12 @@ from .total_errors import ErrorModel
 ROUNDS = 4
 """Of the cross-fitted clip at most; it mostly rests after three."""
 
-VALUES = 8e6
+VALUES = 6e6
 """Fluxes of which choices are made: of a large reference set every so many pixels do, for a few percent of a label's
 error, and the recipe costs no more than a few trainings."""
 
-FACTOR_RESTS = 0.02
-"""Relative change of the error factor that calls for no further round."""
+FACTOR_RESTS, CLIP_RESTS = 0.02, 0.002
+"""Relative change of the error factor, and share of the stars judged anew, that call for no further round."""
 
 SMOOTHED = 300.0
 """Å, over which an error factor by wavelength is formed."""
@@ -94,15 +94,12 @@ def robust(candidates: ReferenceSet, starts: np.ndarray, folds: np.ndarray, aske
         tables.append(table)
     reference = with_stated_errors(candidates, factor, covariance)
     options = {**asked.options(order, ridge), **asked.correction(strength)}
-    model, fit = _final(reference, folds, kept, starts, options)
+    model, fit, halves = _final(reference, folds, kept, starts, options, asked.stretch)
     known = asked.states_errors(candidates.labels)
-    stated = covariance if known else None
-    if stated is None and covariance is not None and strength > 0:
-        stated = strength * covariance
-    variance = None if stated is None else np.diagonal(stated, axis1=1, axis2=2)
-    snr = reference.spectra.signal_to_noise()
-    errors = total_errors.measure(model, fit, reference.labels.values, variance, snr, folds, kept)
-    labels = Labels(fit.labels.ids, fit.labels.names, fit.labels.values, errors.covariance(model, fit, snr))
+    variance = np.diagonal(covariance, axis1=1, axis2=2) if known and covariance is not None else None
+    checks = total_errors.Checks(fit, halves, reference.labels.values, variance, folds, kept)
+    errors = total_errors.measure(model, checks)
+    labels = Labels(fit.labels.ids, fit.labels.names, fit.labels.values, errors.covariance(model, fit))
     validation = CrossValidation(replace(fit, labels=labels), candidates.labels, kept)
     tried = stacked(tables)
     return Learnt(model, kept, reference, factor, strength, errors, validation, tried, options, counts, known)
@@ -131,7 +128,7 @@ def _rounds(
             rests = bool(np.abs(np.median(more) - 1.0) < FACTOR_RESTS)
         again = ~suspects(few.reference.labels, crossed.fit, asked.clip_sigma)
         counts[f"excised by the cross-fitted clip, round {number}"] = int((~again).sum())
-        rests = rests and bool((again == kept).all())
+        rests = rests and bool((again != kept).mean() <= CLIP_RESTS)
         kept = again
         if rests:
             break
@@ -151,15 +148,29 @@ def suspects(reference: Labels, fit: LabelFit, clip_sigma: float) -> np.ndarray:
 
 
 def _final(
-    reference: ReferenceSet, folds: np.ndarray, kept: np.ndarray, starts: np.ndarray, options: Mapping[str, Any]
-) -> tuple[CannonModel, LabelFit]:
-    """The model of all that are kept and, from the same sums, those of the folds with what they say of their stars."""
+    reference: ReferenceSet,
+    folds: np.ndarray,
+    kept: np.ndarray,
+    starts: np.ndarray,
+    options: Mapping[str, Any],
+    stretch: float,
+) -> tuple[CannonModel, LabelFit, tuple[LabelFit, LabelFit]]:
+    """The model of all that are kept and, from the same sums, those of the folds with what they say of their stars.
+
+    They say it of whole spectra, and of either half: of every other stretch [Å].
+    """
     names = np.unique(folds)
     counts = np.concatenate([np.ones((1, len(reference)), bool), folds != names[:, None]]) & kept
     model, *models = train_subsets(reference, counts, **options)
     rows = [np.flatnonzero(folds == name) for name in names]
-    fits = [infer(one, reference.spectra[held], starts) for one, held in zip(models, rows, strict=True)]
-    return model, LabelFit.concatenate(fits)[np.argsort(np.concatenate(rows))]
+    back = np.argsort(np.concatenate(rows))
+
+    def of(spectra: Spectra) -> LabelFit:
+        fits = [infer(one, spectra[held], starts) for one, held in zip(models, rows, strict=True)]
+        return LabelFit.concatenate(fits)[back]
+
+    one, two = map(of, total_errors.halves(reference.spectra, stretch))
+    return model, of(reference.spectra), (one, two)
 
 
 @dataclass(frozen=True)

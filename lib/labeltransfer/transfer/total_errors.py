@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import nnls
@@ -11,9 +11,8 @@ from ..cannon import CannonModel
 from ..cannon.model import label_vector
 from ..inference import LabelFit
 from ..labels import frozen
-
-BRIGHT = 50.0
-"""S/N at which the two parts of the floor, constant and falling with S/N, are compared."""
+from ..spectra import Spectra
+from ..validation import bias_and_scatter
 
 STARS_PER_PART = 100
 """Stars for each part of the floor; with fewer, the floor depends on no label."""
@@ -24,6 +23,9 @@ CUT, CUT_VARIANCE = 3.0, 0.9733
 ROUNDS = 25
 """Of reweighting; the floor then stands to better than a percent."""
 
+STRETCHES = 20
+"""At least, into which a spectrum is divided."""
+
 REACH = 3.0
 """Scaled labels beyond which the floor grows no further: no reference star told how."""
 
@@ -32,14 +34,15 @@ REACH = 3.0
 class ErrorModel:
     """What is added to formal errors, label by label.
 
-    The variance of a star's label is formal² + floor² + h · R. The floor² is a sum of parts that are not negative:
-    a constant, one that falls with (S/N)⁻², and, if the reference set is large, squares of the scaled labels on either
-    side of the pivots. h = vᵀ (Σ v vᵀ)⁻¹ v is the leverage of the star in the training set, R the variance of fitted
-    minus reference labels: as in every regression, the curve is uncertain by leverage times the variance of residuals.
+    The variance of a star's label is formal² + floor² + h · R. The floor² is a sum of parts that are not negative: a
+    constant, a share of the formal variance, which falls with S/N, and, if the reference set is large, squares of the
+    scaled labels on either side of the pivots. h = vᵀ (Σ v vᵀ)⁻¹ v is the leverage of the star in the training set, R
+    the variance of fitted minus reference labels: as in every regression, the curve is uncertain by leverage times the
+    variance of residuals.
 
     Attributes
     ----------
-    floor : (L, B) variances of the B parts, in units of the model's scales
+    floor : (L, B) sizes of the B parts: variances in units of the model's scales, and the share
     inverse : (M, M) of Σ v vᵀ over the reference stars
     residual : (L,) R, in units of the model's scales
     """
@@ -52,37 +55,34 @@ class ErrorModel:
         for name in ("floor", "inverse", "residual"):
             object.__setattr__(self, name, frozen(getattr(self, name), float))
 
-    def covariance(self, model: CannonModel, fit: LabelFit, snr: np.ndarray) -> np.ndarray:
+    def covariance(self, model: CannonModel, fit: LabelFit) -> np.ndarray:
         """(N, L, L) total covariances in physical units, with the correlations of the formal ones.
 
         Parameters
         ----------
         fit : labels of N stars by this model, with formal covariances
-        snr : (N,) of their spectra
         """
         assert fit.labels.covariance is not None
-        scaled = model.scaled(fit.labels.values)
-        formal = np.diagonal(fit.labels.covariance, axis1=1, axis2=2) / model.scales**2
-        floor = parts(scaled, snr, self.floor.shape[1]) @ self.floor.T
+        scaled, formal = model.scaled(fit.labels.values), _variances(model, fit)
+        floor = np.einsum("nlb,lb->nl", parts(scaled, formal, self.floor.shape[1]), self.floor)
         total = formal + floor + leverage(scaled, model.order, self.inverse)[:, None] * self.residual
         growth = np.sqrt(np.divide(total, formal, out=np.full_like(total, np.nan), where=formal > 0))
+        growth = np.where(formal == 0, 1.0, growth)
         return fit.labels.covariance * growth[:, :, None] * growth[:, None, :]
 
-    def floor_at(self, model: CannonModel, snr: float) -> np.ndarray:
-        """(L,) the floor of a star at the pivots, in physical units."""
-        middle = np.zeros((1, len(model.label_names)))
-        return np.sqrt(parts(middle, np.array([snr]), self.floor.shape[1]) @ self.floor.T)[0] * model.scales
+    def constant(self, model: CannonModel) -> np.ndarray:
+        """(L,) the floor of a star of very high S/N at the pivots, in physical units."""
+        return np.sqrt(self.floor[:, 0]) * model.scales
 
 
-def parts(scaled: np.ndarray, snr: np.ndarray, n_parts: int) -> np.ndarray:
-    """(N, B) how much of each part of the floor's variance a star has."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        falling = np.minimum(np.nan_to_num((BRIGHT / np.asarray(snr, dtype=float)) ** 2, nan=1e4), 1e4)
-    columns = [np.ones(len(scaled)), falling]
+def parts(scaled: np.ndarray, formal: np.ndarray, n_parts: int) -> np.ndarray:
+    """(N, L, B) how much of each part of the floor each label of a star has, from formal variances (N, L)."""
+    columns = [np.ones_like(formal), formal]
     if n_parts > 2:
         near = np.clip(scaled, -REACH, REACH)
-        columns += [side**2 for label in near.T for side in (np.minimum(label, 0.0), np.maximum(label, 0.0))]
-    return np.stack(columns, axis=1)
+        sides = [side**2 for label in near.T for side in (np.minimum(label, 0.0), np.maximum(label, 0.0))]
+        columns += [np.broadcast_to(side[:, None], formal.shape) for side in sides]
+    return np.stack(columns, axis=2)
 
 
 def leverage(scaled: np.ndarray, order: int, inverse: np.ndarray) -> np.ndarray:
@@ -97,48 +97,84 @@ def design_inverse(scaled: np.ndarray, order: int) -> np.ndarray:
     return np.linalg.pinv(vectors.T @ vectors, rcond=1e-12, hermitian=True)
 
 
-def measure(
-    model: CannonModel,
-    fit: LabelFit,
-    reference: np.ndarray,
-    label_variance: np.ndarray | None,
-    snr: np.ndarray,
-    folds: np.ndarray,
-    kept: np.ndarray,
-) -> ErrorModel:
-    """Find the floor that makes the pulls of cross-validation one, about the reference labels less their own errors.
+@dataclass(frozen=True)
+class Checks:
+    """What the reference stars say of errors: N stars, each labelled by a model that has not seen it.
+
+    Attributes
+    ----------
+    fit : from the whole spectrum
+    halves : from every other stretch of it, and from the stretches between
+    reference : (N, L) reference labels
+    label_variance : (N, L) their variances, or None if these are not known
+    folds, kept : (N,) of the cross-validation; stars that models were trained on
+    """
+
+    fit: LabelFit
+    halves: tuple[LabelFit, LabelFit]
+    reference: np.ndarray
+    label_variance: np.ndarray | None
+    folds: np.ndarray
+    kept: np.ndarray
+
+
+def measure(model: CannonModel, checks: Checks) -> ErrorModel:
+    """Find the floor that gives pulls a width of one.
+
+    Where the errors of the reference labels are known, these are the pulls of cross-validation: fitted minus reference
+    labels. Else they are those of the two halves of each spectrum against each other, which no reference label
+    disturbs; what is common to both halves is then not in the floor.
 
     Parameters
     ----------
     model : trained on all that are kept; its pivots and scales are those of the folds' models
-    fit : labels of the N reference stars, each by a model that has not seen it
-    reference : (N, L) their reference labels
-    label_variance : (N, L) variances of the reference labels, or None: then the floor contains them
-    snr, folds, kept : (N,) S/N, folds of the cross-validation, stars that models were trained on
     """
-    assert fit.labels.covariance is not None
-    scaled = model.scaled(reference)
-    squared = ((fit.labels.values - reference) / model.scales) ** 2
-    known = np.diagonal(fit.labels.covariance, axis1=1, axis2=2) / model.scales**2
-    if label_variance is not None:
-        known = known + label_variance / model.scales**2
-    use = kept & fit.converged & np.isfinite(squared + known).all(axis=1)
-    lever = np.zeros(len(reference))
-    for fold in np.unique(folds):
-        held = folds == fold
-        lever[held] = leverage(scaled[held], model.order, design_inverse(scaled[kept & ~held], model.order))
-    squared, known, lever = squared[use], known[use], lever[use]
+    scaled, use = model.scaled(checks.reference), checks.kept & checks.fit.converged
+    formal = _variances(model, checks.fit)
+    residual = model.scaled(checks.fit.labels.values) - scaled
+    lever = np.zeros(len(scaled))
+    for fold in np.unique(checks.folds):
+        held = checks.folds == fold
+        lever[held] = leverage(scaled[held], model.order, design_inverse(scaled[checks.kept & ~held], model.order))
+    spread = bias_and_scatter(residual[use], robust=True)[1] ** 2
+    if checks.label_variance is None:
+        one, two = checks.halves
+        use = use & one.converged & two.converged
+        known = _variances(model, one) + _variances(model, two)
+        squared, share = (model.scaled(one.labels.values) - model.scaled(two.labels.values)) ** 2, known / formal
+    else:
+        known = formal + checks.label_variance / model.scales**2 + lever[:, None] * spread
+        squared, share = residual**2, np.ones_like(formal)
+    use = use & np.isfinite(squared + known).all(axis=1)
     n_parts = 2 + 2 * scaled.shape[1]
-    basis = parts(scaled[use], snr[use], n_parts if use.sum() >= STARS_PER_PART * n_parts else 2)
-    floor, residual = np.zeros((scaled.shape[1], basis.shape[1])), np.zeros(scaled.shape[1])
-    for label in range(len(floor)):
-        fixed = known[:, label] + lever * known[:, label].mean()
-        slopes = basis + lever[:, None] * basis.mean(axis=0)
-        variance = fixed + slopes[:, 0] * np.median(squared[:, label])
-        for _ in range(ROUNDS):
-            inside = squared[:, label] < CUT**2 * variance
-            right = squared[inside, label] / CUT_VARIANCE - fixed[inside]
-            floor[label], _ = nnls(slopes[inside] / variance[inside, None], right / variance[inside])
-            variance = 0.5 * (variance + fixed + slopes @ floor[label])
-        residual[label] = known[:, label].mean() + basis.mean(axis=0) @ floor[label]
-    return ErrorModel(floor, design_inverse(scaled[kept], model.order), residual)
+    n_parts = n_parts if use.sum() >= STARS_PER_PART * n_parts else 2
+    basis = parts(scaled[use], formal[use], n_parts) * share[use, :, None]
+    columns = [_floor(squared[use, k], known[use, k], basis[:, k]) for k in range(scaled.shape[1])]
+    return ErrorModel(np.array(columns), design_inverse(scaled[checks.kept], model.order), spread)
+
+
+def _variances(model: CannonModel, fit: LabelFit) -> np.ndarray:
+    """(N, L) formal variances in units of the model's scales."""
+    assert fit.labels.covariance is not None
+    return np.diagonal(fit.labels.covariance, axis1=1, axis2=2) / model.scales**2
+
+
+def _floor(squared: np.ndarray, known: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """(B,) c ≥ 0 such that (N,) squared residuals are known + basis · c on average, by weights of a Gaussian."""
+    floor, variance = np.zeros(basis.shape[1]), known + np.median(squared)
+    for _ in range(ROUNDS):
+        inside = squared < CUT**2 * variance
+        right = squared[inside] / CUT_VARIANCE - known[inside]
+        floor, _ = nnls(basis[inside] / variance[inside, None], right / variance[inside])
+        variance = 0.5 * (variance + known + basis @ floor)
+    return floor
+
+
+def halves(spectra: Spectra, stretch: float) -> tuple[Spectra, Spectra]:
+    """The spectra with every other stretch [Å], a twentieth of the whole at most, masked, and with the rest masked."""
+    stretch = min(stretch, float(np.ptp(spectra.wavelength)) / STRETCHES)
+    first = np.floor((spectra.wavelength - spectra.wavelength[0]) / stretch) % 2 == 0
+    one, two = (
+        replace(spectra, ivar=np.where(part, spectra.ivar, np.zeros_like(spectra.ivar))) for part in (first, ~first)
+    )
+    return one, two

@@ -1,0 +1,256 @@
+"""Learning by recipe: wrong flux errors, wrong labels, label errors, order; what is refused, and what is told."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import oracle
+from labeltransfer.labels import Labels
+from labeltransfer.reference import usual_distance
+from labeltransfer.spectra import Spectra
+from labeltransfer.transfer import LabelTransfer, learn
+
+TRUTH = oracle.known_model(60, 3)
+REFERENCE = oracle.draw(TRUTH, 400)
+NAMES = TRUTH.label_names
+STARS = oracle.draw(TRUTH, 200, seed=50)
+
+
+def with_values(values, reference=REFERENCE):
+    return Labels(reference.ids, NAMES, values)
+
+
+def with_wrong_labels(share=0.03):
+    """Labels of which some are wrong by 3 scales in Teff, and which."""
+    values = REFERENCE.labels.values.copy()
+    wrong = np.random.default_rng(1).random(len(values)) < share
+    values[wrong, 0] += 3 * TRUTH.scales[0]
+    return with_values(values), wrong
+
+
+def reported(spectra, factor):
+    """With flux errors too large by a factor, a number or (P,)."""
+    return replace(spectra, ivar=spectra.ivar / np.square(factor))
+
+
+@pytest.fixture(scope="module")
+def learnt():
+    labels, wrong = with_wrong_labels()
+    return learn(reported(REFERENCE.spectra, 2.5), labels), wrong
+
+
+def test_wrong_labels_are_excised_and_wrong_errors_found(learnt):
+    transfer, wrong = learnt
+    kept = np.isin(REFERENCE.ids, transfer.reference_labels.ids)
+    assert not (kept & wrong).any()
+    assert (~kept & ~wrong).sum() < 4
+    assert transfer.error_factor == pytest.approx(2.5, rel=0.05)
+    assert transfer.recipe == "robust"
+    rounds = [count for what, count in transfer.counts.items() if "cross-fitted clip" in what]
+    assert 2 <= len(rounds) <= 4
+    assert rounds[-1] == rounds[-2] == (~kept).sum()
+
+
+def test_a_wrong_label_leaves_no_trace(learnt):
+    transfer, _ = learnt
+    clean = learn(REFERENCE.spectra, REFERENCE.labels, error_factor=1.0)
+    table = transfer.label(reported(STARS.spectra, 2.5))
+    error = np.asarray(table["teff"]) - STARS.labels.column("teff")
+    best = np.asarray(clean.label(STARS.spectra)["teff"]) - STARS.labels.column("teff")
+    assert np.std(error) < 1.03 * np.std(best)
+    paper = learn(reported(REFERENCE.spectra, 2.5), with_wrong_labels()[0], recipe="paper")
+    worse = np.asarray(paper.label(reported(STARS.spectra, 2.5))["teff"]) - STARS.labels.column("teff")
+    assert np.std(error) < np.std(worse)
+
+
+def test_the_error_factor_may_depend_on_wavelength():
+    truth = oracle.known_model(300, 2)
+    stars = oracle.draw(truth, 1500)
+    factor = np.where(np.arange(300) < 150, 1.0, 2.0)
+    transfer = learn(reported(stars.spectra, factor), stars.labels, error_factor="by wavelength")
+    assert transfer.error_factor.shape == (300,)
+    assert np.median(transfer.error_factor[:120]) == pytest.approx(1.0, rel=0.05)
+    assert np.median(transfer.error_factor[180:]) == pytest.approx(2.0, rel=0.05)
+
+
+def test_the_paper_takes_errors_and_labels_as_section_3_does():
+    labels, wrong = with_wrong_labels()
+    paper = learn(reported(REFERENCE.spectra, 2.5), labels, recipe="paper")
+    assert (paper.error_factor, paper.errors, paper.distance_cut) == (1.0, None, 2.5)
+    assert 0 < paper.counts["excised by the 4 sigma clip"] < 2 * wrong.sum()
+    assert "teff_err_formal" not in paper.label(STARS.spectra).colnames
+
+
+def test_the_data_choose_the_order():
+    for order, n_stars in ((1, 500), (2, 500)):
+        truth = oracle.known_model(60, 2, order=order)
+        reference = oracle.draw(truth, n_stars)
+        transfer = learn(reference.spectra, reference.labels, order="auto", label_errors="none")
+        assert transfer.model.order == order
+        tried = transfer.tried
+        assert set(tried["order"]) == {1.0, 2.0, 3.0}
+        assert tried["chosen"].sum() == 1
+
+
+def test_few_stars_choose_among_ridges_and_orders_they_can_determine():
+    reference = oracle.draw(TRUTH, 26)
+    transfer = learn(reference.spectra, reference.labels, order="auto", label_errors="none")
+    assert set(transfer.tried["order"]) <= {1.0, 2.0}
+    assert (transfer.tried["ridge"] > 0).any()
+
+
+def test_the_same_call_gives_the_same_transfer():
+    one, two = (learn(REFERENCE.spectra, REFERENCE.labels) for _ in range(2))
+    np.testing.assert_array_equal(one.model.coefficients, two.model.coefficients)
+    np.testing.assert_array_equal(one.starts, two.starts)
+    np.testing.assert_array_equal(one.errors.floor, two.errors.floor)
+
+
+def test_small_sets_are_never_made_worse_by_the_correction():
+    """With few stars and large errors of the labels the strength is small, and the labels as good as without."""
+    for seed in range(3):
+        reference = oracle.draw(TRUTH, 60, seed=seed)
+        noise = np.random.default_rng(seed).normal(size=(60, 3)) * TRUTH.scales * 0.4
+        labels = with_values(reference.labels.values + noise, reference)
+        options = {"error_factor": 1.0}
+        scatter = []
+        for stated in ("none", dict(zip(NAMES, TRUTH.scales * 0.4, strict=True))):
+            table = learn(reference.spectra, labels, label_errors=stated, **options).label(STARS.spectra)
+            scatter.append(np.nanmedian(np.abs(table["teff"] - STARS.labels.column("teff"))))
+        assert scatter[1] < 1.1 * scatter[0]
+
+
+def test_what_was_learnt_survives_the_file(learnt, tmp_path):
+    transfer, _ = learnt
+    transfer.write(tmp_path / "model.npz")
+    again = LabelTransfer.read(tmp_path / "model.npz")
+    one, two = (each.label(reported(STARS.spectra, 2.5)) for each in (transfer, again))
+    assert one.colnames == two.colnames
+    for name in one.colnames:
+        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+    for name in ("recipe", "report", "counts", "distance_cut", "error_factor", "label_error_strength", "simulated"):
+        assert getattr(again, name) == getattr(transfer, name), name
+    assert again.tried is None or again.tried.colnames == transfer.tried.colnames
+    np.testing.assert_array_equal(again.validation.residuals, transfer.validation.residuals)
+    np.testing.assert_array_equal(again.validation.kept, transfer.validation.kept)
+    with pytest.raises(ValueError, match="has no spectra; learn again"):
+        again.cross_validate()
+
+
+def test_own_cross_validation_judges_excised_stars_too(learnt):
+    transfer, wrong = learnt
+    checked = transfer.cross_validate(4)
+    assert len(checked.labels) == 400
+    assert not checked.kept[wrong].any()
+    table = checked.table
+    assert table["robust_scatter"][0] < 0.5 * table["scatter"][0]
+    assert "teff" in repr(checked)
+    by_group = transfer.cross_validate(4, groups=np.arange(400) // 20)
+    assert by_group.table["n"][0] == 400
+
+
+def test_groups_are_left_out_whole():
+    groups = np.repeat(np.arange(40), 10)
+    transfer = learn(REFERENCE.spectra, REFERENCE.labels, groups=groups, n_folds=5)
+    by_id = learn(REFERENCE.spectra, REFERENCE.labels, n_folds=5, groups=dict(zip(REFERENCE.ids, groups, strict=True)))
+    np.testing.assert_array_equal(transfer.validation.residuals, by_id.validation.residuals)
+    random = learn(REFERENCE.spectra, REFERENCE.labels, n_folds=5)
+    assert not np.array_equal(transfer.validation.residuals, random.validation.residuals)
+
+
+# ---- what is told
+
+
+def test_shifted_rows_are_noticed(caplog):
+    shifted = with_values(np.roll(REFERENCE.labels.values, 1, axis=0))
+    transfer = learn(REFERENCE.spectra, shifted)
+    assert "do not belong together, or their rows are shifted" in " ".join(transfer.report)
+    assert "do not belong together" in caplog.text
+
+
+def test_few_stars_per_term_are_warned_of(caplog):
+    transfer = learn(REFERENCE.spectra[:30], REFERENCE.labels[:30])
+    assert "warning: only 3.0 reference stars per term" in " ".join(transfer.report)
+    assert "stars per term" in caplog.text
+
+
+def test_dropped_stars_are_counted():
+    values = REFERENCE.labels.values.copy()
+    values[:7, 1] = np.nan
+    transfer = learn(REFERENCE.spectra, with_values(values)[:390])
+    assert transfer.counts["of them without labels"] == 10
+    assert transfer.counts["a label is missing"] == 7
+    assert transfer.counts["reference stars"] <= 383
+    assert any(line.startswith("cross-validation: teff bias") for line in transfer.report)
+
+
+def test_the_distance_cut_keeps_the_reference_stars_themselves():
+    few = REFERENCE.labels[:80]
+    assert usual_distance(few) > usual_distance(REFERENCE.labels)
+    transfer = learn(REFERENCE.spectra[:80], few)
+    assert np.mean(transfer.label(REFERENCE.spectra[:80])["outside"]) < 0.1
+    paper = learn(REFERENCE.spectra[:80], few, recipe="paper")
+    assert np.mean(paper.label(REFERENCE.spectra[:80])["outside"]) > 0.5
+
+
+# ---- what is refused
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"recipe": "best"}, "recipe: found 'best', wanted one of robust, paper"),
+        ({"order": 4}, "order: found 4, wanted 1, 2, 3 or 'auto'"),
+        ({"order": "auto", "recipe": "paper"}, "recipe 'paper' chooses no order"),
+        ({"error_factor": "auto", "recipe": "paper"}, "recipe 'paper' chooses no order and no error factor"),
+        ({"label_errors": {"teff": 80.0}, "recipe": "paper"}, "recipe 'paper' undoes no errors of labels"),
+        ({"error_factor": 0.0}, "error_factor: found 0.0, wanted positive"),
+        ({"error_factor": "guess"}, "error_factor: found 'guess'"),
+        ({"error_factor": np.ones(7)}, r"error_factor has shape \(7,\)"),
+        ({"label_errors": {"mass": 0.1}}, "label_errors: no label 'mass'; the labels are teff, logg, fe_h"),
+        ({"label_errors": {"teff": -3.0}}, "label_errors: that of 'teff' is -3.0, wanted a number in K"),
+        ({"label_errors": "some"}, "label_errors: found 'some'"),
+        ({"label_error_strength": 2.0}, "label_error_strength: found 2.0, wanted 0 to 1"),
+        ({"label_error_strength": "half"}, "label_error_strength: found 'half', wanted 0 to 1"),
+        ({"groups": np.zeros(3)}, r"groups have shape \(3,\), wanted \(400,\)"),
+        ({"groups": {"star00000": 1}}, "groups: none given for 399 stars"),
+        ({"groups": np.zeros(400)}, "groups: found 1, wanted at least 8"),
+        ({"n_folds": 1}, "n_folds: found 1, wanted 2 to 400"),
+        ({"n_starts": 1000}, "found 400 stars with spectra and good labels, wanted 1000 or more"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_before_training(options, message):
+    with pytest.raises(ValueError, match=message):
+        learn(REFERENCE.spectra, REFERENCE.labels, **options)
+
+
+def test_labels_that_cannot_be_learnt_are_refused_before_training():
+    values = REFERENCE.labels.values
+    with pytest.raises(ValueError, match="label 'logg' is 2 for every reference star"):
+        learn(REFERENCE.spectra, with_values(np.where(np.arange(3) == 1, 2.0, values)))
+    with pytest.raises(ValueError, match="teff of 400 of 400 stars lies outside 1000-100,000 K"):
+        learn(REFERENCE.spectra, with_values(values * [1e-3, 1.0, 1.0]))
+    with pytest.raises(ValueError, match="9 stars with spectra and all labels in 8 folds cannot determine 10 terms"):
+        learn(REFERENCE.spectra[:9], REFERENCE.labels[:9])
+    with pytest.raises(TypeError, match="found labels of type NoneType, wanted Labels"):
+        learn(REFERENCE.spectra)
+
+
+def test_spectra_that_are_not_normalized_are_normalized_in_the_same_way():
+    spectra = REFERENCE.spectra
+    raw = Spectra(spectra.ids, spectra.wavelength, 3.0 * spectra.flux, spectra.ivar / 9.0)
+    transfer = learn(raw, REFERENCE.labels, width=30.0, label_errors="none")
+    assert transfer.width == 30.0
+    table = transfer.label(raw)
+    np.testing.assert_allclose(np.median(table["teff"] - REFERENCE.labels.column("teff")), 0.0, atol=60.0)
+
+
+@pytest.mark.parametrize("figure", ["one_to_one", "residuals", "gradients", "spectrum"])
+def test_figures_say_simulated_only_of_simulated_spectra(learnt, figure):
+    transfer, _ = learnt
+    for simulated in (False, True):
+        drawn = getattr(replace(transfer, simulated=simulated).plot, figure)()
+        words = " ".join(text.get_text() for text in drawn.findobj(lambda one: hasattr(one, "get_text")))
+        assert ("simulated" in words) is simulated
+        assert "APOGEE" not in words
