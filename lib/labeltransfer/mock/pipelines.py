@@ -90,11 +90,11 @@ class LamostAccuracy:
         tuple[float, float, float], Assumed("change of the offset with the label", "K/K, dex/dex", MEASURED_BIAS)
     ] = (-0.05, -0.395, -0.04)
     noise: Annotated[tuple[float, float, float], Assumed("sd at high S/N", "K, dex", MEASURED_BIAS)] = (
-        31.0, 0.172, 0.054,
+        38.0, 0.172, 0.054,
     )  # fmt: skip
     photon_noise: Annotated[
         tuple[float, float, float], Assumed("sd at S/N 50, falling as 1 / (S/N)", "K, dex", MEASURED_BIAS)
-    ] = (28.0, 0.10, 0.05)
+    ] = (34.0, 0.10, 0.05)
     wrong_share: Annotated[float, Assumed("share of giants with wrong labels", "", MEASURED_BIAS)] = 0.055
     wrong_noise: Annotated[tuple[float, float, float], Assumed("sd of these", "K, dex", MEASURED_BIAS)] = (
         30.0, 1.5, 0.28,
