@@ -139,6 +139,6 @@ def _parameter_flags(flags: np.ndarray, known: np.ndarray) -> np.ndarray:
     """(N, 7) bit 0 where the parameter is bad, bit 1 without a value, bit 16 for turbulence, which is calibrated."""
     names = ("TEFF", "LOGG", "VMICRO", "M_H", "C_M", "N_M", "ALPHA_M")
     bad = np.column_stack([(flags >> ASPCAP_BITS[f"{name}_BAD"]) & 1 for name in names])
-    found = bad | np.where(known[:, None], 0, 2)
-    found[:, 2] = found[:, 2] | 1 << 16
-    return found.astype(np.int32)
+    found = np.array(bad | np.where(known[:, None], 0, 2), dtype=np.int32)
+    found[:, 2] += 1 << 16
+    return found

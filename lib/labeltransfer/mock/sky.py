@@ -21,10 +21,10 @@ FITTED_TO_BINS = (
 
 BIN_PREFERENCE: Annotated[
     np.ndarray, Assumed("logits of the bins of |b| for stars of [α/M] below and above `ALPHA_RICH`", "", FITTED_TO_BINS)
-] = np.array([[0.0, -0.018, 0.211, -1.653, -1.443, -0.840], [-5.024, -3.744, -2.348, -4.166, -2.585, -1.393]])
+] = np.array([[0.0, -0.018, 0.211, -1.653, -1.443, -0.840], [-5.10, -3.82, -2.40, -4.22, -2.71, -1.40]])
 METALLICITY_PREFERENCE: Annotated[
     np.ndarray, Assumed("slopes of these logits with [M/H] + 0.2", "1/dex", FITTED_TO_BINS)
-] = np.array([0.0, 0.943, 1.293, -0.450, -0.620, -0.801])
+] = np.array([0.0, 0.943, 1.293, -0.450, -0.570, -0.801])
 
 DR2_SHARES: Annotated[
     np.ndarray, Assumed("share of DR2's stars by bin of |b|", "", "our choice: more even than the overlap with APOGEE")
