@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from labeltransfer.reproduction.explorer_page import StarPage, place_explorer_data
 
 from explorer_stars import N_PIXELS, giants, picked, survey
 from labeltransfer.figures import star_picker as explorer
 from labeltransfer.figures.star_picker import error_bytes, flux_steps, spread_over_planes
 from labeltransfer.labels import PAPER_LABELS
-from labeltransfer.reproduction import explorer
-from labeltransfer.reproduction.explorer import error_bytes, flux_steps, spread_over_planes
+from labeltransfer.reproduction.explorer import StarPage
+from labeltransfer.reproduction.sphinx_extension import EXPLORER
 
 
 def decoded(text, dtype):

@@ -8,13 +8,13 @@ import pytest
 from astropy.table import Table
 from docutils import nodes
 from docutils.utils import new_document
-from labeltransfer.reproduction.drawings import Watch, kept
-from labeltransfer.reproduction.record import Record
-from labeltransfer.reproduction.sphinx_extension import DOWNLOADS, ShownRun
 
 from labeltransfer import figures
 from labeltransfer.reproduction.book import Book, default_values
 from labeltransfer.reproduction.chapter import open_chapter
+from labeltransfer.reproduction.drawings import Watch, kept
+from labeltransfer.reproduction.record import Record
+from labeltransfer.reproduction.sphinx_extension import DOWNLOADS, ShownRun
 from miniature_book import write_book
 
 CELL = "plt.hist(values);"

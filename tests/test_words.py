@@ -44,7 +44,9 @@ def comparisons(page: Path) -> list[str]:
     if chapter.cells:
         said += [one for alt in alt_texts(chapter) for one in sentences(alt)]
     return [
-        one for one in said if COMPARES.search(one) and "\N{BULLET}" not in one and not any(words in one for words in held)
+        one
+        for one in said
+        if COMPARES.search(one) and "\N{BULLET}" not in one and not any(words in one for words in held)
     ]
 
 
@@ -56,8 +58,8 @@ def read_before() -> set[str]:
 def test_every_comparison_in_words_is_made_from_numbers_stood_for_or_read(page):
     new = [one for one in comparisons(page) if one not in read_before()]
     assert not new, (
-        f"{page.name}: quote the numbers (glue, chapter.say), let the cell stand for the words (chapter.holds), or, if no "
-        f"run can change it, add the sentence to {READ.name}:\n" + "\n".join(new)
+        f"{page.name}: quote the numbers (glue, chapter.say), let the cell stand for the words (chapter.holds), or, if "
+        f"no run can change it, add the sentence to {READ.name}:\n" + "\n".join(new)
     )
 
 

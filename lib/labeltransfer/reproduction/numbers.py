@@ -105,15 +105,18 @@ class Recorder:
     Attributes
     ----------
     recorded_numbers, timings : the numbers and times recorded so far
-    label_names : the labels of the run
+    said : keys of the sentences that `say` chose
     """
-
-    label_names: list[str]
 
     def __init__(self) -> None:
         self.recorded_numbers: dict[str, Number] = {}
         self.timings: dict[str, Number] = {}
         self.said: set[str] = set()
+
+    @property
+    def label_names(self) -> list[str]:
+        """The labels of the run."""
+        return list(PAPER_LABELS)
 
     def number(self, key: str, value: Any, unit: str = "", format: str = ".1f") -> None:
         """Record a number, so that prose can quote it and the ledger judge it; None and NaN are not available."""
