@@ -1,9 +1,14 @@
 """Sweeps and comparisons: many runs, what they share computed once, their numbers side by side."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from xml.etree import ElementTree
 
 import numpy as np
+import psutil
 import pytest
 
 from labeltransfer.reproduction import sweep as sweeping
@@ -264,3 +269,32 @@ def test_the_commands(small_copy, sweep_file, tmp_path, monkeypatch, capsys):
     assert main(["sweep", str(sweep_file("nmae: s\n"))]) == 1
     assert "did you mean 'name'" in capsys.readouterr().err
     assert main(["sweep", str(sweep_file(SWEEP)), "--workers", "0"]) == 1
+
+
+def test_a_sweep_that_is_killed_leaves_no_process(small_copy, sweep_file):
+    page = small_copy / "book" / "01_stars.md"
+    sleeper = "import os, pathlib, time\npathlib.Path('kernel').write_text(f'{os.getpid()} {os.getppid()}')\n"
+    text = page.read_text(encoding="utf-8").replace("values =", sleeper + "time.sleep(300)\nvalues =", 1)
+    page.write_text(text, encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "labeltransfer.reproduction.sweep",
+        str(sweep_file("name: s\nruns: [{seed: 1}]\n")),
+    ]
+    environment = {**os.environ, "LABELTRANSFER_BOOK": str(small_copy)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    kernel = small_copy / "book" / "kernel"
+    try:
+        while process.poll() is None and len((kernel.read_text() if kernel.exists() else "").split()) < 2:
+            time.sleep(0.1)
+        children = [int(one) for one in kernel.read_text().split()]
+    finally:
+        process.kill()
+        process.wait()
+    for _ in range(600):
+        left = [one for one in children if psutil.pid_exists(one) and psutil.Process(one).status() != "zombie"]
+        if not left:
+            break
+        time.sleep(0.1)
+    assert not left
