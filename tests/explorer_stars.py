@@ -4,10 +4,10 @@ import numpy as np
 
 from labeltransfer.cannon import CannonModel
 from labeltransfer.cannon.model import terms
+from labeltransfer.figures.star_picker import StarPicker
 from labeltransfer.inference import LabelFit
 from labeltransfer.labels import PAPER_LABELS, Labels
 from labeltransfer.reference import ReferenceSet
-from labeltransfer.reproduction.explorer import StarPicker
 from labeltransfer.spectra import Spectra
 
 N_PIXELS = 40

@@ -9,7 +9,6 @@ from textwrap import dedent
 HEAD = """\
 ---
 jupytext:
-  formats: md:myst,ipynb
   text_representation:
     extension: .md
     format_name: myst
@@ -174,6 +173,7 @@ exclude_patterns: ["book/**.ipynb"]
 execute: {execute_notebooks: cache, allow_errors: false, raise_on_error: true, stderr_output: remove-warn}
 html: {use_edit_page_button: false}
 sphinx:
+  extra_extensions: [labeltransfer.reproduction.sphinx_extension]
   config:
     include_patterns: ["book/**"]
     suppress_warnings: []

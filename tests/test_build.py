@@ -8,11 +8,10 @@ import pytest
 
 from labeltransfer.files.locks import only_writer
 from labeltransfer.reproduction.book import Book
-from labeltransfer.reproduction.build import build, link_variants, seed_cache
-from labeltransfer.reproduction.provenance import provenance
+from labeltransfer.reproduction.build import banner, build, link_variants, seed_cache
 from labeltransfer.reproduction.record import read_record
 from labeltransfer.reproduction.runs import run
-from labeltransfer.reproduction.stage import banner
+from labeltransfer.reproduction.sphinx_extension import provenance
 from miniature_book import small_files
 
 
@@ -31,6 +30,9 @@ def test_pages_show_the_run(small_copy):
     shown = article(pages / "book" / "02_mean.html")
     assert "The mean is" in shown
     assert shown.count("98.765") >= 2
+    words = json.loads((pages / "searchindex.js").read_text()[len("Search.setIndex(") : -1])["terms"]
+    assert "histogram" not in words or "plt" not in words, "code is not searched"
+    assert "page" in words
     assert 'alt="Histogram of the values."' in shown
     assert 'class="ledger"' in article(pages / "book" / "03_ledger.html")
     assert "the first chapter found" in article(pages / "book" / "index.html")
@@ -64,8 +66,9 @@ def test_variants_are_listed_on_the_first_page_of_the_book_and_travel_with_it(sm
     record.write(small_copy / "_runs" / "default")
     first = build(book).parent / "book" / "index.html"
     build(book, "other")
-    text = first.read_text(encoding="utf-8")
-    assert text.count('href="../variants/other/index.html"') == 1
+    assert first.read_text(encoding="utf-8").count('href="../variants/index.html"') == 1
+    listed = (first.parents[1] / "variants" / "index.html").read_text(encoding="utf-8")
+    assert listed.count('href="other/index.html"') == 1
     assert "n_overlap = 60" in (first.parents[1] / "variants" / "other" / "book" / "01_stars.html").read_text("utf-8")
     own = (first.parent / "01_stars.html").read_text(encoding="utf-8")
     assert "n_overlap = 60" not in own
@@ -103,12 +106,13 @@ def test_what_stops_the_build_leaves_the_pages_of_before(small_copy, monkeypatch
     pages = build(book).parent
     before = {path: path.read_bytes() for path in pages.rglob("*") if path.is_file()}
 
-    def full(folder, record):
-        (folder / "book" / "index.html").write_text("half a pa", encoding="utf-8")
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def full(book, record, out):
+        (out / "_build" / "html" / "book").mkdir(parents=True)
+        (out / "_build" / "html" / "book" / "index.html").write_text("half a pa", encoding="utf-8")
+        raise OSError(errno.ENOSPC, "No space left on device", str(out))
 
     with monkeypatch.context() as patched:
-        patched.setattr(building, "write_provenance", full)
+        patched.setattr(building, "_render", full)
         with pytest.raises(OSError, match=r"No space left.*pages that were there before.*make room.*rendering-default"):
             build(book)
     page = small_copy / "book" / "02_mean.md"
@@ -172,14 +176,14 @@ def test_one_process_renders_at_a_time(small_run):
 def test_no_room_for_the_cache_names_the_place(small_run, tmp_path):
     record = read_record("default", small_run)
     with small_files(0), pytest.raises(OSError, match=r"disk I/O error.*jupyter_cache"):
-        seed_cache(Book(small_run), record, small_run / "_runs" / "default", tmp_path / "jupyter_cache")
+        seed_cache(Book(small_run), record, small_run, tmp_path / "jupyter_cache")
 
 
 def test_variants_are_copied_whole_or_not_at_all(tmp_path):
     main, variant = tmp_path / "html", tmp_path / "variants" / "wide" / "_build" / "html"
     for folder in (main, variant):
         (folder / "book").mkdir(parents=True)
-        (folder / "book" / "index.html").write_text('<footer class="provenance">')
+        (folder / "book" / "index.html").write_text("a page")
     assert link_variants(tmp_path, main) == ["wide"]
     before = {path: path.read_bytes() for path in main.rglob("*") if path.is_file()}
     (variant / "book" / "index.html").write_text("x" * 5000)

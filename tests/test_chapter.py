@@ -7,7 +7,7 @@ from astropy.table import Table
 from labeltransfer import Labels
 from labeltransfer.reproduction import open_chapter
 from labeltransfer.reproduction.book import Book, code_cells, declared
-from labeltransfer.reproduction.quoted import Number, read_numbers, table
+from labeltransfer.reproduction.numbers import Number, read_numbers, table
 
 DEFAULT = {"run": "default", "n_overlap": 100, "clip_sigma": 4.0, "seed": 2017}
 
@@ -155,15 +155,43 @@ def test_numbers_are_quoted_as_formatted(small_run, capsys, tmp_path):
         table({"k" * 70: Number.of(1.0)}, ["k" * 70])
 
 
+def test_numbers_of_labels_are_recorded_for_those_that_the_run_has(small_run):
+    chapter = open_chapter("02_mean", DEFAULT, Book(small_run))
+    chapter.values["label_names"] = ["fe_h", "teff"]
+    chapter.numbers("scatter", np.array([0.12345, 70.12]))
+    chapter.numbers("slope_{}_error", {"teff": 1.239, "logg": 3.0}, ("teff", "logg", "fe_h"), unit="", digits=2)
+    chapter.numbers("none", None, ("teff",))
+    chapter.numbers("shift", {"teff": 3.4}, ("teff",), digits=(0, 2), sign="+")
+    chapter.quote(",d", n_stars=np.int64(1200), n_none=None)
+    texts = {key: (one.text, one.unit) for key, one in chapter.recorded_numbers.items()}
+    assert texts["scatter_teff"] == ("70.1", "K")
+    assert texts["scatter_fe_h"] == ("0.1235", "dex")
+    assert texts["scatter_alpha_m"] == ("n/a", "dex")
+    assert [texts[f"slope_{name}_error"][0] for name in ("teff", "logg", "fe_h")] == ["1.24", "n/a", "n/a"]
+    assert (texts["none_teff"][0], texts["shift_teff"][0]) == ("n/a", "+3")
+    assert (texts["n_stars"][0], texts["n_none"][0]) == ("1,200", "n/a")
+    assert chapter.pick([0.1, 70.0], "teff") == 70.0
+    assert np.isnan(chapter.pick([0.1, 70.0], "logg"))
+    assert np.isnan(chapter.pick(None, "teff"))
+    with pytest.raises(ValueError, match="shorter"):
+        chapter.numbers("scatter", np.ones(1))
+
+
 def test_numbers_survive_the_file_and_a_damaged_file_is_named(small_copy, tmp_path):
     files = list((small_copy / "_runs" / "default" / "data").glob("numbers_01_stars-*.json"))
-    numbers, facts = read_numbers(files[0])
-    assert numbers["n_stars"] == Number(100, "", "100")
-    assert numbers["nothing"].value is None
-    assert facts["simulated"] is True
+    content = read_numbers(files[0])
+    assert content["numbers"]["n_stars"] == Number(100, "", "100")
+    assert content["numbers"]["nothing"].value is None
+    assert content["simulated"] is True
     files[0].write_text(files[0].read_text()[:50])
     with pytest.raises(ValueError, match=files[0].name):
         read_numbers(files[0])
+
+
+def test_a_run_that_papermill_names_lies_among_the_runs(small_run):
+    for name in ("../../x", "a/b", ""):
+        with pytest.raises(ValueError, match="run name"):
+            open_chapter("02_mean", {**DEFAULT, "run": name}, Book(small_run))
 
 
 def test_outside_a_source_tree_the_message_says_what_to_do(tmp_path):

@@ -3,7 +3,7 @@
 import json
 
 from labeltransfer import catalogue
-from labeltransfer.reproduction.data_model import HEADER, MANIFEST, DataModel, example_catalogue
+from labeltransfer.reproduction.reference_pages import HEADER, MANIFEST, DataModel, example_catalogue
 
 
 def test_every_column_has_a_row_with_unit_and_meaning():

@@ -3,15 +3,17 @@
 import base64
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from explorer_stars import N_PIXELS, giants, picked, survey
+from labeltransfer.figures import star_picker as explorer
+from labeltransfer.figures.star_picker import error_bytes, flux_steps, spread_over_planes
 from labeltransfer.labels import PAPER_LABELS
-from labeltransfer.reproduction import explorer
-from labeltransfer.reproduction.explorer import error_bytes, flux_steps, spread_over_planes
-from labeltransfer.reproduction.explorer_page import StarPage, place_explorer_data
+from labeltransfer.reproduction.explorer import StarPage
+from labeltransfer.reproduction.sphinx_extension import EXPLORER
 
 
 def decoded(text, dtype):
@@ -70,7 +72,7 @@ def test_the_script_holds_what_it_was_given(tmp_path):
     fit = replace(fit, converged=np.arange(300) % 2 == 0)
     picker = picked(reference, fit, model, snr)
     page = picker.write(tmp_path / "explorer_data-abc.js")
-    text = page.data.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
     content = json.loads(text.removeprefix("window.labeltransferExplorer = ").rstrip(";\n"))
     assert len(content["stars"]) == len(picker) == 60
     assert content["simulated"] is True
@@ -92,7 +94,7 @@ def test_the_script_is_never_larger_than_agreed(tmp_path, order):
     picker = picked(*survey(200, order, 3626), n=explorer.N_STARS)
     assert len(picker) > 50
     page = picker.write(tmp_path / "data.js")
-    assert page.data.stat().st_size <= explorer.SIZE_LIMIT
+    assert page.stat().st_size <= explorer.SIZE_LIMIT
     if order == 2:
         assert len(picker) == explorer.N_STARS
 
@@ -117,26 +119,15 @@ def test_missing_values_and_strangers_are_refused():
         picked(reference, fit[::-1], model, snr)
 
 
-def test_the_page_names_its_script_and_the_build_puts_it_there(tmp_path):
-    page = StarPage(tmp_path / "data" / "explorer_data-0a1b.js")
-    html = page._repr_html_()
+def test_the_page_names_its_script_where_the_build_finds_it():
+    html = StarPage(Path("data") / "explorer_data-0a1b.js")._repr_html_()
     assert "<noscript>" in html
     assert "http" not in html
-    pages = tmp_path / "html"
-    (pages / "book").mkdir(parents=True)
-    (pages / "_static").mkdir()
-    (pages / "_static" / "explorer_data-old.js").touch()
-    (pages / "book" / "A5_explorer.html").write_text(html, encoding="utf-8")
-    with pytest.raises(FileNotFoundError, match=r"explorer_data-0a1b\.js: not there"):
-        place_explorer_data(pages, page.data.parent)
-    page.data.parent.mkdir()
-    page.data.write_text("1", encoding="utf-8")
-    assert place_explorer_data(pages, page.data.parent) == [pages / "_static" / "explorer_data-0a1b.js"]
-    assert [path.name for path in (pages / "_static").iterdir()] == ["explorer_data-0a1b.js"]
+    assert EXPLORER.findall(html) == ["explorer_data-0a1b.js"]
 
 
 def test_in_jupyter_the_page_holds_everything(tmp_path):
-    page = picked(*survey()).write(tmp_path / "data.js").embedded()
+    page = StarPage(picked(*survey()).write(tmp_path / "data.js")).embedded()
     assert page.data.startswith("<div><iframe")
     assert "labeltransferExplorer" in page.data
     assert 'src="../' not in page.data

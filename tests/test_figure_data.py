@@ -6,15 +6,19 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from astropy.table import Table
+from docutils import nodes
+from docutils.utils import new_document
 
 from labeltransfer import figures
 from labeltransfer.reproduction.book import Book, default_values
 from labeltransfer.reproduction.chapter import open_chapter
-from labeltransfer.reproduction.figure_data import DOWNLOADS, Watch, kept, offer_figure_data
+from labeltransfer.reproduction.drawings import Watch, kept
+from labeltransfer.reproduction.record import Record
+from labeltransfer.reproduction.sphinx_extension import DOWNLOADS, ShownRun
 from miniature_book import write_book
 
 CELL = "plt.hist(values);"
-PAGE = '<article><figure id="fig-values"><img alt="x"><figcaption><p>The values.</p>{}</figcaption></figure></article>'
+APP = SimpleNamespace(config=SimpleNamespace(root_doc="book/index"))
 
 
 @pytest.fixture
@@ -37,11 +41,21 @@ def done(source, success=True):
     return SimpleNamespace(info=SimpleNamespace(raw_cell=source), success=success)
 
 
-def pages_of(chapter, folder):
-    page = folder / "book" / "02_mean.html"
-    page.parent.mkdir(parents=True)
-    page.write_text(PAGE.format(""), encoding="utf-8")
+def page_with(*parts):
+    """A page as Sphinx has it before it is written."""
+    page = new_document("page")
+    page.extend(parts)
     return page
+
+
+def figure_node():
+    return nodes.figure("", nodes.image(uri="x.png"), nodes.caption("", "The values."), ids=["fig-values"])
+
+
+def shown(chapter, **more):
+    parameters = {**default_values(), "run": "mine", **more}
+    chapters = {"02_mean": {"seconds": 1.0, "peak_memory": 100, "key": "a"}}
+    return ShownRun(chapter.book, Record("mine", parameters, chapters=chapters))
 
 
 def test_a_figure_is_kept_under_the_key_of_its_chapter_and_linked(chapter, draw, tmp_path):
@@ -55,21 +69,24 @@ def test_a_figure_is_kept_under_the_key_of_its_chapter_and_linked(chapter, draw,
     assert 0.6 in data.columns[-1], "the figure of its own cell, not of others"
     assert before is not first is not second
 
-    page = pages_of(chapter, tmp_path / "html")
-    values = {**default_values(), "run": "mine"}
-    (copy,) = offer_figure_data(tmp_path / "html", chapter.book, chapter.data_folder, values)
-    assert copy == tmp_path / "html" / DOWNLOADS / "fig-values.csv"
+    page, run = page_with(figure_node()), shown(chapter)
+    run.add_to(APP, page, "book/02_mean")
+    (legend,) = page.findall(nodes.legend)
+    assert 'href="../_downloads/figures/fig-values.csv" download' in legend.astext()
+    run.copy_files(SimpleNamespace(outdir=tmp_path / "html"), None)
+    copy = tmp_path / "html" / DOWNLOADS / "fig-values.csv"
     assert copy.read_bytes() == chapter.path("fig-values", ".csv").read_bytes()
-    text = page.read_text(encoding="utf-8")
-    assert 'href="../_downloads/figures/fig-values.csv" download' in text
-    assert text.index("figure-data") < text.index("</figcaption>")
+    assert "Run <code>mine</code>" in page[-1].astext()
+    chapter.path("fig-values", ".csv").unlink()
+    with pytest.raises(FileNotFoundError, match=r"fig-values-\w+\.csv: not there; run the chapter"):
+        run.copy_files(SimpleNamespace(outdir=tmp_path / "html"), None)
 
 
-def test_data_of_other_parameters_are_not_offered(chapter, draw, tmp_path):
+def test_data_of_other_parameters_are_not_offered(chapter, draw):
     Watch(chapter.text, chapter.path).keep("fig-values", [draw([0.2, 0.6])])
-    page = pages_of(chapter, tmp_path / "html")
-    assert offer_figure_data(tmp_path / "html", chapter.book, chapter.data_folder, default_values() | {"seed": 1}) == []
-    assert page.read_text(encoding="utf-8") == PAGE.format("")
+    page = page_with(figure_node())
+    shown(chapter, seed=1).add_to(APP, page, "book/02_mean")
+    assert not list(page.findall(nodes.legend))
 
 
 def test_panels_that_keep_their_own_data_become_parts(chapter, draw):
@@ -77,8 +94,8 @@ def test_panels_that_keep_their_own_data_become_parts(chapter, draw):
     watch = Watch(chapter.text, chapter.path)
     panels = [draw([0.1, 0.2], left), draw([0.3, 0.4], right)]
     watch(done(CELL))
-    found = kept(chapter.book, chapter.data_folder, default_values())
-    names = [path.name.rsplit("-", 1)[0] for path in found["02_mean"]["fig-values"]]
+    found = kept(chapter.book, chapter.text, chapter.data_folder, default_values())
+    names = [path.name.rsplit("-", 1)[0] for path in found["fig-values"]]
     assert names == ["fig-values-1", "fig-values-2"]
     assert len(panels) == 2
 
@@ -93,12 +110,30 @@ def test_a_cell_that_failed_or_draws_without_data_keeps_nothing(chapter, draw):
     assert figure is not None
 
 
-def test_a_page_without_the_figure_stays_as_it_is(chapter, draw, tmp_path):
+def test_a_page_without_the_figure_stays_as_it_is(chapter, draw):
     Watch(chapter.text, chapter.path).keep("fig-values", [draw([0.2, 0.6])])
-    page = pages_of(chapter, tmp_path / "html")
-    page.write_text("<article>This run did not execute this chapter.</article>", encoding="utf-8")
-    offer_figure_data(tmp_path / "html", chapter.book, chapter.data_folder, default_values())
-    assert "download" not in page.read_text(encoding="utf-8")
+    page = page_with(nodes.paragraph("", "This run did not execute this chapter."))
+    shown(chapter).add_to(APP, page, "book/02_mean")
+    assert "download" not in page.astext()
+
+
+def test_the_table_of_the_paper_has_its_data_below(chapter, draw):
+    Watch(chapter.text, chapter.path).keep("fig-values", [draw([0.2, 0.6])])
+    table = nodes.raw("", '<table class="table excerpt"></table>', format="html")
+    page = page_with(nodes.section("", nodes.paragraph("", "Rows."), table, ids=["fig-values"]))
+    shown(chapter).add_to(APP, page, "book/02_mean")
+    after = table.parent[table.parent.index(table) + 1]
+    assert "Data of this table, CSV" in after.astext()
+
+
+def test_what_is_of_simulated_data_alone_is_not_shown_on_real_spectra(chapter):
+    for simulated in (True, False):
+        page = page_with(nodes.container("", nodes.paragraph("", "A simulated cover."), classes=["simulated-only"]))
+        run = shown(chapter)
+        run.record.simulated = simulated
+        run.add_to(APP, page, "book/index")
+        assert ("A simulated cover." in page.astext()) == simulated
+        assert 'href="../variants/index.html"' in page[-1].astext()
 
 
 def test_an_excerpt_of_the_catalogue_is_kept_too(chapter):

@@ -6,7 +6,7 @@ import pytest
 
 from labeltransfer.mock import assumptions
 from labeltransfer.reproduction.book import Book, ChapterText, default_values
-from labeltransfer.reproduction.claims import CLAIMS
+from labeltransfer.reproduction.claims import claims
 from labeltransfer.reproduction.drawings import all_drawings, called, drawings
 from labeltransfer.reproduction.parameters import PARAMETERS
 from labeltransfer.reproduction.reference_pages import AssumptionList, FigureMap, ParameterReference
@@ -83,7 +83,7 @@ def test_links_lead_to_pages_and_anchors():
         "A4_figure_map": figure_map._repr_html_() + figure_map.by_chapter()._repr_html_(),
     }
     anchors = {stem: set(re.findall(r'id="([^"]+)"', html)) for stem, html in pages.items()}
-    anchors["06_ledger"] = {f"claim-{claim.id}" for claim in CLAIMS}
+    anchors["06_ledger"] = {f"claim-{claim.id}" for claim in claims()}
     for one in all_drawings(BOOK):
         anchors.setdefault(one.chapter.stem, set()).add(one.name)
     for here, html in pages.items():

@@ -59,8 +59,8 @@ def test_a_changed_parameter_changes_what_it_should(small_copy):
     assert numbers["default"]["02_mean:mean"] != numbers["clipped"]["02_mean:mean"]
     assert any("02_mean" in line and " s " in line and "MB" in line for line in lines)
     shown = compare_runs(book, ["default", "clipped"]).lines()
-    assert any(re.match(r"02_mean:mean .*\d .*[+-]\d", line) for line in shown)
-    assert shown[-1].startswith("Differences are from default: ")
+    assert any(re.match(r"  mean .*\d .*[+-]\d", line) for line in shown)
+    assert shown[-1].endswith("--all shows everything")
     listed = list_runs(book)
     assert any(line.startswith("clipped") and "clip_sigma=1.0" in line for line in listed)
     with pytest.raises(FileNotFoundError, match="there are: clipped, default"):
@@ -75,6 +75,12 @@ def test_resume_runs_only_what_has_changed(small_copy):
     lines.clear()
     run(Book(small_copy), "default", resume=True, say=lines.append)
     assert [line.split()[0] for line in lines if "as before" in line] == ["01_stars", "03_ledger"]
+
+
+def test_what_goes_on_must_be_there(small_copy):
+    with pytest.raises(FileNotFoundError, match=r"no run 'defualt'.*there are: default"):
+        run(Book(small_copy), "defualt", resume=True)
+    assert not (small_copy / "_runs" / "defualt").exists()
 
 
 def test_a_run_keeps_its_parameters_unless_it_is_replaced(small_copy):

@@ -1,17 +1,24 @@
 """Sweeps and comparisons: many runs, what they share computed once, their numbers side by side."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from xml.etree import ElementTree
 
+import numpy as np
+import psutil
 import pytest
 
 from labeltransfer.command import main
 from labeltransfer.reproduction import sweep as sweeping
 from labeltransfer.reproduction.book import Book, project_root
-from labeltransfer.reproduction.compare import compare_runs
+from labeltransfer.reproduction.compare import SCREEN, Comparison, NumberRow, compare_runs
 from labeltransfer.reproduction.record import read_record
 from labeltransfer.reproduction.runs import run
-from labeltransfer.reproduction.sweep import finished, read_sweep, run_sweep
+from labeltransfer.reproduction.sweep import collect, finished, read_sweep, run_sweep
+from labeltransfer.reproduction.verdicts import Spread
 
 SWEEP = "name: cuts\nbase: {n_overlap: 60}\nruns: [{clip_sigma: 1.0}]\ngrid: {seed: [1, 2]}\n"
 
@@ -43,11 +50,12 @@ def test_a_sweep_file_names_its_runs(small_run, sweep_file):
         ("name: a\nruns: [{clip_sgima: 2.0}]\n", "did you mean 'clip_sigma'"),
         ("name: a\nruns: [{clip_sigma: 0.0}]\n", "range 1 to 100"),
         ("name: a\nruns: [{n_overlap: many}]\n", "found 'many', wanted int"),
-        ("name: a\nruns: {clip_sigma: 2.0}\n", "wanted a list of parameters"),
-        ("name: a\ngrid: {clip_sigma: 2.0}\n", "wanted a list of values"),
-        ("name: a\nbase: 3\n", "base: found 3"),
+        ("name: a\nruns: {clip_sigma: 2.0}\n", r"sweep.yml: sweep: runs: .*is not of type 'array'"),
+        ("name: a\ngrid: {clip_sigma: 2.0}\n", r"grid.clip_sigma: 2.0 is not of type 'array'"),
+        ("name: a\ngrid: {clip_sigma: []}\n", "grid.clip_sigma"),
+        ("name: a\nbase: 3\n", "base: 3 is not of type 'object'"),
         ("name: a\n", "nothing to vary"),
-        ("runs: [{clip_sigma: 2.0}]\n", "name: found None"),
+        ("runs: [{clip_sigma: 2.0}]\n", "'name' is a required property"),
         ("name: ../up\nruns: [{clip_sigma: 2.0}]\n", "run name"),
         ("name: a\nchapters: 7\nruns: [{clip_sigma: 2.0}]\n", "no chapter '7'"),
         ("- 1\n", "found list"),
@@ -152,7 +160,7 @@ def test_a_comparison_is_text_json_and_a_page_of_its_own(small_copy, tmp_path):
     found = compare_runs(book, ["default", "clipped"])
     rows = {row.number: row for row in found.rows}
     stars = rows["01_stars:n_stars"]
-    assert (stars.values, stars.differences, stars.difference_texts) == ((100, 50), (0.0, -0.5), ("+0 %", "-50 %"))
+    assert (stars.values, stars.differences, stars.difference_texts()) == ((100, 50), (0, -50), ("+0 %", "-50 %"))
     assert rows["01_stars:nothing"].differences == (None, None)
     content = json.loads(found.write_json(tmp_path / "c.json").read_text(encoding="utf-8"))
     assert [one["name"] for one in content["runs"]] == ["default", "clipped"]
@@ -173,7 +181,71 @@ def test_tolerances_are_those_of_the_ledger(small_copy):
     content["numbers"]["02_training:n_clipped"] = {"value": 490, "unit": "", "text": "490"}
     other.write_text(json.dumps(content))
     row = next(one for one in compare_runs(Book(small_copy), ["default", "other"]).rows if one.tolerance)
-    assert (row.tolerance, row.difference_texts) == (62, ("+0.0 tol", "+1.0 tol"))
+    assert (row.tolerance, row.difference_texts()) == (62, ("+0.0 × tolerance", "+1.0 × tolerance"))
+
+
+def row_of(*texts, number="01_stars:x", unit="dex", tolerance=None, spread=None):
+    values = tuple(None if text == "-" else float(text.replace(",", "")) for text in texts)
+    return NumberRow(number, unit, values, texts, tolerance, spread)
+
+
+@pytest.mark.parametrize(
+    ("row", "matters", "text"),
+    [
+        (row_of("0.100", "0.101"), False, "+1 %"),
+        (row_of("0.100", "0.120"), True, "+20 %"),
+        (row_of("0.001", "0.015"), True, "+0.014"),  # near zero, +1400 % says nothing
+        (row_of("0.000", "0.001"), False, "+0.001"),
+        (row_of("10,000", "10,100", unit=""), False, "+1 %"),
+        (row_of("10,000", "10,400", unit=""), True, "+4 %"),
+        (row_of("3", "7", unit=""), False, "+4"),
+        (row_of("3", "12", unit=""), True, "+9"),
+        (row_of("5", "6", unit="%"), False, "+1"),
+        (row_of("70.0", "80.0", tolerance=17.2, unit="K"), False, "+0.6 × tolerance"),
+        (row_of("70.0", "90.0", tolerance=17.2, unit="K"), True, "+1.2 × tolerance"),
+        (row_of("70.0", "90.0", spread=11.0, unit="K"), False, "+29 %"),
+        (row_of("70.0", "95.0", spread=11.0, unit="K"), True, "+36 %"),
+        (row_of("-", "95.0"), True, ""),
+    ],
+)
+def test_a_number_matters_if_it_changed_by_more_than_chance(row, matters, text):
+    assert row.matters == matters
+    assert row.difference_texts()[1] == text
+
+
+def test_a_comparison_is_a_screen_grouped_by_chapter_unless_everything_is_asked_for(small_run):
+    record = read_record("default", small_run)
+    rows = [row_of("1.00", "2.00", number=f"0{1 + k // 40}_stars:x{k}") for k in range(80)]
+    rows += [row_of("1.00", "1.00", number="03_mean:same")]
+    found = Comparison((record, record), tuple(rows))
+    short, long = found.lines(), found.lines(everything=True)
+    assert len(short) <= SCREEN
+    assert short[1] == "01_stars:"
+    assert any("more numbers that changed" in line for line in short)
+    assert "1 numbers differ by no more" in short[-1]
+    assert sum(line.startswith("  x") for line in long) == 80
+    assert any(line.startswith("  same") for line in long)
+
+
+def test_numbers_of_a_sweep_are_gathered_and_their_spread_counts(small_copy, sweep_file):
+    book, lines = Book(small_copy), []
+    file = sweep_file("name: seeds\nruns: [{seed: 1}, {seed: 2}]\n")
+    sweep = read_sweep(file, book)
+    with pytest.raises(FileNotFoundError, match="no run 'seeds-base'"):
+        collect(book, sweep, file.with_suffix(".json"))
+    run_sweep(book, sweep, workers=2, say=lines.append)
+    content = json.loads(collect(book, sweep, file.with_suffix(".json")).read_text())
+    means = [
+        json.loads((small_copy / "_runs" / name / "numbers.json").read_text())["numbers"]["02_mean:mean"]["value"]
+        for name in sweep.runs
+    ]
+    found = content["numbers"]["02_mean:mean"]
+    assert (found["mean"], found["sd"], found["n"]) == pytest.approx((np.mean(means), np.std(means, ddof=1), 3))
+    assert "seed" not in content["parameters"]
+    assert content["parameters"]["n_overlap"] == 100
+    spread = Spread.read(file.with_suffix(".json"), {"n_overlap": 100, "seed": 5})
+    assert spread.of("02_mean:mean") == pytest.approx(found["sd"])
+    assert Spread.read(file.with_suffix(".json"), {"n_overlap": 60}).of("02_mean:mean") == 0, "of another survey"
 
 
 def test_runs_that_cannot_be_compared_are_named(small_copy):
@@ -198,3 +270,32 @@ def test_the_commands(small_copy, sweep_file, tmp_path, monkeypatch, capsys):
     assert main(["sweep", str(sweep_file("nmae: s\n"))]) == 2
     assert "did you mean 'name'" in capsys.readouterr().err
     assert main(["sweep", str(sweep_file(SWEEP)), "--workers", "0"]) == 2
+
+
+def test_a_sweep_that_is_killed_leaves_no_process(small_copy, sweep_file):
+    page = small_copy / "book" / "01_stars.md"
+    sleeper = "import os, pathlib, time\npathlib.Path('kernel').write_text(f'{os.getpid()} {os.getppid()}')\n"
+    text = page.read_text(encoding="utf-8").replace("values =", sleeper + "time.sleep(300)\nvalues =", 1)
+    page.write_text(text, encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "labeltransfer.reproduction.sweep",
+        str(sweep_file("name: s\nruns: [{seed: 1}]\n")),
+    ]
+    environment = {**os.environ, "LABELTRANSFER_BOOK": str(small_copy)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    kernel = small_copy / "book" / "kernel"
+    try:
+        while process.poll() is None and len((kernel.read_text() if kernel.exists() else "").split()) < 2:
+            time.sleep(0.1)
+        children = [int(one) for one in kernel.read_text().split()]
+    finally:
+        process.kill()
+        process.wait()
+    for _ in range(600):
+        left = [one for one in children if psutil.pid_exists(one) and psutil.Process(one).status() != "zombie"]
+        if not left:
+            break
+        time.sleep(0.1)
+    assert not left

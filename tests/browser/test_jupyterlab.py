@@ -21,32 +21,46 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def lab(tmp_path):
-    """Address of a JupyterLab that shows a folder with one chapter's twin."""
+def checkout(tmp_path):
+    """A copy of the book under git, with nothing changed."""
+    shutil.copytree(ROOT / "book", tmp_path / "checkout" / "book")
+    for name in ("_toc.yml", "_config.yml"):
+        shutil.copy(ROOT / name, tmp_path / "checkout" / name)
+    for command in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a"]):
+        subprocess.run(["git", *command], cwd=tmp_path / "checkout", check=True)
+    return tmp_path / "checkout"
+
+
+@pytest.fixture
+def lab(tmp_path, checkout):
+    """Address of a JupyterLab that shows the checkout, with the settings that the package brings."""
     if find_spec("jupyterlab") is None:
         pytest.skip("JupyterLab is not installed: `make setup` does it")
-    shutil.copy(ROOT / "book" / f"{CHAPTER}.ipynb", tmp_path)
+    settings = tmp_path / "jupyter" / "jupyter_server_config.d"
+    settings.mkdir(parents=True)
+    shutil.copy(ROOT / "lib" / "labeltransfer" / "reproduction" / "labeltransfer.json", settings)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     token, log = secrets.token_hex(16), tmp_path / "server.log"
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1"]
-    command += [f"--ServerApp.root_dir={tmp_path}", f"--IdentityProvider.token={token}"]
+    command += [f"--ServerApp.root_dir={checkout}", f"--IdentityProvider.token={token}"]
     command += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     places = {f"JUPYTER{name}_DIR": str(tmp_path / "jupyter") for name in ("_CONFIG", "_DATA", "_RUNTIME")}
     environment = {**os.environ, **places, "LABELTRANSFER_RUNS": str(tmp_path / "runs"), "HOME": str(tmp_path)}
+    environment["LABELTRANSFER_BOOK"] = str(checkout)
     with log.open("w") as output:
-        server = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        server = subprocess.Popen(command, cwd=checkout, env=environment, stdout=output, stderr=subprocess.STDOUT)
     address = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(120):
+        for _ in range(600):
             assert server.poll() is None, log.read_text()[-2000:]
             try:
                 with urllib.request.urlopen(f"{address}/api/status?token={token}", timeout=2):
                     break
             except OSError:
                 time.sleep(0.5)
-        yield f"{address}/doc/tree/{CHAPTER}.ipynb?token={token}&reset"
+        yield lambda name: f"{address}/doc/tree/book/{name}?token={token}&reset"
     finally:
         server.terminate()
         try:
@@ -56,10 +70,10 @@ def lab(tmp_path):
             server.wait()
 
 
-def test_a_chapter_runs_in_jupyterlab(lab, browser):
+def test_a_chapter_runs_in_jupyterlab_and_leaves_the_checkout_as_it_was(lab, browser, checkout):
     page = browser.new_page()
     page.set_default_timeout(120_000)
-    page.goto(lab, wait_until="load")
+    page.goto(lab(f"{CHAPTER}.ipynb"), wait_until="load")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell")
     page.wait_for_selector(KERNEL_IS_READY)
     page.click(".jp-NotebookPanel-toolbar [data-command='notebook:restart-run-all']")
@@ -70,4 +84,8 @@ def test_a_chapter_runs_in_jupyterlab(lab, browser):
     )
     assert "n_columns" in page.inner_text(".jp-Notebook")
     assert page.query_selector_all("[data-mime-type='application/vnd.jupyter.stderr']") == []
+    page.keyboard.press("Control+S")
+    page.wait_for_timeout(2_000)
+    changed = subprocess.run(["git", "status", "--porcelain"], cwd=checkout, capture_output=True, text=True, check=True)
+    assert changed.stdout == "", "the checkout is as it was"
     page.close()

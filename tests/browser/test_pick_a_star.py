@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from explorer_stars import picked, survey
+from labeltransfer.reproduction.explorer import StarPage
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "_build" / "screenshots"
@@ -28,7 +29,7 @@ def address(picker, tmp_path_factory):
     """A page with nothing but the stars, as a file."""
     folder = tmp_path_factory.mktemp("pages")
     shutil.copytree(STATIC, folder / "_static", ignore=shutil.ignore_patterns("mathjax"))
-    shown = picker.write(folder / "_static" / "explorer_data.js")
+    shown = StarPage(picker.write(folder / "_static" / "explorer_data.js"))
     (folder / "book").mkdir()
     page = folder / "book" / "page.html"
     page.write_text(HEAD.format("light") + shown._repr_html_() + "</body></html>", encoding="utf-8")
@@ -194,7 +195,7 @@ def test_without_its_data_the_page_says_what_to_do(opened, address):
 
 
 def test_it_works_embedded_in_a_notebook(opened, picker, tmp_path):
-    frame = picker.write(tmp_path / "data.js").embedded().data
+    frame = StarPage(picker.write(tmp_path / "data.js")).embedded().data
     notebook = tmp_path / "notebook.html"
     notebook.write_text(HEAD.format("light") + frame + "</body></html>", encoding="utf-8")
     page = opened(notebook.as_uri())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 def source_files(folder: Path) -> list[Path]:
     """Code and tables in a folder, and in all below it."""
-    return [path for path in folder.rglob("*") if path.suffix in (".py", ".npz", ".json")]
+    return [path for path in folder.rglob("*") if path.suffix in (".py", ".npz", ".json", ".yml")]
 
 
 def digest_of_contents(paths: Iterable[Path], root: Path) -> str:

@@ -20,14 +20,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import jupytext
 import yaml
 
 from ..files.sources import digest_of_contents, source_files
 from .parameters import PARAMETERS
 
 PACKAGE = Path(__file__).resolve().parents[1]
-CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
-FIRST_LINES = re.compile(r"\A(?:---\n(?P<yaml>.*?)\n---\n|(?P<options>(?::[^\n]*\n)+))\n?", re.DOTALL)
 
 
 def project_root() -> Path:
@@ -42,40 +41,42 @@ def runs_folder(root: Path | None = None) -> Path:
 
 @dataclass(frozen=True)
 class Cell:
-    """One code cell: its tags, its other options and its source."""
+    """One cell: its tags and other options (none of prose), its source, and whether it is code."""
 
     tags: tuple[str, ...]
     options: dict[str, Any]
     source: str
+    is_code: bool = True
 
 
-def code_cells(text: str) -> list[Cell]:
-    """Code cells of a MyST text notebook."""
+def read_cells(text: str) -> list[Cell]:
+    """Cells of a MyST text notebook, prose and code."""
     cells = []
-    for body in CELL.findall(text):
-        first = FIRST_LINES.match(body)
-        options: dict[str, Any] = {}
-        if first is not None:
-            lines = first["yaml"] or "\n".join(line[1:] for line in first["options"].splitlines())
-            options = yaml.safe_load(lines) or {}
-            body = body[first.end() :]
-        cells.append(Cell(tuple(options.pop("tags", ())), options, body.strip("\n")))
+    for cell in jupytext.reads(text, fmt="md:myst").cells:
+        options = dict(cell.metadata)
+        tags = tuple(options.pop("tags", ()))
+        cells.append(Cell(tags, options, cell.source.strip("\n"), cell.cell_type == "code"))
     return cells
 
 
+def code_cells(text: str) -> list[Cell]:
+    """Code cells of a MyST text notebook; none of a page without any."""
+    return [cell for cell in read_cells(text) if cell.is_code] if "{code-cell}" in text else []
+
+
 def declared(cells: list[Cell]) -> dict[str, Any]:
-    """Parameters and defaults of the cell tagged `parameters`, in its order.
+    """Parameters and defaults of the cell tagged `parameters`, in its order; imports may stand before them.
 
     Raises
     ------
     ValueError
-        If a line of that cell is no plain ``name: type = value``.
+        If another line of that cell is no plain ``name: type = value``.
     """
     values: dict[str, Any] = {}
     for cell in cells:
-        if "parameters" not in cell.tags:
-            continue
-        for line in ast.parse(cell.source).body:
+        for line in ast.parse(cell.source).body if "parameters" in cell.tags else ():
+            if isinstance(line, ast.Import | ast.ImportFrom):
+                continue
             if not isinstance(line, ast.AnnAssign) or not isinstance(line.target, ast.Name) or line.value is None:
                 raise ValueError(f"parameters cell: found {ast.unparse(line)!r}, wanted `name: type = value`")
             values[line.target.id] = ast.literal_eval(line.value)
@@ -106,13 +107,18 @@ class ChapterText:
     @cached_property
     def title(self) -> str:
         """First heading."""
-        heading = re.search(r"^# (.+)$", CELL.sub("", self.text), re.MULTILINE)
-        return heading[1].strip() if heading else self.stem
+        headings = (re.search(r"^# (.+)$", cell.source, re.MULTILINE) for cell in self.all_cells if not cell.is_code)
+        return next((heading[1].strip() for heading in headings if heading), self.stem)
+
+    @cached_property
+    def all_cells(self) -> list[Cell]:
+        """Prose and code."""
+        return read_cells(self.text)
 
     @cached_property
     def cells(self) -> list[Cell]:
-        """Code cells."""
-        return code_cells(self.text)
+        """Code cells; none of a page that is no notebook."""
+        return [cell for cell in self.all_cells if cell.is_code] if "{code-cell}" in self.text else []
 
     @cached_property
     def code(self) -> str:

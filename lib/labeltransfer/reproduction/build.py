@@ -1,7 +1,7 @@
 """Render a run as HTML pages: the pages show the very outputs of that run, and nothing is executed again.
 
-The default run is rendered from the text notebooks, whose outputs are put into jupyter-cache; any other run is rendered
-from a staged copy of the book that holds its executed notebooks, under a banner that names the run.
+Every run is rendered from a staged copy of the book: its chapters' text, whose outputs are put into jupyter-cache. A
+run that is not the default one has a banner that names it, and a chapter that it lacks says so.
 """
 
 from __future__ import annotations
@@ -14,25 +14,36 @@ import subprocess
 import sys
 from html import escape
 from pathlib import Path
+from typing import Any
 
+import jupytext
+import nbformat
+import yaml
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from myst_nb.core.read import read_myst_markdown_notebook
 from myst_parser.config.main import MdParserConfig
+from nbformat import NotebookNode
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..files import written_whole
 from ..files.locks import only_writer
-from .access import make_accessible
-from .book import Book, runs_folder
-from .explorer_page import place_explorer_data
-from .figure_data import offer_figure_data
-from .provenance import write_provenance
-from .record import Record, check_whole, read_record
-from .stage import configuration, stage, with_outputs
+from .book import Book, ChapterText, runs_folder
+from .execute import PARENT
+from .record import Record, check_current, check_whole, has_chapter, read_record
+from .sync import read_notebook, tags
 
 DEFAULT = "default"
 VARIANTS = "variants"
+INJECTED = "injected-parameters"
+START = "from labeltransfer.reproduction.execute import end_with_parent; end_with_parent(); "
+START += "from jupyter_book.cli.main import main; main()"
+LIST = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,
+initial-scale=1"><title>The same book from other runs</title><style>:root {{ color-scheme: light dark }}
+body {{ font: 1rem/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 44rem; padding: 0 1rem }}</style></head>
+<body><main><h1>The same book from other runs</h1><ul>{links}</ul><p><a href="../book/index.html">The default run</a>.
+<code>labeltransfer build NAME</code> adds a run.</p></main></body></html>
+"""
 
 
 def build(book: Book, name: str = DEFAULT) -> Path:
@@ -53,20 +64,18 @@ def build(book: Book, name: str = DEFAULT) -> Path:
         If the disk is full, for example. Pages rendered before stay as they were until the new ones are whole.
     """
     record = read_record(name, book.root)
-    folder = runs_folder(book.root) / name
     if name == DEFAULT:
         check_whole(book, record)
     rendered = book.root / "_build"
-    out = rendered / f"rendering-{name}"
-    main = rendered / "html"
+    out, main = rendered / f"rendering-{name}", rendered / "html"
     finished = main if name == DEFAULT else rendered / VARIANTS / name / "_build" / "html"
     try:
         with only_writer(rendered):
-            pages = _render(book, record, folder, out)
+            pages = _render(book, record, out)
             if name == DEFAULT:
                 link_variants(rendered, pages)
             _put_in_place(pages, finished)
-            if name != DEFAULT:
+            if name != DEFAULT and main.exists():
                 link_variants(rendered, main)
     except OSError as error:
         todo = "make room and build again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "build again"
@@ -75,20 +84,13 @@ def build(book: Book, name: str = DEFAULT) -> Path:
     return finished / "index.html"
 
 
-def _render(book: Book, record: Record, folder: Path, out: Path) -> Path:
+def _render(book: Book, record: Record, out: Path) -> Path:
     """Render into a folder of its own, and return the folder of the pages."""
     shutil.rmtree(out, ignore_errors=True)
+    source, complete = stage(book, record, out / "source")
+    seed_cache(book, record, source, out / "_build" / ".jupyter_cache")
+    _jupyter_book(book, record, source, out, strict=complete)
     pages = out / "_build" / "html"
-    if record.name == DEFAULT:
-        seed_cache(book, record, folder, out / "_build" / ".jupyter_cache")
-        _jupyter_book(book.root, out, configuration(book, record, out), strict=True)
-    else:
-        source, complete = stage(book, record, folder)
-        _jupyter_book(source, out, source / "_config.yml", strict=complete)
-    write_provenance(pages, record)
-    make_accessible(pages)
-    offer_figure_data(pages, book, folder / "data", record.parameters, record.key_data)
-    place_explorer_data(pages, folder / "data")
     (pages / ".nojekyll").touch()
     return pages
 
@@ -105,96 +107,181 @@ def _put_in_place(pages: Path, finished: Path) -> None:
 
 
 def link_variants(rendered: Path, main: Path) -> list[str]:
-    """Put the rendered variants beside the pages of the default run, and list them on its first page.
+    """Put the rendered variants beside the pages of the default run, with a page that lists them; return their names.
 
     Parameters
     ----------
     rendered : where variants lie
     main : the pages of the default run
-
-    Returns
-    -------
-    The names of the variants; none if the default run is not rendered.
     """
-    first = main / "book" / "index.html"
-    if not first.exists():
-        return []
     found = sorted((rendered / VARIANTS).glob("*/_build/html/book/index.html"))
     variants = {page.parents[3].name: page.parents[1] for page in found}
     beside = rendered / f"{VARIANTS}.copied"
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
-    for name, pages in variants.items():
-        _copy_pages(pages, beside / name)
+    try:
+        for name, pages in variants.items():
+            for page in sorted(path for path in pages.rglob("*") if path.is_file()):
+                target = beside / name / page.relative_to(pages)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _copy(page, target)
+        links = "".join(f'<li><a href="{name}/index.html">run {escape(name)}</a></li>' for name in variants)
+        (beside / "index.html").write_text(LIST.format(links=links or "<li>none yet</li>"), encoding="utf-8")
+    except OSError:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
     _put_in_place(beside, main / VARIANTS)
-    links = "".join(f'<li><a href="../{VARIANTS}/{name}/index.html">run {escape(name)}</a></li>' for name in variants)
-    text = re.sub(r'<nav class="variants".*?</nav>', "", first.read_text(encoding="utf-8"), flags=re.DOTALL)
-    place = text.rfind('<footer class="provenance">')
-    listed = (
-        f'<nav class="variants" aria-label="Other runs"><h2>The same book from other runs</h2><ul>{links}</ul></nav>'
-    )
-    if variants and place >= 0:
-        text = text[:place] + listed + text[place:]
-    with written_whole(first) as temporary:
-        temporary.write_text(text, encoding="utf-8")
     return list(variants)
 
 
-def _copy_pages(pages: Path, target: Path) -> None:
-    """Copy a folder whole or not at all."""
+def _copy(page: Path, target: Path) -> None:
     try:
-        shutil.copytree(pages, target)
+        shutil.copyfile(page, target)
     except OSError as error:
-        shutil.rmtree(target.parent, ignore_errors=True)
-        raise _first_reason(error) from error
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(target)) from error
 
 
-def _first_reason(error: OSError) -> OSError:
-    """What went wrong with the first file: `shutil.copytree` goes on, and gives a list of all, in words."""
-    if not isinstance(error, shutil.Error):
-        return error
-    _, target, words = error.args[0][0]
-    number = re.match(r"\[Errno (\d+)\]", words)
-    reason = os.strerror(int(number[1])) if number else words
-    return OSError(int(number[1]) if number else errno.EIO, reason, str(target))
+# ---- the staged copy ------------------------------------------------------------------------------------------------
 
 
-def seed_cache(book: Book, record: Record, folder: Path, place: Path) -> None:
-    """Put the outputs of a run where jupyter-book looks for them."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        _fill_cache(book, record, folder, place)
-    except SQLAlchemyError as error:  # how the cache says that the disk is full
-        number = errno.ENOSPC if "full" in str(error) else errno.EIO
-        raise OSError(number, str(getattr(error, "orig", error)), str(place)) from error
+def stage(book: Book, record: Record, target: Path) -> tuple[Path, bool]:
+    """Copy the book for a run: with the values that it was given, and without the chapters that it lacks.
 
-
-def _fill_cache(book: Book, record: Record, folder: Path, place: Path) -> None:
-    cache = get_cache(str(place))
+    Returns
+    -------
+    The copy, and whether the run has every chapter; a chapter it lacks becomes a page that says so, and why.
+    """
+    target.mkdir(parents=True)
+    for folder in {page.parent for page in book.pages}:
+        ignored = shutil.ignore_patterns(".ipynb_checkpoints", *(["*.ipynb"] if record.name != DEFAULT else []))
+        shutil.copytree(folder, target / folder.relative_to(book.root), ignore=ignored, dirs_exist_ok=True)
+    shutil.copy(book.root / "_toc.yml", target)
+    absent = [chapter for chapter in book.chapters if not has_chapter(book, record, chapter)]
     for chapter in book.chapters:
-        text = read_myst_markdown_notebook(chapter.text, config=MdParserConfig(), path=str(chapter.path))
-        if text is None:
-            raise ValueError(f"{chapter.path}: no MyST notebook; its head must name jupytext and a kernelspec")
-        notebook = with_outputs(text, folder / f"{chapter.stem}.ipynb")
-        seconds = record.chapters.get(chapter.stem, {}).get("seconds", 0.0)
-        bundle = CacheBundleIn(notebook, str(chapter.path), data={"execution_seconds": seconds})
-        cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+        page = target / chapter.path.relative_to(book.root)
+        if chapter in absent:
+            page.write_text(_absent(chapter, record), encoding="utf-8")
+        else:
+            check_current(book, record, chapter)
+            if record.name != DEFAULT:
+                page.write_text(_with_values(chapter, executed(record, book, chapter)), encoding="utf-8")
+    for page in target.rglob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        for chapter in absent:
+            text = re.sub(rf"\{{glue:text\}}`{chapter.stem}\.md::[^`]*`", "n/a", text)
+        page.write_text(text, encoding="utf-8")
+    settings = configuration(book, record)
+    with (target / "_config.yml").open("w", encoding="utf-8") as stream:
+        yaml.safe_dump(settings, stream, allow_unicode=True, sort_keys=False)
+    return target, not absent
 
 
-def _jupyter_book(source: Path, out: Path, settings: Path, strict: bool) -> None:
+def _absent(chapter: ChapterText, record: Record) -> str:
+    """The page in place of a chapter that the run did not execute."""
+    command = f"labeltransfer run {record.name} --resume"
+    page = f"# {chapter.title}\n\nThis run did not execute this chapter; `{command}` does.\n"
+    if record.failure.startswith(f"{chapter.stem}:"):
+        failure = record.failure.partition("\n")[0].replace("`", "'")
+        page += f"\nIt failed here:\n\n````text\n{failure}\n````\n"
+    return page
+
+
+def _with_values(chapter: ChapterText, done: NotebookNode) -> str:
+    """The chapter's text with a folded cell of the values that papermill put in."""
+    notebook = jupytext.read(chapter.path)
+    for number, cell in enumerate(done.cells):
+        if INJECTED in tags(cell):
+            values = nbformat.v4.new_code_cell(cell.source, metadata={"tags": [INJECTED, "hide-input"]})
+            notebook.cells.insert(number, values)
+    return jupytext.writes(notebook, fmt="md:myst")
+
+
+def configuration(book: Book, record: Record) -> dict[str, Any]:
+    """Settings of jupyter-book: the book's own, with a banner if the run is not of the default parameters."""
+    settings: dict[str, Any] = yaml.safe_load((book.root / "_config.yml").read_text(encoding="utf-8"))
+    html = settings.get("html", {})
+    if record.name != DEFAULT:
+        settings["title"] = f"{settings['title']} (run {record.name})"
+        settings.pop("launch_buttons", None)
+        html = {key: value for key, value in html.items() if not key.startswith("use_")}
+    if record.name != DEFAULT or record.changed(book):
+        html = {**html, "announcement": banner(book, record)}
+    return {**settings, "html": html}
+
+
+def banner(book: Book, record: Record) -> str:
+    """One line that says which run a variant shows."""
+    changed = [f"{key} = {value}" for key, value in record.changed(book).items()]
+    kind = "simulated data" if record.simulated else "real spectra"
+    state = "" if record.status == "finished" else f", {record.status} before its end"
+    return escape(f"Run “{record.name}”{state}, {kind}: {'; '.join(changed) or 'all parameters at their defaults'}")
+
+
+def executed(record: Record, book: Book, chapter: ChapterText) -> NotebookNode:
+    """A chapter's notebook as the run executed it."""
+    path = runs_folder(book.root) / record.name / f"{chapter.stem}.ipynb"
+    return read_notebook(path, f"`labeltransfer run {record.name}` makes it again")
+
+
+def seed_cache(book: Book, record: Record, source: Path, place: Path) -> None:
+    """Fill jupyter-cache with the outputs of the run, so that jupyter-book executes nothing.
+
+    Raises
+    ------
+    ValueError
+        If a chapter's code has changed since it ran.
+    OSError
+        If there is no room for the cache.
+    """
+    try:
+        cache = get_cache(str(place))
+        for chapter in book.chapters:
+            if has_chapter(book, record, chapter):
+                page = source / chapter.path.relative_to(book.root)
+                seconds = record.chapters[chapter.stem]["seconds"]
+                bundle = CacheBundleIn(
+                    _with_outputs(page, executed(record, book, chapter), record), str(page),
+                    data={"execution_seconds": seconds},
+                )  # fmt: skip
+                cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+    except SQLAlchemyError as error:
+        raise OSError(errno.EIO, str(error).partition("\n")[0], str(place)) from error
+
+
+def _with_outputs(page: Path, done: NotebookNode, record: Record) -> NotebookNode:
+    """The notebook of a staged page with the outputs of its executed form."""
+    notebook = read_myst_markdown_notebook(page.read_text("utf-8"), config=MdParserConfig(), path=str(page))
+    if notebook is None:
+        raise ValueError(f"{page}: no MyST notebook; its head must name jupytext and a kernelspec")
+    wanted = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    shown = any(INJECTED in tags(cell) for cell in wanted)
+    cells = [cell for cell in done.cells if cell.cell_type == "code" and (shown or INJECTED not in tags(cell))]
+    if [cell.source.strip() for cell in cells] != [cell.source.strip() for cell in wanted]:
+        raise ValueError(
+            f"{page.stem}.ipynb: the chapter's code has changed since it ran; "
+            f"`labeltransfer run {record.name} --resume` runs it again"
+        )
+    for cell, source in zip(wanted, cells, strict=True):
+        cell.outputs, cell.execution_count = source.outputs, source.execution_count
+    return notebook
+
+
+def _jupyter_book(book: Book, record: Record, source: Path, out: Path, strict: bool) -> None:
     """Call jupyter-book; nothing may be executed, and, if strict, no warning may remain."""
-    start = "from jupyter_book.cli.main import main; main()"
-    command = [sys.executable, "-c", start, "build", str(source), "--path-output", str(out), "--all"]
-    command += ["--config", str(settings)]
+    command = [sys.executable, "-c", START, "build", str(source), "--path-output", str(out), "--all"]
     command += ["-W", "--keep-going", "-n"] if strict else []
-    environment = {**os.environ, "PYTHONWARNINGS": "ignore", "NO_COLOR": "1"}
+    environment = {
+        **os.environ, "PYTHONWARNINGS": "ignore", "NO_COLOR": "1", PARENT: str(os.getpid()),
+        "LABELTRANSFER_BOOK": str(book.root), "LABELTRANSFER_RUN": record.name,
+    }  # fmt: skip
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     log = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
     log_file = out / "_build" / "build.log"
     log_file.parent.mkdir(parents=True, exist_ok=True)
-    log_file.write_text(log, encoding="utf-8")
+    with written_whole(log_file) as temporary:
+        temporary.write_text(log, encoding="utf-8")
     wrong = [line for line in log.splitlines() if re.search(r"WARNING|ERROR|CRITICAL|Executing notebook", line)]
-    executed = [line for line in wrong if "Executing notebook" in line]
-    if done.returncode or executed or (strict and wrong):
+    ran = [line for line in wrong if "Executing notebook" in line]
+    if done.returncode or ran or (strict and wrong):
         lines = "\n".join(wrong[:20]) or log[-2000:]
         raise RuntimeError(f"the pages could not be rendered cleanly (all of it in {log_file}):\n{lines}")

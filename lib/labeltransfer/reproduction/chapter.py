@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 from collections import namedtuple
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,13 @@ from astropy.table import Table
 from .. import catalogue
 from ..archive import Survey, open_survey
 from ..files import read_arrays, write_arrays
-from . import quoted
 from .book import Book, ChapterText, runs_folder, science_hash
 from .claims import PLAIN, checks
-from .figure_data import keep_figure_data
-from .ledger import Ledger, claim_table, paper_values
+from .drawings import keep_figure_data, of_the_paper
+from .ledger import ClaimTable, Ledger, TakeAway, quoted_values
+from .numbers import Number, Recorder, as_json, glue, read_numbers, write_json
 from .parameters import PARAMETERS, check_all, known
-from .quoted import Number
+from .record import check_name
 
 SURVEY_PARAMETERS = ("source", "survey_dir", "label_names", "n_overlap", "n_dr2", "n_apogee", "seed", "mask")
 
@@ -54,6 +54,7 @@ def open_chapter(stem: str, namespace: Mapping[str, Any], book: Book | None = No
             f"{stem}: parameters {', '.join(missing)} have no value; run the cell tagged `parameters` first"
         )
     values = check_all({name: namespace[name] for name in text.parameters})
+    check_name(values.get("run", "default"))
     chapter = Chapter(book, text, values)
     keep_figure_data(text, chapter.path)
     return chapter
@@ -73,14 +74,14 @@ def _survey(given: str) -> Survey:
     return open_survey(progress=False, **json.loads(given))
 
 
-class Chapter:
+class Chapter(Recorder):
     """One chapter while it runs.
 
     Attributes
     ----------
     parameters : the chapter's parameters, checked, by name
     run_folder, data_folder : where this run keeps its notebooks, and its results
-    numbers : the numbers recorded so far
+    recorded_numbers, timings : the numbers and times recorded so far
     """
 
     def __init__(self, book: Book, text: ChapterText, values: dict[str, Any]) -> None:
@@ -89,8 +90,7 @@ class Chapter:
         self.parameters: Any = namedtuple("Parameters", values)(**values)
         self.run_folder = runs_folder(book.root) / values.get("run", "default")
         self.data_folder = self.run_folder / "data"
-        self.numbers: dict[str, Number] = {}
-        self.timings: dict[str, Number] = {}
+        super().__init__()
 
     def __repr__(self) -> str:
         return f"Chapter({self.stem}; run {self.values.get('run', 'default')})"
@@ -108,6 +108,11 @@ class Chapter:
     def simulated(self) -> bool:
         """Whether the survey is simulated; figures and verdicts must then say so."""
         return self.values.get("source", "simulated") == "simulated" or self.survey().simulated
+
+    @property
+    def is_default(self) -> bool:
+        """Whether all parameters are at their defaults, as prose has it."""
+        return all(PARAMETERS[name].default == value for name, value in self.values.items() if name != "run")
 
     def rng(self, purpose: str) -> np.random.Generator:
         """Random numbers for one purpose: the same seed and the same words give the same numbers."""
@@ -178,6 +183,7 @@ class Chapter:
                 **os.environ,
                 "LABELTRANSFER_BOOK": str(self.book.root),
                 "LABELTRANSFER_SCIENCE": science_hash(),
+                "LABELTRANSFER_PARENT": str(os.getpid()),
             }
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
             if done.returncode:
@@ -185,22 +191,23 @@ class Chapter:
 
     # ---- numbers ----------------------------------------------------------------------------------------------------
 
-    def number(self, key: str, value: Any, unit: str = "", format: str = ".1f") -> None:
-        """Record a number, so that prose can quote it and the ledger judge it."""
-        self.numbers[key] = Number.of(value, unit, format)
-        quoted.glue(key, self.numbers[key].text)
+    @property
+    def label_names(self) -> list[str]:
+        """Labels of this run."""
+        return list(self.values.get("label_names", PARAMETERS["label_names"].default))
 
-    def timing(self, key: str, value: float, unit: str = "s", format: str = ".1f") -> None:
-        """Record a time: it goes into the ledger, never into a checked cell, because it differs from run to run."""
-        self.timings[key] = Number.of(value, unit, format)
-        quoted.glue(key, self.timings[key].text)
+    def holds(self, words: str, condition: Any) -> None:
+        """Stand for a comparison that the page makes in these words, in prose or alt text.
 
-    def key_numbers(self, *keys: str) -> None:
-        """Print numbers as a narrow table; for cells tagged `nbval-check-output`."""
-        missing = [key for key in keys if key not in self.numbers]
-        if missing:
-            raise ValueError(f"{self.stem}: no number {', '.join(missing)} was recorded with chapter.number")
-        print(quoted.table(self.numbers, keys))
+        Raises
+        ------
+        ValueError
+            If the condition does not hold, or the page does not have these words.
+        """
+        if words not in re.sub(r"\s+", " ", self.text.text):
+            raise ValueError(f"{self.stem}: the page does not say {words!r}")
+        if not condition and self.is_default:
+            raise ValueError(f"{self.stem}: the page says {words!r}, and that is not so in this run; mend the page")
 
     def numbers_of(self, stem: str) -> dict[str, tuple[float | None, str, str]]:
         """Numbers of another chapter: key to (value, unit, text); it runs first if it has not."""
@@ -209,11 +216,11 @@ class Chapter:
     def recorded(self, chapter: ChapterText) -> tuple[dict[str, Number], dict[str, Number]]:
         """Numbers and timings of a chapter of this run."""
         if chapter.stem == self.stem:
-            return self.numbers, self.timings
+            return self.recorded_numbers, self.timings
         if not self._has_run(chapter):
             self._run_first([one for one in [*self.book.upstream(chapter), chapter] if not self._has_run(one)])
-        found, facts = quoted.read_numbers(self.numbers_file(chapter))
-        return found, {key: Number(**entry) for key, entry in facts["timings"].items()}
+        found = read_numbers(self.numbers_file(chapter))
+        return found["numbers"], found["timings"]
 
     def testable(self, *labels: str, but: str = "") -> bool:
         """Whether the run has these labels; if not, print so, where a figure would stand.
@@ -223,7 +230,7 @@ class Chapter:
         labels : what the figure, or the number, cannot do without
         but : what else is lacking, in words; empty if nothing is
         """
-        lacking = [PLAIN.get(name, name) for name in labels if name not in self._labels()]
+        lacking = [PLAIN.get(name, name) for name in labels if name not in self.label_names]
         if lacking:
             but = f"{', '.join(lacking)} {'is not a label' if len(lacking) == 1 else 'are not labels'} of this run"
         if but:
@@ -231,19 +238,23 @@ class Chapter:
         return not but
 
     def finish(self) -> None:
-        """Write the chapter's numbers into the run's folder."""
-        quoted.write_numbers(
-            self.numbers_file(self.text), self.numbers, chapter=self.stem, parameters=self.values,
-            simulated=self.simulated, timings={key: vars(number) for key, number in self.timings.items()},
+        """Write the chapter's numbers into the run's folder; what its prose quotes and nobody recorded is n/a."""
+        quoted = dict.fromkeys(re.findall(r"\{glue:text\}`(?!paper_)(\w+)`", self.text.text))
+        for key in quoted:
+            if key not in {*self.recorded_numbers, *self.timings, *self.said}:
+                self.number(key, None)
+        write_json(
+            self.numbers_file(self.text), chapter=self.stem, parameters=self.values, simulated=self.simulated,
+            numbers=as_json(self.recorded_numbers), timings=as_json(self.timings),
         )  # fmt: skip
 
     # ---- the paper --------------------------------------------------------------------------------------------------
 
-    def paper_claims(self) -> Any:
+    def paper_claims(self) -> ClaimTable:
         """Table of what the paper claims where this chapter can check it; the prose may quote the paper's values."""
-        for key, text in paper_values(self.text.text).items():
-            quoted.glue(key, text)
-        return claim_table(self.stem)
+        for key, text in quoted_values(self.text.text).items():
+            glue(key, text)
+        return ClaimTable.of(self.stem)
 
     def ledger(self) -> Ledger:
         """Every claim of the paper with the numbers of this run and a verdict."""
@@ -252,11 +263,7 @@ class Chapter:
         taken = [one for one in self.book.chapters if one.stem in asked]
         if chosen is not None:
             taken = [one for one in taken if one.stem in chosen.split(",") or self._has_run(one)]
-        found: dict[str, Number] = {}
-        for chapter in taken:
-            for recorded in self.recorded(chapter):
-                found |= {f"{chapter.stem}:{key}": number for key, number in recorded.items()}
-        return Ledger.of(found, self._data(), self._labels(), self.ledger_file, self.values)
+        return self._judged(taken, self.ledger_file)
 
     @property
     def ledger_file(self) -> Path:
@@ -265,13 +272,17 @@ class Chapter:
 
     def verdicts(self) -> Ledger:
         """Verdicts on the claims that this chapter checks, with the numbers recorded so far."""
-        found = {f"{self.stem}:{key}": number for key, number in {**self.numbers, **self.timings}.items()}
-        return Ledger.of(found, self._data(), self._labels(), None, self.values).only(self.stem)
+        return self._judged([self.text], None).only(self.stem)
 
-    def _data(self) -> str:
-        if self.simulated:
-            return "simulated"
-        return "labels" if self.survey().allstar() is None else "surveys"
+    def take_away(self) -> TakeAway:
+        """The same in a box, a line for each claim, with links to the ledger."""
+        return self.verdicts().take_away()
 
-    def _labels(self) -> list[str]:
-        return self.values.get("label_names", PARAMETERS["label_names"].default)
+    def _judged(self, chapters: Sequence[ChapterText], path: Path | None) -> Ledger:
+        found: dict[str, Number] = {}
+        for chapter in chapters:
+            for recorded in self.recorded(chapter):
+                found |= {f"{chapter.stem}:{key}": number for key, number in recorded.items()}
+        data = "simulated" if self.simulated else "labels" if self.survey().allstar() is None else "surveys"
+        drawn = {one.paper: one.link for one in of_the_paper(self.book)}
+        return Ledger.of(found, data, self.label_names, path, self.values, root=self.book.root, figures=drawn)

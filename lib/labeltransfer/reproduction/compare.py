@@ -1,25 +1,31 @@
-"""Runs side by side: their numbers, differences in units of a tolerance, and the key figures."""
+"""Runs side by side: numbers that changed by more than chance or tolerance would have it, and the key figures."""
 
 from __future__ import annotations
 
-import json
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
 
-from ..files import FORMAT_VERSION, written_whole
+from ..files import written_whole
 from .book import Book, runs_folder
 from .claims import checks
 from .drawings import of_the_paper
-from .quoted import Number
+from .numbers import Number, read_numbers, write_json
 from .record import Record, read_record
 from .sync import read_notebook
+from .tables import cell, row, table
+from .verdicts import Spread
 
 KEY_FIGURES = ("Fig. 6", "Fig. 8", "Fig. 13", "Fig. 14", "Fig. 15")
 NONE = "-"
+SCREEN = 36
+"""Lines that the shortened comparison prints at most."""
+CHANCE = 0.05
+"""Relative change of a number that is taken for chance, where neither tolerance nor spread are known: that of a scatter
+of a few hundred stars."""
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -43,7 +49,7 @@ class NumberRow:
     number : ``chapter:key``
     values, texts : of each run; None and a dash where it has no such number
     tolerance : of the claim that the number belongs to, in its unit; None if it belongs to none
-    differences : to the first run, in tolerances where there is one, else as a share of the first run's value
+    spread : its standard deviation from survey to survey; None where it is not known
     """
 
     number: str
@@ -51,7 +57,7 @@ class NumberRow:
     values: tuple[float | None, ...]
     texts: tuple[str, ...]
     tolerance: float | None
-    differences: tuple[float | None, ...]
+    spread: float | None
 
     @property
     def differs(self) -> bool:
@@ -59,11 +65,56 @@ class NumberRow:
         return len(set(self.texts)) > 1
 
     @property
+    def scale(self) -> float | None:
+        """What a change is measured by: the tolerance, else twice the spread, else nothing."""
+        return self.tolerance or (2 * self.spread if self.spread else None)
+
+    @property
+    def differences(self) -> tuple[float | None, ...]:
+        """Of each run from the first; None where one of the two is lacking."""
+        first = self.values[0]
+        return tuple(None if first is None or one is None else one - first for one in self.values)
+
+    @property
+    def matters(self) -> bool:
+        """Whether a run differs from the first by more than tolerance and chance, or only one of the two has it."""
+        if len({value is None for value in self.values}) > 1:
+            return True
+        largest = max((abs(one) for one in self.differences if one is not None), default=0.0)
+        if self.scale is not None:
+            return largest > max(self.scale, 2 * (self.spread or 0.0))
+        if self.is_count:
+            return largest > 3 * math.sqrt(max(abs(self.values[0] or 0), 1))
+        return self.differs and (largest > CHANCE * abs(self.values[0] or 0) and largest > 2 * self.last_digit)
+
+    @property
+    def is_count(self) -> bool:
+        """Whether all values are whole numbers without a unit, which vary by their root."""
+        return not self.unit and all(value is None or float(value).is_integer() for value in self.values)
+
+    @property
+    def last_digit(self) -> float:
+        """One in the last digit that is printed."""
+        return 10.0 ** -len(self.texts[0].partition(".")[2])
+
     def difference_texts(self) -> tuple[str, ...]:
-        """As ``+1.3 tol`` or ``+12 %``; empty where nothing can be said."""
-        if self.tolerance is not None:
-            return tuple("" if d is None else f"{d:+.1f} tol" for d in self.differences)
-        return tuple("" if d is None else f"{100 * d:+.0f} %" for d in self.differences)
+        """As ``+1.3 × tolerance``, ``+12 %`` or, for a number near zero, ``+0.021``; empty if nothing can be said."""
+        return tuple(map(self._in_words, self.differences))
+
+    def _in_words(self, difference: float | None) -> str:
+        if difference is None or not math.isfinite(difference):
+            return ""
+        if self.tolerance:
+            return f"{difference / self.tolerance:+.1f} × tolerance"
+        first = self.values[0] or 0.0
+        if (
+            self.unit != "%"
+            and abs(first) > max(20 * self.last_digit, 5 * (self.spread or 0.0))
+            and abs(difference) < 10 * abs(first)
+        ):
+            return f"{100 * difference / first:+.0f} %"
+        digits = len(self.texts[0].partition(".")[2])
+        return f"{difference:+,.{digits}f}"
 
 
 @dataclass(frozen=True)
@@ -73,30 +124,35 @@ class Comparison:
     records: tuple[Record, ...]
     rows: tuple[NumberRow, ...]
 
-    def lines(self) -> list[str]:
-        """The table as text, with the differences from the first run where other digits are printed."""
+    def lines(self, everything: bool = False) -> list[str]:
+        """The numbers as text, grouped by chapter: those that changed, a screen of them at most; or all."""
         first, *others = self.records
-        heading = f"{'':46}{'':7}{first.name[-14:]:>15}" + "".join(f"{one.name[-14:]:>15}{'':>11}" for one in others)
-        found = [heading.rstrip()]
-        for row in self.rows:
-            cells = f"{row.texts[0]:>15}"
-            for text, difference in zip(row.texts[1:], row.difference_texts[1:], strict=True):
-                cells += f"{text:>15}{difference if text != row.texts[0] else '':>11}"
-            found.append(f"{row.number:46}{row.unit:7}{cells}".rstrip())
-        if others:
-            found.append(
-                f"Differences are from {first.name}: in tolerances of the ledger (tol) for numbers that belong to a "
-                "claim, else in per cent."
-            )
+        shown = [one for one in self.rows if everything or not others or one.matters]
+        heading = f"{'':38}{first.name[-14:]:>15}" + "".join(f"{one.name[-14:]:>15}{'':>18}" for one in others)
+        found, cut = [heading.rstrip()], 0
+        for chapter, rows in itertools.groupby(shown, lambda one: one.number.partition(":")[0]):
+            lines = [f"{chapter}:", *map(self._line, rows)]
+            room = len(lines) if everything else max(SCREEN - len(found) - 3, 0)
+            cut += max(len(lines) - max(room, 1), 0) if room > 1 else len(lines) - 1
+            found += lines[:room] if room > 1 else []
+        quiet = len(self.rows) - len(shown)
+        if cut:
+            found.append(f"and {cut} more numbers that changed")
+        if others and not everything:
+            found.append(f"{quiet} numbers differ by no more than tolerance or chance; --all shows everything")
         return found
+
+    def _line(self, one: NumberRow) -> str:
+        cells = f"{one.texts[0]:>15}"
+        for text, difference in zip(one.texts[1:], one.difference_texts()[1:], strict=True):
+            cells += f"{text:>15}{difference if text != one.texts[0] else '':>18}"
+        return f"  {one.number.partition(':')[2]:28}{one.unit:8}{cells}".rstrip()
 
     def write_json(self, path: str | Path) -> Path:
         """Write names, parameters and numbers of the runs."""
         runs = [{"name": one.name, "parameters": one.parameters, "data": one.data} for one in self.records]
-        content = {"format_version": FORMAT_VERSION, "runs": runs, "numbers": [asdict(row) for row in self.rows]}
-        with written_whole(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
-        return Path(path)
+        rows = [{**asdict(one), "differences": one.differences, "matters": one.matters} for one in self.rows]
+        return write_json(path, runs=runs, numbers=rows)
 
     def write_html(self, path: str | Path, book: Book) -> Path:
         """Write one page that needs nothing beside itself: parameters, numbers, key figures."""
@@ -106,9 +162,8 @@ class Comparison:
             f'content="width=device-width, initial-scale=1"><title>{escape(title)}</title><style>{STYLE}</style></head>'
             f"<body><main><h1>{escape(title)}</h1><p>{escape(self._data())}</p>"
             f"<h2>Parameters that differ</h2>{self._parameters()}"
-            f"<h2>Numbers</h2><p>Differences are to the first run: in tolerances of the ledger (tol) for numbers that "
-            f"belong to a claim, else in per cent. Bold rows differ.</p>{self._numbers()}"
-            f"<h2>Key figures</h2>{self._figures(book)}</main></body></html>"
+            "<h2>Numbers</h2><p>Differences are to the first run. Bold rows differ by more than tolerance or "
+            f"chance.</p>{self._numbers()}<h2>Key figures</h2>{self._figures(book)}</main></body></html>"
         )
         with written_whole(path) as temporary:
             temporary.write_text(page, encoding="utf-8")
@@ -120,26 +175,23 @@ class Comparison:
 
     def _parameters(self) -> str:
         names = dict.fromkeys(name for record in self.records for name in record.parameters if name != "run")
-        columns = [[record.parameters.get(name, NONE) for record in self.records] for name in names]
+        columns = {name: [str(record.parameters.get(name, NONE)) for record in self.records] for name in names}
         rows = [
-            (name, *map(str, values))
-            for name, values in zip(names, columns, strict=True)
-            if any(value != values[0] for value in values)
+            row(map(cell, map(escape, [name, *values]))) for name, values in columns.items() if len(set(values)) > 1
         ]
-        return _table(["parameter", *(record.name for record in self.records)], rows) if rows else "<p>None.</p>"
+        return _scrolling(["parameter", *(record.name for record in self.records)], rows) if rows else "<p>None.</p>"
 
     def _numbers(self) -> str:
-        heading = ["number", "unit"]
-        for k, record in enumerate(self.records):
-            heading += [record.name] + (["difference"] if k else [])
-        rows, bold = [], []
-        for row in self.rows:
-            cells = [row.number, row.unit]
-            for k, (text, difference) in enumerate(zip(row.texts, row.difference_texts, strict=True)):
-                cells += [text] + ([difference] if k else [])
-            rows.append(tuple(cells))
-            bold.append(row.differs)
-        return _table(heading, rows, bold)
+        heading = ["number", "unit", self.records[0].name]
+        for record in self.records[1:]:
+            heading += [record.name, "difference"]
+        rows = []
+        for one in self.rows:
+            cells = [one.number, one.unit, one.texts[0]]
+            for pair in zip(one.texts[1:], one.difference_texts()[1:], strict=True):
+                cells += pair
+            rows.append(row(map(cell, map(escape, cells)), "differs" if one.matters else ""))
+        return _scrolling(heading, rows)
 
     def _figures(self, book: Book) -> str:
         parts = []
@@ -157,6 +209,10 @@ class Comparison:
         return "".join(parts) or "<p>None of these runs drew them.</p>"
 
 
+def _scrolling(heading: Sequence[str], rows: Sequence[str]) -> str:
+    return f'<div class="scroll" tabindex="0">{table(heading, rows, "numbers")}</div>'
+
+
 def compare_runs(book: Book, names: Sequence[str]) -> Comparison:
     """Put the numbers of runs side by side.
 
@@ -170,44 +226,32 @@ def compare_runs(book: Book, names: Sequence[str]) -> Comparison:
     records = tuple(read_record(name, book.root) for name in names)
     columns = [_numbers_of(book, record) for record in records]
     tolerances = {check.number: check.tolerance for _, check in checks() if check.compare == "within"}
+    spread = Spread.read(book.root / "sweeps" / "seeds.json", records[0].parameters)
+    order = {chapter.stem: place for place, chapter in enumerate(book.chapters)}
+    keys = dict.fromkeys(key for column in columns for key in column)
     rows = []
-    for key in dict.fromkeys(key for column in columns for key in column):
+    for key in sorted(keys, key=lambda key: order.get(key.partition(":")[0], len(order))):
         found = [column.get(key) for column in columns]
-        values = tuple(None if one is None else one["value"] for one in found)
-        tolerance = tolerances.get(key) or None
         rows.append(
             NumberRow(
                 key,
-                next(one["unit"] for one in found if one is not None),
-                values,
-                tuple(NONE if one is None else one["text"] for one in found),
-                tolerance,
-                tuple(_difference(value, values[0], tolerance) for value in values),
+                next(one.unit for one in found if one is not None),
+                tuple(None if one is None else one.value for one in found),
+                tuple(NONE if one is None else one.text for one in found),
+                tolerances.get(key) or None,
+                spread.of(key) or None,
             )
         )
     return Comparison(records, tuple(rows))
 
 
-def _numbers_of(book: Book, record: Record) -> dict[str, dict[str, Any]]:
+def _numbers_of(book: Book, record: Record) -> dict[str, Number]:
     record.check_finished()
     path = runs_folder(book.root) / record.name / "numbers.json"
     again = f"`labeltransfer run {record.name} --resume` writes it again"
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file; {again}")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format_version"] != FORMAT_VERSION:
-            raise ValueError(f"format version {content['format_version']}, wanted {FORMAT_VERSION}")
-        return {key: asdict(Number(**entry)) for key, entry in content["numbers"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: not readable ({error!r}); {again}") from error
-
-
-def _difference(value: float | None, first: float | None, tolerance: float | None) -> float | None:
-    scale = tolerance or (abs(first) if first else None)
-    if value is None or first is None or scale is None or not math.isfinite(value - first):
-        return None
-    return (value - first) / scale
+    return read_numbers(path, again)["numbers"]
 
 
 def _picture(book: Book, record: Record, stem: str, source: str) -> str:
@@ -215,19 +259,9 @@ def _picture(book: Book, record: Record, stem: str, source: str) -> str:
     path = runs_folder(book.root) / record.name / f"{stem}.ipynb"
     if stem not in record.chapters or not path.exists():
         return ""
-    for cell in read_notebook(path, f"`labeltransfer run {record.name}` makes it again").cells:
-        if cell.cell_type == "code" and cell.source.strip() == source.strip():
-            for output in cell.outputs:
-                png = output.get("data", {}).get("image/png")
-                if png:
+    for one in read_notebook(path, f"`labeltransfer run {record.name}` makes it again").cells:
+        if one.cell_type == "code" and one.source.strip() == source.strip():
+            for output in one.outputs:
+                if png := output.get("data", {}).get("image/png"):
                     return "".join(png).replace("\n", "")
     return ""
-
-
-def _table(heading: Sequence[str], rows: Sequence[Sequence[str]], bold: Sequence[bool] | None = None) -> str:
-    top = "".join(f'<th scope="col">{escape(text)}</th>' for text in heading)
-    body = ""
-    for k, row in enumerate(rows):
-        mark = ' class="differs"' if bold is not None and bold[k] else ""
-        body += f"<tr{mark}>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>"
-    return f'<div class="scroll" tabindex="0"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'

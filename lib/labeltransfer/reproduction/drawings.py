@@ -1,15 +1,22 @@
-"""Which chapter draws what: read from the chapters' figure cells, their captions and the functions that they call."""
+"""Which chapter draws what, read from its figure cells, and the data of these figures, kept as CSV when drawn."""
 
 from __future__ import annotations
 
 import inspect
+import itertools
 import re
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from weakref import WeakSet
 
 from docutils.nodes import make_id  # type: ignore[import-untyped]
+from matplotlib.figure import Figure
 
 from .. import figures
-from .book import CELL, Book, Cell, ChapterText
+from .book import Book, Cell, ChapterText
 
 IN_THE_PAPER = re.compile(r"\b(Fig\. \d+|Table \d+) of the paper")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -45,9 +52,17 @@ class Drawing:
 
 def drawings(chapter: ChapterText) -> list[Drawing]:
     """Figures of a chapter, and the tables that the paper has, in order."""
-    text = chapter.text
-    cells = zip(CELL.finditer(text), chapter.cells, strict=True)
-    found = (_drawing(chapter, cell, *_section(text, match)) for match, cell in cells)
+    found, heading, prose = [], "", ""
+    cells = chapter.all_cells
+    for number, cell in enumerate(cells):
+        if not cell.is_code:
+            headings = HEADING.findall(cell.source)
+            heading, prose = (headings[-1], cell.source) if headings else (heading, f"{prose}\n{cell.source}")
+            continue
+        after = itertools.takewhile(lambda one: one.is_code or not HEADING.search(one.source), cells[number + 1 :])
+        below = [one.source for one in after if not one.is_code]
+        below += [HEADING.split(one.source)[0] for one in cells[number + 1 :] if not one.is_code][:1]
+        found.append(_drawing(chapter, cell, heading, " ".join([prose, *below])))
     return [drawing for drawing in found if drawing is not None]
 
 
@@ -81,15 +96,6 @@ def _draws(name: str) -> bool:
     return str(given_back) in ("Figure", "Axes", "Excerpt")
 
 
-def _section(text: str, match: re.Match[str]) -> tuple[str, str]:
-    """Heading above a cell, and the prose from there to the next heading."""
-    hidden = CELL.sub(lambda cell: " " * len(cell[0]), text)
-    above = [heading for heading in HEADING.finditer(hidden) if heading.start() < match.start()]
-    below = HEADING.search(hidden, match.end())
-    start = above[-1].start() if above else 0
-    return (above[-1][1] if above else "", hidden[start : below.start() if below else None])
-
-
 def _drawing(chapter: ChapterText, cell: Cell, heading: str, prose: str) -> Drawing | None:
     options = cell.options.get("mystnb", {}).get("figure", {})
     functions = called(cell.source)
@@ -111,3 +117,65 @@ def _first_sentence(caption: str) -> str:
     first, *others = re.split(r"(?<=[\w)\]])[.;:] ", plain)
     title = f"{first}: {others[0][0].lower()}{others[0][1:]}" if others and len(first.split()) < 5 else first
     return title.rstrip(". ")
+
+
+_watching: list[Watch] = []
+
+
+class Watch:
+    """Writes, after each cell of a chapter that has a named figure or the paper's table, what that shows."""
+
+    def __init__(self, chapter: ChapterText, path: Callable[[str, str], Path]) -> None:
+        self.path = path
+        self.names = {one.source.strip(): one.name for one in drawings(chapter)}
+        self.before: WeakSet[Any] = WeakSet(figures.recorded())
+
+    def __call__(self, result: Any) -> None:
+        """Called by IPython with the result of a cell."""
+        drawn = [artist for artist in figures.recorded() if artist not in self.before]
+        self.before.update(drawn)
+        name = self.names.get(str(result.info.raw_cell).strip())
+        if name is not None and result.success:
+            self.keep(name, drawn)
+
+    def keep(self, name: str, drawn: list[Any]) -> list[Path]:
+        """Write the data of one figure, a file for each panel that keeps data of its own."""
+        drawn = [one for one in drawn if not any(one in whole.axes for whole in drawn if isinstance(whole, Figure))]
+        parts = [name] if len(drawn) == 1 else [f"{name}-{number + 1}" for number in range(len(drawn))]
+        paths = [self.path(part, ".csv") for part in parts]
+        return [figures.write_data(artist, path) for artist, path in zip(drawn, paths, strict=True)]
+
+
+def keep_figure_data(chapter: ChapterText, path: Callable[[str, str], Path]) -> None:
+    """From now on, keep the data of the chapter's figures as files that `path` names; nothing outside IPython."""
+    if "IPython" not in sys.modules:
+        return
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    if shell is None:
+        return
+    while _watching:
+        shell.events.unregister("post_run_cell", _watching.pop())
+    _watching.append(Watch(chapter, path))
+    shell.events.register("post_run_cell", _watching[0])
+
+
+def kept(
+    book: Book, chapter: ChapterText, data: Path, values: Mapping[str, Any], data_hash: str = ""
+) -> dict[str, list[Path]]:
+    """What `Watch` wrote of a chapter: name of the figure to files.
+
+    Parameters
+    ----------
+    data : the data folder of a run
+    values, data_hash : the run's parameters, and the hash of its survey if that is a folder
+    """
+    drawn = drawings(chapter)
+    key = book.key(chapter, values, data_hash) if drawn else ""
+    found = {}
+    for name in (one.name for one in drawn):
+        whole = data / f"{name}-{key}.csv"
+        several = sorted(data.glob(f"{name}-[0-9]*-{key}.csv"), key=lambda path: (len(path.name), path.name))
+        found[name] = [whole] if whole.exists() else several
+    return {name: paths for name, paths in found.items() if paths}

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import signal
 import sys
 import threading
 import time
@@ -26,6 +27,8 @@ ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", 
 """Linear algebra with one thread gives the same last digits everywhere."""
 STARTS = 3
 """How often a kernel is started that does not answer."""
+PARENT = "LABELTRANSFER_PARENT"
+"""Environment variable: the process without which this one shall not go on."""
 QUIET = {"TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "JUPYTER_PLATFORM_DIRS": "1"}
 
 
@@ -42,6 +45,23 @@ def environment(**values: str) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def end_with_parent() -> None:
+    """Let this process end, as by a polite kill, when the one that started it is gone: however that one ended.
+
+    Only if that one asked for it, in $LABELTRANSFER_PARENT. Kernels of Jupyter do the same by themselves.
+    """
+    parent = os.getppid()
+    if os.environ.pop(PARENT, "") != str(parent):
+        return
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 class ChapterFailed(RuntimeError):
@@ -137,6 +157,7 @@ def _failure(chapter: ChapterText, error: PapermillExecutionError, where: Path) 
 
 
 if __name__ == "__main__":  # how a chapter runs an earlier one: stem, where to, parameters as JSON
+    end_with_parent()
     try:
         library = Book()
         execute_chapter(library, library.chapter(sys.argv[1]), json.loads(sys.argv[3]), Path(sys.argv[2]))

@@ -1,8 +1,8 @@
-"""The ledger: every claim of the paper with our number and exactly one of three verdicts."""
+"""The ledger: every claim of the paper with our number, a verdict, what that rests on, and evidence from real data."""
 
 from __future__ import annotations
 
-import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -10,111 +10,33 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ..files import FORMAT_VERSION, written_whole
-from .claims import CLAIMS, PLAIN, Check, Claim, checks
-from .quoted import NOT_AVAILABLE, Number
-
-REPRODUCED, DIFFERS, NOT_TESTABLE = "reproduced", "differs", "not testable with this data"
-VERDICTS = (REPRODUCED, DIFFERS, NOT_TESTABLE)
-
-
-@dataclass(frozen=True)
-class Compared:
-    """One number of a claim beside ours; `in_tolerances` is (ours − paper) / tolerance."""
-
-    what: str
-    paper: str
-    ours: str
-    unit: str
-    number: str
-    in_tolerances: float | None
-    agrees: bool | None
-
-
-@dataclass(frozen=True)
-class Row:
-    """One claim with its verdict."""
-
-    id: str
-    chapter: str
-    where: str
-    claim: str
-    data: str
-    compared: tuple[Compared, ...]
-    verdict: str
-    reason: str
-    why: str
-
-
-def compare(check: Check, numbers: Mapping[str, Number]) -> Compared:
-    """Put our number beside the paper's."""
-    ours = numbers.get(check.number)
-    value = None if ours is None else ours.value
-    other = numbers.get(check.than) if check.than else None
-    limit = None if other is None else other.value
-    possible = value is not None and (not check.than or limit is not None)
-    agrees = check.passes(value, limit) if possible and value is not None else None
-    difference = None
-    if check.compare == "within" and check.paper is not None and value is not None and check.tolerance:
-        difference = (value - check.paper) / check.tolerance
-    return Compared(
-        check.what, written(check, other), NOT_AVAILABLE if ours is None else ours.text, check.unit, check.number,
-        difference, agrees,
-    )  # fmt: skip
-
-
-def written(check: Check, other: Number | None = None) -> str:
-    """What the paper claims, in words short enough for a table."""
-    if check.compare == "between":
-        return f"{check.low:g} … {check.high:g}"
-    sign = {"at most": "≤ ", "at least": "≥ ", "within": ""}[check.compare]
-    if check.than:
-        return f"{sign}{check.limit} {'' if other is None else other.text}".strip()
-    return sign + check.paper_text
-
-
-def judge(claim: Claim, numbers: Mapping[str, Number], data: str, label_names: Sequence[str]) -> Row:
-    """Verdict on one claim.
-
-    Parameters
-    ----------
-    numbers : ours, by ``chapter:key``
-    data : ``simulated``, ``surveys`` (LAMOST and APOGEE themselves) or ``labels`` (spectra with some table of labels)
-    label_names : labels of this run
-    """
-    compared = tuple(compare(check, numbers) for check in claim.checks)
-    needed = dict.fromkeys([*claim.labels, *(check.label for check in claim.checks if check.label)])
-    lacking = [PLAIN[name] for name in needed if name not in label_names]
-    missing = [c.number.split(":")[-1] for c, one in zip(claim.checks, compared, strict=True) if one.agrees is None]
-    wrong = ", ".join(one.what for one in compared if one.agrees is False and one.what)
-    differs = any(one.agrees is False for one in compared)
-    if not any(check.number for check in claim.checks):
-        verdict, reason = NOT_TESTABLE, "an input of the paper, which nothing in this book measures"
-    elif claim.data == "sky" and data == "simulated":
-        ours = f"ours lacks {', '.join(missing)}" if missing else "ours agrees"
-        ours = f"ours differs: {wrong}".removesuffix(": ") if differs else ours
-        verdict, reason = NOT_TESTABLE, f"about the sky, and the data are simulated; as a check of consistency, {ours}"
-    elif claim.data == "sky" and data == "labels":
-        verdict, reason = NOT_TESTABLE, "a claim about LAMOST and APOGEE, and the labels are not from APOGEE's table"
-    elif lacking:
-        verdict, reason = NOT_TESTABLE, f"needs {', '.join(lacking)}, not among the labels of this run"
-    elif missing:
-        verdict, reason = NOT_TESTABLE, f"this run has no number for {', '.join(missing)}"
-    elif all(one.agrees for one in compared):
-        verdict, reason = REPRODUCED, "within the tolerance"
-    else:
-        verdict, reason = DIFFERS, f"outside the tolerance: {wrong}".removesuffix(": ")
-    return Row(claim.id, claim.chapter, claim.where, claim.statement, claim.data, compared, verdict, reason, claim.why)
+from .claims import Claim, claims, paper_values
+from .numbers import NOT_AVAILABLE, Number, write_json
+from .tables import cell, grouped, link, row, table, text_of
+from .verdicts import (
+    DIFFERS,
+    INCONCLUSIVE,
+    NOT_TESTABLE,
+    REPRODUCED,
+    VERDICTS,
+    Compared,
+    Row,
+    Spread,
+    judge,
+    read_evidence,
+    written,
+)
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """Verdicts on all claims of a run; shown as a table by notebooks."""
+    """Verdicts on claims of a run; shown as a table by notebooks."""
 
     rows: tuple[Row, ...]
     data: str
     path: Path | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
+    figures: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -124,88 +46,155 @@ class Ledger:
         label_names: Sequence[str],
         path: Path | None = None,
         parameters: Mapping[str, Any] | None = None,
+        *,
+        root: Path | None = None,
+        figures: Mapping[str, str] | None = None,
     ) -> Ledger:
-        """Judge every claim; see `judge`."""
-        rows = tuple(judge(claim, numbers, data, label_names) for claim in CLAIMS)
-        return cls(rows, data, path, dict(parameters or {}))
+        """Judge every claim; see `judge`.
+
+        Parameters
+        ----------
+        root : of the project, where evidence from real data and the spread of numbers are kept
+        figures : the paper's name of a figure to the address of ours
+        """
+        given = dict(parameters or {})
+        spread = Spread() if root is None else Spread.read(root / "sweeps" / "seeds.json", given)
+        evidence = {} if root is None else read_evidence(root / "evidence")
+        rows = tuple(
+            replace(judge(claim, numbers, data, label_names, spread), evidence=evidence.get(claim.id, ()))
+            for claim in claims()
+        )
+        return cls(rows, data, path, given, dict(figures or {}))
 
     def only(self, chapter: str) -> Ledger:
         """The claims of one chapter."""
-        return replace(self, rows=tuple(row for row in self.rows if row.chapter == chapter))
+        return replace(self, rows=tuple(one for one in self.rows if one.chapter == chapter))
 
     def totals(self) -> dict[str, int]:
         """Verdict to number of claims."""
-        return {verdict: sum(row.verdict == verdict for row in self.rows) for verdict in VERDICTS}
+        return {verdict: sum(one.verdict == verdict for one in self.rows) for verdict in VERDICTS}
+
+    def evidence_totals(self) -> dict[str, int]:
+        """Verdict to number of claims on which recorded runs on real data say so; a claim counts once for each."""
+        said = [{one["verdict"] for one in row.evidence} for row in self.rows]
+        return {verdict: sum(verdict in one for one in said) for verdict in (REPRODUCED, DIFFERS, INCONCLUSIVE)}
 
     def write(self, path: Path | None = None) -> Path:
         """Write the ledger as JSON, by default where it belongs among the run's data, and return that place."""
         target = path or self.path
         if target is None:
             raise ValueError("this part of the ledger has no file of its own; give a path")
-        content = {
-            "format_version": FORMAT_VERSION,
-            "data": self.data,
-            "parameters": self.parameters,
-            "totals": self.totals(),
-            "claims": [asdict(row) for row in self.rows],
-        }
-        with written_whole(target) as temporary:
-            temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
-        return target
+        return write_json(
+            target, data=self.data, parameters=self.parameters, totals=self.totals(),
+            evidence=self.evidence_totals(), claims=[asdict(one) for one in self.rows],
+        )  # fmt: skip
+
+    def take_away(self) -> TakeAway:
+        """The verdicts in a box."""
+        return TakeAway(self)
 
     def __repr__(self) -> str:
-        return f"Ledger({', '.join(f'{count} {verdict}' for verdict, count in self.totals().items())})"
+        return f"Ledger({_counted(self.totals())})"
 
     def _repr_html_(self) -> str:
-        return _table(("Claim", "Verdict", "Quantity", "Paper", "Here"), map(_row, self.rows))
+        names = ("Claim", "Verdict", "Quantity", "Paper", "Here", "Real data")
+        return table(names, map(self._row, self.rows), widths=(25, 16, 14, 14, 15, 16))
+
+    def _row(self, one: Row) -> str:
+        place = "" if len({other.chapter for other in self.rows}) > 1 else f"06_ledger.html#claim-{one.id}"
+        first = [
+            ("", f"{link(place or self._figure(one), text_of(one.claim))} <small>{self._where(one)}</small>"),
+            ("", f"{verdict_mark(one.verdict)}<br><small>{_rests_on(one)}</small>"),
+        ]
+        others = [[*_numbers(compared)] for compared in one.compared]
+        others[0].append(cell(_evidence(one), "evidence", rows=len(others)))
+        reason = text_of(f"{one.reason[:1].upper()}{one.reason[1:]}.")
+        note = f"<small>{reason} <em>Tolerance:</em> {text_of(one.why)}</small>"
+        return grouped(first, others, f"claim-{one.id}") + row([cell(note, columns=6)], "note")
+
+    def _figure(self, one: Row) -> str:
+        """Address of the figure that shows a claim, or of its chapter."""
+        names = re.findall(r"Fig\. \d+|Table \d+", one.where.replace("Figs.", "Fig."))
+        return next((self.figures[name] for name in names if name in self.figures), f"{one.chapter}.html")
+
+    def _where(self, one: Row) -> str:
+        return re.sub(
+            r"Fig\. \d+|Table \d+",
+            lambda name: link(self.figures[name[0]], name[0]) if name[0] in self.figures else name[0],
+            escape(one.where),
+        )
 
 
-def _table(head: Sequence[str], rows: Iterable[str], kind: str = "") -> str:
-    names = "".join(f'<th scope="col">{name}</th>' for name in head)
-    columns = "" if kind else "".join(f'<col style="width: {share}%">' for share in (30, 19, 18, 16, 17))
-    start = f'<table class="ledger{kind}"><colgroup>{columns}</colgroup><thead><tr>{names}</tr></thead>'
-    return f"{start}<tbody>{''.join(rows)}</tbody></table>"
+@dataclass(frozen=True)
+class TakeAway:
+    """The verdicts of a part of the ledger, one line each, in a box; shown by notebooks."""
+
+    ledger: Ledger
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{one.verdict}: {one.claim}" for one in self._rows())
+
+    def _rows(self) -> list[Row]:
+        return sorted(self.ledger.rows, key=lambda one: VERDICTS.index(one.verdict))
+
+    def _repr_html_(self) -> str:
+        lines = "".join(
+            f"<li>{verdict_mark(one.verdict)} {link(f'06_ledger.html#claim-{one.id}', text_of(one.claim))}"
+            + "".join(f" <small>On {escape(said['on'])}: {escape(said['verdict'])}.</small>" for said in one.evidence)
+            + "</li>"
+            for one in self._rows()
+        )
+        return f'<div class="take-away"><p>{_counted(self.ledger.totals())}</p><ul>{lines}</ul></div>'
 
 
-def text_of(words: str) -> str:
-    """Words as HTML: with subscripts, and minus signs where hyphens stand for them."""
-    words = escape(words).replace("A_K", "A<sub>K</sub>").replace("Teff", "T<sub>eff</sub>")
-    return re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", words)
+def _counted(totals: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {verdict}" for verdict, count in totals.items() if count)
 
 
-def _lines(first: str, identity: str, others: Sequence[str]) -> str:
-    """Table rows of one claim: its own cells span the rows of its numbers."""
-    start = f'<tr id="{identity}" class="first">' if identity else '<tr class="first">'
-    return start + first.replace("ROWS", str(len(others))) + "</tr><tr>".join(others) + "</tr>"
+def verdict_mark(verdict: str) -> str:
+    """A verdict as the pages show it."""
+    return f'<strong class="verdict {verdict.replace(" ", "-")}">{verdict}</strong>'
 
 
-def _row(row: Row) -> str:
-    mark = {REPRODUCED: "reproduced", DIFFERS: "differs", NOT_TESTABLE: "not-testable"}[row.verdict]
-    first = (
-        f'<td rowspan="ROWS"><a href="{row.chapter}.html">{text_of(row.claim)}</a> '
-        f"<small>{escape(row.where)}</small></td>"
-        f'<td rowspan="ROWS"><strong class="verdict {mark}">{row.verdict}</strong></td>'
+def _rests_on(one: Row) -> str:
+    """What a verdict rests on, with a link to the assumption or parameter that decides."""
+    if not one.assumes:
+        return "" if one.verdict == NOT_TESTABLE else f"on {one.rests_on}"
+    is_parameter = "." not in one.assumes
+    page = (
+        f"A2_parameters.html#parameter-{one.assumes}"
+        if is_parameter
+        else f"A1_simulated_survey.html#assumed-{one.assumes}"
     )
-    reason = text_of(f"{row.reason[:1].upper()}{row.reason[1:]}.")
-    note = f'<tr class="note"><td colspan="5"><small>{reason} <em>Tolerance:</em> {text_of(row.why)}</small></td></tr>'
-    return _lines(first, f"claim-{row.id}", [_numbers(one) for one in row.compared]) + note
+    return (
+        f"on {'a parameter' if is_parameter else 'an assumption'}: {link(page, f'<code>{escape(one.assumes)}</code>')}"
+    )
 
 
-def _numbers(one: Compared) -> str:
+def _evidence(one: Row) -> str:
+    return "<br>".join(
+        f"{verdict_mark(said['verdict'])} <small>{text_of(said['text'])} {escape(said['on'])} "
+        f"(recorded run, {escape(str(said['date']))})</small>"
+        for said in one.evidence
+    )
+
+
+def _numbers(one: Compared) -> Iterable[str]:
     unit = f"\N{NO-BREAK SPACE}{escape(one.unit)}" if one.unit else ""
     ours = text_of(one.ours) + (unit if one.ours != NOT_AVAILABLE else "")
     stem, _, key = one.number.partition(":")
-    where = f'<a href="{stem}.html#key-numbers" title="{escape(key)}, printed by a checked cell">'
-    cell = f"{where}{ours}</a>" if key else ours
-    beside = (
-        ""
-        if one.in_tolerances is None
-        else f" <small>({text_of(format(one.in_tolerances, '+.1f'))}\N{NO-BREAK SPACE}tol.)</small>"
-    )
+    shown = link(f"{stem}.html#key-numbers", ours, f"{key}, printed by a checked cell") if key else ours
+    told = [f"± {_rounded(one.spread)} from survey to survey" if one.spread else "", one.in_words]
     return (
-        f'<td class="what">{text_of(one.what)}</td><td class="paper">{text_of(one.paper)}{unit}</td>'
-        f'<td class="here">{cell}{beside}</td>'
+        cell(text_of(one.what), "what"),
+        cell(f"{text_of(one.paper)}{unit if one.paper[-1:].isdigit() else ''}", "paper"),
+        cell(shown + (f"<br><small>{text_of('; '.join(filter(None, told)))}</small>" if any(told) else ""), "here"),
     )
+
+
+def _rounded(value: float) -> str:
+    digits = max(0, 1 - math.floor(math.log10(value)))
+    return f"{value:,.{digits}f}"
 
 
 @dataclass(frozen=True)
@@ -214,32 +203,28 @@ class ClaimTable:
 
     claims: tuple[Claim, ...]
 
+    @classmethod
+    def of(cls, stem: str) -> ClaimTable:
+        """The paper's claims that a chapter checks."""
+        return cls(tuple(claim for claim in claims() if claim.chapter == stem))
+
     def __repr__(self) -> str:
-        return "\n".join(f"{claim.where}: {claim.statement}" for claim in self.claims)
+        return "\n".join(f"{claim.where}: {claim.claim}" for claim in self.claims)
 
     def _repr_html_(self) -> str:
-        rows = []
-        for claim in self.claims:
-            first = f'<td rowspan="ROWS">{text_of(claim.statement)} <small>{escape(claim.where)}</small></td>'
-            values = [
-                f'<td class="what">{text_of(check.what)}</td><td class="value">{text_of(written(check))} '
-                f"{'' if check.than else escape(check.unit)}</td>"
-                for check in claim.checks
-            ]
-            rows.append(_lines(first, "", values))
-        return _table(("The paper claims", "Quantity", "Value"), rows, " claims")
+        return table(("The paper claims", "Quantity", "Value"), map(self._rows, self.claims), "ledger claims")
+
+    def _rows(self, claim: Claim) -> str:
+        words = link(f"06_ledger.html#claim-{claim.id}", text_of(claim.claim))
+        values = [
+            [cell(text_of(check.what), "what"),
+             cell(f"{text_of(written(check))} {'' if check.than else escape(check.unit)}", "value")]
+            for check in claim.checks
+        ]  # fmt: skip
+        return grouped([("", f"{words} <small>{escape(claim.where)}</small>")], values)
 
 
-def claim_table(stem: str) -> ClaimTable:
-    """The paper's claims that a chapter checks."""
-    return ClaimTable(tuple(claim for claim in CLAIMS if claim.chapter == stem))
-
-
-PAPER_VALUES: dict[str, str] = {check.key: check.paper_text for _, check in checks() if check.key}
-"""The paper's values that prose may quote, as the paper writes them, by key."""
-
-
-def paper_values(text: str) -> dict[str, str]:
+def quoted_values(text: str) -> dict[str, str]:
     """The paper's values that a chapter's text quotes with ``{glue:text}`paper_…```.
 
     Raises
@@ -248,7 +233,8 @@ def paper_values(text: str) -> dict[str, str]:
         If it quotes one that no claim has.
     """
     keys = list(dict.fromkeys(re.findall(r"\{glue:text\}`(paper_\w+)", text)))
-    unknown = [key for key in keys if key not in PAPER_VALUES]
+    there = paper_values()
+    unknown = [key for key in keys if key not in there]
     if unknown:
-        raise ValueError(f"no claim has a value {', '.join(unknown)}; there are {', '.join(PAPER_VALUES)}")
-    return {key: PAPER_VALUES[key] for key in keys}
+        raise ValueError(f"no claim has a value {', '.join(unknown)}; there are {', '.join(there)}")
+    return {key: there[key] for key in keys}

@@ -12,14 +12,33 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ..files import FORMAT_VERSION, written_whole
+from ..files import FORMAT_VERSION
 from ..files.locks import is_held
 from .book import Book, ChapterText, runs_folder
+from .claims import check_against
+from .numbers import write_json
 
 VERSIONS_OF = ("labeltransfer", "numpy", "scipy", "astropy", "matplotlib", "numba", "papermill", "jupyter-book")
-KINDS = {"parameters": dict, "status": str, "data": str, "data_hash": str, "versions": dict, "chapters": dict,
-         "failure": str, "commit": str, "lock": str, "python": str}  # fmt: skip
-OF_A_CHAPTER: dict[str, Any] = {"seconds": (int, float), "peak_memory": (int, float), "key": str}
+OBJECT, STRING, NUMBER = {"type": "object"}, {"type": "string"}, {"type": "number"}
+SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["name", "parameters"],
+    "properties": {
+        **dict.fromkeys(("name", "status", "data", "data_hash", "commit", "lock", "python", "failure"), STRING),
+        **dict.fromkeys(("parameters", "versions"), OBJECT),
+        "simulated": {"type": "boolean"},
+        "format_version": {"const": FORMAT_VERSION},
+        "chapters": {
+            "type": "object",
+            "additionalProperties": {
+                "type": "object",
+                "required": ["seconds", "peak_memory", "key"],
+                "properties": {"seconds": NUMBER, "peak_memory": NUMBER, "key": STRING},
+            },
+        },
+    },
+}
 
 
 @dataclass
@@ -48,8 +67,7 @@ class Record:
 
     def write(self, folder: Path) -> None:
         """Write ``run.json`` into the run's folder."""
-        with written_whole(folder / "run.json") as temporary:
-            temporary.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False), encoding="utf-8")
+        write_json(folder / "run.json", **asdict(self))
 
     @property
     def seconds(self) -> float:
@@ -96,30 +114,16 @@ def read_record(name: str, root: Path | None = None) -> Record:
         there = ", ".join(sorted(one.parent.name for one in base.glob("*/run.json"))) or "none yet"
         raise FileNotFoundError(f"no run {name!r} in {base}; there are: {there}; `labeltransfer run {name}` makes it")
     try:
-        record = _record(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        check_against(SCHEMA, content, "record")
+    except ValueError as error:
         raise ValueError(
             f"{path}: not a readable record ({error}); `labeltransfer run {name} --replace` makes the run anew"
         ) from error
+    record = Record(**content)
     record.name = record.parameters["run"] = name  # the folder may have been renamed
     if record.status == "running" and not is_held(path.parent):
         record.status = "stopped"
-    return record
-
-
-def _record(content: Any) -> Record:
-    if not isinstance(content, dict):
-        raise TypeError(f"found {type(content).__name__}, wanted fields with values")
-    if content.get("format_version") != FORMAT_VERSION:
-        raise ValueError(f"format version {content.get('format_version')}, wanted {FORMAT_VERSION}")
-    record = Record(**content)
-    for name, kind in KINDS.items():
-        if not isinstance(getattr(record, name), kind):
-            raise TypeError(f"{name}: found {getattr(record, name)!r}, wanted {kind.__name__}")
-    for stem, chapter in record.chapters.items():
-        for name, kinds in OF_A_CHAPTER.items():
-            if not isinstance(chapter, dict) or not isinstance(chapter.get(name), kinds):
-                raise TypeError(f"chapter {stem}: has no {name}")
     return record
 
 

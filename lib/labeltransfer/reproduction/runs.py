@@ -7,22 +7,20 @@ A run lies in ``_runs/<name>/``: the executed notebooks, ``run.json`` (what, wit
 from __future__ import annotations
 
 import errno
-import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ..archive import Survey
-from ..files import FORMAT_VERSION, written_whole
+from ..files import written_whole
 from ..files.locks import only_writer
-from . import quoted
 from .book import Book, ChapterText, runs_folder, science_hash
 from .chapter import Chapter
-from .execute import ChapterFailed, environment, execute_chapter
+from .execute import ChapterFailed, end_with_parent, environment, execute_chapter
+from .numbers import Number, as_json, read_numbers, write_json
 from .parameters import check_all
 from .record import Record, check_name, commit, lock_hash, read_record, versions
 
@@ -67,6 +65,9 @@ def run(
     """
     chosen = book.select(chapters)
     before = _before(book, check_name(name), replace)
+    if resume and before is None and not replace and name != "default":
+        read_record(name, book.root)  # a name that is none of a run: say which there are
+    end_with_parent()
     values = _values(book, name, given or {}, before, resume=resume, replace=replace)
     folder = runs_folder(book.root) / name
     source = None if take_from is None else read_record(take_from, book.root)
@@ -83,6 +84,11 @@ def run(
             record.write(folder)
     say(f"  {'in all':24} {record.seconds:7.1f} s")
     return record
+
+
+def resumable(book: Book, name: str) -> bool:
+    """Whether there is a run of this name, damaged or not."""
+    return (runs_folder(book.root) / name / "run.json").exists()
 
 
 def _before(book: Book, name: str, replace: bool) -> Record | None:
@@ -227,15 +233,12 @@ def _copy(path: Path, target: Path) -> None:
 
 def collect_numbers(book: Book, record: Record, folder: Path) -> None:
     """Put the numbers of all chapters that have run into ``numbers.json``, as ``chapter:key``; times stand apart."""
-    numbers: dict[str, Any] = {}
-    timings: dict[str, Any] = {}
+    numbers: dict[str, Number] = {}
+    timings: dict[str, Number] = {}
     for chapter in book.chapters:
         path = Chapter(book, chapter, dict(record.parameters)).numbers_file(chapter)
-        if chapter.stem not in record.chapters or not path.exists():
-            continue
-        found, facts = quoted.read_numbers(path)
-        numbers |= {f"{chapter.stem}:{key}": asdict(number) for key, number in found.items()}
-        timings |= {f"{chapter.stem}:{key}": number for key, number in facts["timings"].items()}
-    with written_whole(folder / "numbers.json") as temporary:
-        content = {"format_version": FORMAT_VERSION, "numbers": numbers, "timings": timings}
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+        if chapter.stem in record.chapters and path.exists():
+            found = read_numbers(path)
+            numbers |= {f"{chapter.stem}:{key}": number for key, number in found["numbers"].items()}
+            timings |= {f"{chapter.stem}:{key}": number for key, number in found["timings"].items()}
+    write_json(folder / "numbers.json", numbers=as_json(numbers), timings=as_json(timings))

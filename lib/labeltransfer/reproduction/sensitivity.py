@@ -1,4 +1,4 @@
-"""How the scatter answers to the paper's choices: the steps of chapters 1-3, once per set of choices."""
+"""How the scatter answers to the paper's choices: section 3 and the cross-validation, once per set of choices."""
 
 from __future__ import annotations
 
@@ -11,17 +11,14 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ..archive import Overlap, open_survey
-from ..cannon import train
+from ..archive import Survey, open_survey
+from ..archive.overlap import rows_of
 from ..continuum import normalize
-from ..inference import infer, starting_points
-from ..reference import ReferenceSet, outliers, quality_cuts
+from ..reference import ReferenceSet
+from ..transfer import learn
 from ..validation import assign_folds, bias_and_scatter, cross_validate
 from .chapter import SURVEY_PARAMETERS
 from .sweep import Sweep
-
-Generators = Callable[[str], np.random.Generator]
-"""Random numbers for a purpose, as `Chapter.rng`."""
 
 
 @dataclass(frozen=True)
@@ -49,24 +46,21 @@ class Variant:
         return ", ".join(f"{key} = {value}" for key, value in self.changed.items()) or "as in this run"
 
     @property
-    def scatter(self) -> np.ndarray:
-        """(L,) scatter of the counted stars."""
-        return bias_and_scatter(self.residuals[self.good])[1]
-
-    @property
-    def bias(self) -> np.ndarray:
-        """(L,) bias of the counted stars."""
-        return bias_and_scatter(self.residuals[self.good])[0]
+    def bias_and_scatter(self) -> tuple[np.ndarray, np.ndarray]:
+        """(L,) and (L,), of the counted stars."""
+        return bias_and_scatter(self.residuals[self.good])
 
 
-def variants(sweep: Sweep, values: Mapping[str, Any], rng: Generators, progress: bool = True) -> list[Variant]:
+def variants(
+    sweep: Sweep, values: Mapping[str, Any], rng: Callable[[str], np.random.Generator], progress: bool = True
+) -> list[Variant]:
     """Cross-validate once per run of a sweep, the base first.
 
     Parameters
     ----------
     sweep : what differs from run to run; its base gives the size of the survey
     values : all other parameters
-    rng : random numbers for "starting points" and "folds"
+    rng : random numbers for "starting points" and "folds", as `Chapter.rng`
     """
     base, *_ = sweep.runs.values()
     done = []
@@ -76,31 +70,27 @@ def variants(sweep: Sweep, values: Mapping[str, Any], rng: Generators, progress:
     return done
 
 
-def cross_validated(values: Mapping[str, Any], changed: dict[str, Any], rng: Generators) -> Variant:
-    """Chapters 1-3 in one go: normalize, cut, clip what the first model misses, cross-validate."""
-    overlap = _overlap(json.dumps({name: values[name] for name in SURVEY_PARAMETERS}, sort_keys=True))
-    spectra = normalize(overlap.spectra, width=values["smoothing_width"], convention=values["smoothing_convention"])
-    excised = quality_cuts(overlap.labels, overlap.flagged, alpha_m_min=values["alpha_m_min"])
-    keep = ~np.any(list(excised.values()), axis=0)
-    candidates = ReferenceSet.join(spectra[keep], overlap.labels[keep])
-
-    order, n_starts = values["model_order"], values["n_starts"]
-    starts = starting_points(candidates.labels, n_starts=n_starts, rng=rng("starting points"))
-    first = infer(train(candidates, order=order), candidates.spectra, starts)
-    reference = candidates[~outliers(candidates.labels, first.labels, clip_sigma=values["clip_sigma"])[0]]
-
-    starts = starting_points(reference.labels, n_starts=n_starts, rng=rng("starting points"))
+def cross_validated(
+    values: Mapping[str, Any], changed: dict[str, Any], rng: Callable[[str], np.random.Generator]
+) -> Variant:
+    """The steps of chapters 1-3 with one set of choices."""
+    survey = _survey(json.dumps({name: values[name] for name in SURVEY_PARAMETERS}, sort_keys=True))
+    choices = {"width": values["smoothing_width"], "convention": values["smoothing_convention"]}
+    recipe = {name: values[name] for name in ("clip_sigma", "alpha_m_min", "n_starts")}
+    transfer = learn(survey, rng=rng("starting points"), order=values["model_order"], **choices, **recipe)
+    overlap, labels = survey.overlap(), transfer.reference_labels
+    reference = ReferenceSet(normalize(overlap.spectra[rows_of(overlap.spectra.ids, labels.ids)], **choices), labels)
     folds = assign_folds(len(reference), values["n_folds"], rng=rng("folds"))
-    fit = cross_validate(reference, folds, starts, order=order)
-    snr = dict(zip(overlap.stars["id"], overlap.stars["snr"], strict=True))
-    bright = np.array([snr[star] > values["snr_min"] for star in reference.ids])
-    residuals = fit.labels.values - reference.labels.values
-    return Variant(changed, reference.labels.names, reference.ids, residuals, fit.converged & bright)
+    fit = cross_validate(reference, folds, transfer.starts, order=values["model_order"])
+    bright = np.asarray(overlap.stars["snr"])[rows_of(overlap.stars["id"], labels.ids)] > values["snr_min"]
+    return Variant(changed, labels.names, labels.ids, fit.labels.values - labels.values, fit.converged & bright)
 
 
 @functools.lru_cache(maxsize=3)
-def _overlap(given: str) -> Overlap:
-    return open_survey(progress=False, **json.loads(given)).overlap()
+def _survey(given: str) -> Survey:
+    survey = open_survey(progress=False, **json.loads(given))
+    survey.overlap = functools.cache(survey.overlap)  # type: ignore[method-assign]
+    return survey
 
 
 def changes(
@@ -126,5 +116,5 @@ def changes(
         for k, (one, row) in enumerate(zip(found, rows, strict=True)):
             taken = np.repeat(np.flatnonzero(one.good), counts[row][one.good])
             scatter[k] = bias_and_scatter(one.residuals[taken])[1]
-    ratio = np.array([one.scatter for one in found]) / found[0].scatter
-    return ratio - 1.0, np.std(scatters / scatters[:, :1], axis=0)
+    whole = np.array([one.bias_and_scatter[1] for one in found])
+    return whole / whole[0] - 1.0, np.std(scatters / scatters[:, :1], axis=0)

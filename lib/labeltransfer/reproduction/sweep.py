@@ -26,17 +26,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil  # type: ignore[import-untyped]
 import yaml
 
 from ..parallel import available_cores
 from .book import Book, runs_folder
-from .execute import ONE_THREAD
+from .claims import check_against
+from .execute import ONE_THREAD, PARENT
+from .numbers import read_numbers, write_json
 from .parameters import UNCLEAR_NUMBER, check_all
 from .record import check_name, read_record
-from .runs import print_now
+from .runs import print_now, resumable
 
-KEYS = ("name", "base", "chapters", "runs", "grid")
+CHOICES: dict[str, Any] = {"type": "object", "minProperties": 1}
+SCHEMA: dict[str, Any] = {
+    "required": ["name"],
+    "properties": {
+        "name": {"type": "string"},
+        "base": CHOICES,
+        "chapters": {"type": ["string", "integer"]},
+        "runs": {"type": "array", "items": CHOICES},
+        "grid": {**CHOICES, "additionalProperties": {"type": "array", "minItems": 1}},
+    },
+}
 MEMORY_OF_A_RUN = 2.5e9
 """bytes; of a run whose first one told nothing better"""
 
@@ -105,20 +118,19 @@ _Strict.add_constructor("tag:yaml.org,2002:int", _Strict.construct_yaml_int)
 
 def _sweep(content: Any, book: Book) -> Sweep:
     if not isinstance(content, dict):
-        raise TypeError(f"found {type(content).__name__}, wanted entries {', '.join(KEYS)}")
+        raise TypeError(f"found {type(content).__name__}, wanted entries {', '.join(SCHEMA['properties'])}")
     for key in content:
-        if key not in KEYS:
-            near = difflib.get_close_matches(str(key), KEYS, n=1)
-            raise ValueError(f"unknown entry {key!r}; " + (f"did you mean {near[0]!r}?" if near else f"wanted {KEYS}"))
-    name, base = content.get("name"), _mapping(content, "base")
-    if not isinstance(name, str):
-        raise TypeError(f"name: found {name!r}, wanted the name that the runs' names begin with")
-    chapters = content.get("chapters")
-    chapters = None if chapters is None else str(chapters)
+        if key not in SCHEMA["properties"]:
+            near = difflib.get_close_matches(str(key), SCHEMA["properties"], n=1)
+            raise ValueError(f"unknown entry {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+    check_against(SCHEMA, content, "sweep")
+    name, base, grid = content["name"], content.get("base", {}), content.get("grid", {})
+    chapters = str(content["chapters"]) if "chapters" in content else None
     book.select(chapters)
     varied = [name for name in book.declared if name != "run"]
     runs = {check_name(f"{name}-base"): check_all(base, varied)}
-    for changed in [*_sets(content), *_grid(content)]:
+    combinations = itertools.product(*grid.values()) if grid else ()
+    for changed in [*content.get("runs", []), *(dict(zip(grid, values, strict=True)) for values in combinations)]:
         named = check_name("-".join([name, *(_word(key, value) for key, value in changed.items())]))
         values = check_all({**base, **changed}, varied)
         if runs.setdefault(named, values) != values:
@@ -126,27 +138,6 @@ def _sweep(content: Any, book: Book) -> Sweep:
     if len(runs) == 1:
         raise ValueError("nothing to vary; wanted entries under runs or grid")
     return Sweep(runs, chapters)
-
-
-def _mapping(content: dict[str, Any], key: str) -> dict[str, Any]:
-    found = content.get(key) or {}
-    if not isinstance(found, dict):
-        raise TypeError(f"{key}: found {found!r}, wanted parameters with values")
-    return found
-
-
-def _sets(content: dict[str, Any]) -> list[dict[str, Any]]:
-    sets = content.get("runs") or []
-    if not isinstance(sets, list) or not all(isinstance(one, dict) and one for one in sets):
-        raise TypeError(f"runs: found {sets!r}, wanted a list of parameters with values")
-    return sets
-
-
-def _grid(content: dict[str, Any]) -> list[dict[str, Any]]:
-    grid = _mapping(content, "grid")
-    if not all(isinstance(values, list) and values for values in grid.values()):
-        raise TypeError(f"grid: found {grid!r}, wanted a list of values for every parameter")
-    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())] if grid else []
 
 
 def _word(key: str, value: Any) -> str:
@@ -194,11 +185,12 @@ def run_sweep(
 
 
 def _one(book: Book, name: str, sweep: Sweep, options: Sequence[str]) -> Outcome:
-    command = [sys.executable, "-m", "labeltransfer", "run", name, "--resume", *options]
+    command = [sys.executable, "-m", "labeltransfer", "run", name, *options]
+    command += ["--resume"] if resumable(book, name) else []
     command += [] if sweep.chapters is None else ["--chapters", sweep.chapters]
     for key, value in sweep.runs[name].items():
         command += ["-p", key, value if isinstance(value, str) else json.dumps(value)]
-    own = {**os.environ, **ONE_THREAD, "LABELTRANSFER_BOOK": str(book.root)}
+    own = {**os.environ, **ONE_THREAD, "LABELTRANSFER_BOOK": str(book.root), PARENT: str(os.getpid())}
     done = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
     return Outcome(name, "" if done.returncode == 0 else (done.stderr.strip() or f"ended with {done.returncode}"))
 
@@ -229,3 +221,48 @@ def finished(book: Book, outcomes: Sequence[Outcome]) -> list[str]:
     """Names of the runs of a sweep that are there to compare."""
     folder = runs_folder(book.root)
     return [one.name for one in outcomes if not one.message and (folder / one.name / "numbers.json").exists()]
+
+
+def collect(book: Book, sweep: Sweep, path: Path) -> Path:
+    """Gather the numbers of the runs of a sweep: mean, standard deviation and count of each, as JSON.
+
+    Of a sweep over seeds, that is the spread that the ledger takes into account (``sweeps/seeds.json``).
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If a run is not there or did not finish; `run_sweep` makes it.
+    """
+    found: dict[str, list[float]] = {}
+    for name in sweep.runs:
+        read_record(name, book.root).check_finished()
+        content = read_numbers(runs_folder(book.root) / name / "numbers.json", f"`labeltransfer run {name} --resume`")
+        for key, number in content["numbers"].items():
+            if number.value is not None:
+                found.setdefault(key, []).append(number.value)
+    varied = {
+        key
+        for values in sweep.runs.values()
+        for key in values
+        if len({str(one.get(key)) for one in sweep.runs.values()}) > 1
+    }
+    first = read_record(next(iter(sweep.runs)), book.root).parameters
+    numbers = {
+        key: {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1)), "n": len(values)}
+        for key, values in found.items()
+        if len(values) > 1
+    }
+    parameters = {key: value for key, value in first.items() if key not in {*varied, "run"}}
+    return write_json(path, runs=list(sweep.runs), parameters=parameters, numbers=numbers)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Make the runs of a sweep file and gather their numbers beside it: ``seeds.yml`` to ``seeds.json``."""
+    book, (file,) = Book(), arguments
+    sweep = read_sweep(file, book)
+    run_sweep(book, sweep)
+    print_now(f"written: {collect(book, sweep, Path(file).with_suffix('.json'))}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

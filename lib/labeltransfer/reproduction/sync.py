@@ -20,7 +20,6 @@ from .book import Book
 
 CHECKED = "nbval-check-output"
 METADATA = {
-    "jupytext": {"formats": "md:myst,ipynb"},
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }

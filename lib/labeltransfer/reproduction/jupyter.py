@@ -1,0 +1,55 @@
+"""JupyterLab opens the book's own notebooks for reading: they are run and changed there, and saved as a copy.
+
+A server extension, switched on by ``etc/jupyter/jupyter_server_config.d/labeltransfer.json`` of the environment. Text
+of a chapter opened in an editor is saved as usual; only what is opened as a notebook is not written back.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+from .book import Book, project_root
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    return [{"module": __name__}]
+
+
+def _load_jupyter_server_extension(server: Any) -> None:
+    """Called by Jupyter when it starts."""
+    try:
+        own = {page.with_suffix(suffix) for page in Book().pages for suffix in (".md", ".ipynb")}
+    except FileNotFoundError:  # no book in this installation
+        return
+    keep_own(server.contents_manager, own)
+    server.log.info(f"labeltransfer: the chapters in {project_root() / 'book'} are read-only; save a copy")
+
+
+def keep_own(manager: Any, own: set[Path]) -> None:
+    """Let a contents manager show files as read-only notebooks, and refuse to write them as notebooks."""
+    get, save = manager.get, manager.save
+
+    def is_own(path: str) -> bool:
+        return (Path(manager.root_dir) / path.strip("/")).resolve() in own
+
+    async def read(path: str, *arguments: Any, **options: Any) -> Any:
+        model = await _result(get(path, *arguments, **options))
+        if model.get("type") == "notebook" and is_own(model["path"]):
+            model["writable"] = False
+        return model
+
+    async def write(model: dict[str, Any], path: str = "") -> Any:
+        if model.get("type") == "notebook" and is_own(path):
+            from tornado.web import HTTPError
+
+            raise HTTPError(403, f"{path} is the book's own; choose File, Save Notebook As, and give another name")
+        return await _result(save(model, path))
+
+    manager.get, manager.save = read, write
+
+
+async def _result(given: Any) -> Any:
+    """What a manager returns, at once or later."""
+    return await given if inspect.isawaitable(given) else given

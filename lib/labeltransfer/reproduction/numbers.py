@@ -1,0 +1,187 @@
+"""Numbers that a chapter quotes: kept with unit and format, shown in prose, printed for checking, written as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..files import FORMAT_VERSION, written_whole
+from ..labels import LABELS, PAPER_LABELS, Labels
+
+NOT_AVAILABLE = "n/a"
+COLUMNS = 60
+"""Widest line that a phone shows without scrolling."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A value (None where it does not exist), its unit, and the text by which it is quoted."""
+
+    value: float | None
+    unit: str
+    text: str
+
+    @classmethod
+    def of(cls, value: Any, unit: str = "", form: str = ".1f") -> Number:
+        """Format a value; NaN and None are not available, and say so."""
+        plain = None if value is None else value.item() if hasattr(value, "item") else value
+        if plain is None or not math.isfinite(plain):
+            return cls(None, unit, NOT_AVAILABLE)
+        text = format(int(plain) if form.endswith("d") else plain, form)
+        minus_zero = text.startswith("-") and not text.strip("-0.,")  # whose sign is noise
+        return cls(plain, unit, text.removeprefix("-") if minus_zero else text)
+
+
+def glue(key: str, text: str) -> None:
+    """Offer `text`, with a typographic minus, to the prose of the page under `key`; outside a notebook nothing happens.
+
+    What MyST-NB's ``glue(key, text, display=False)`` writes into the notebook, without needing MyST-NB.
+    """
+    if "IPython" not in sys.modules:
+        return
+    from IPython import get_ipython
+    from IPython.display import display
+
+    if get_ipython() is None:
+        return
+    shown = f"−{text[1:]}" if text.startswith("-") else text
+    content = {"application/papermill.record/text/plain": repr(shown)}
+    display(content, raw=True, metadata={"scrapbook": {"name": key, "mime_prefix": "application/papermill.record/"}})
+
+
+def table(numbers: Mapping[str, Number], keys: Iterable[str]) -> str:
+    """Aligned lines ``key  value unit``, at most `COLUMNS` wide."""
+    chosen = {key: numbers[key] for key in keys}
+    wide = max((len(key) for key in chosen), default=0)
+    lines = [f"{key:{wide}}  {one.text:>{len('-12,345.6')}} {one.unit}".rstrip() for key, one in chosen.items()]
+    if any(len(line) > COLUMNS for line in lines):
+        raise ValueError(f"key numbers: a line is longer than {COLUMNS} columns: {max(lines, key=len)!r}")
+    return "\n".join(lines)
+
+
+def write_json(path: str | Path, **content: Any) -> Path:
+    """Write facts as JSON with the version of the format, whole or not at all; return the path."""
+    with written_whole(path) as temporary:
+        text = json.dumps({**content, "format_version": FORMAT_VERSION}, indent=1, ensure_ascii=False)
+        temporary.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
+def read_numbers(path: Path, again: str = "run the chapter again") -> dict[str, Any]:
+    """Read what `write_json` wrote of a chapter or run; numbers and timings as `Number`, the other facts as they are.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged or of another format, naming it and what to do.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for part in ("numbers", "timings"):
+            content[part] = {key: Number(**entry) for key, entry in content[part].items()}
+        version = content.pop("format_version", None)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: not readable as numbers ({error!r}); {again}") from error
+    if version != FORMAT_VERSION:
+        raise ValueError(f"{path}: not readable, format version {version}, wanted {FORMAT_VERSION}; {again}")
+    return content
+
+
+def as_json(numbers: Mapping[str, Number]) -> dict[str, dict[str, Any]]:
+    """Numbers as `write_json` takes them."""
+    return {key: asdict(number) for key, number in numbers.items()}
+
+
+class Recorder:
+    """Keeps the numbers of a chapter, and offers them to its prose.
+
+    Attributes
+    ----------
+    recorded_numbers, timings : the numbers and times recorded so far
+    said : keys of the sentences that `say` chose
+    """
+
+    def __init__(self) -> None:
+        self.recorded_numbers: dict[str, Number] = {}
+        self.timings: dict[str, Number] = {}
+        self.said: set[str] = set()
+
+    @property
+    def label_names(self) -> list[str]:
+        """The labels of the run."""
+        return list(PAPER_LABELS)
+
+    def number(self, key: str, value: Any, unit: str = "", format: str = ".1f") -> None:
+        """Record a number, so that prose can quote it and the ledger judge it; None and NaN are not available."""
+        self.recorded_numbers[key] = Number.of(value, unit, format)
+        glue(key, self.recorded_numbers[key].text)
+
+    def quote(self, format: str, unit: str = "", **values: Any) -> None:
+        """Record several numbers that are written alike: ``chapter.quote(",d", n_stars=…, n_pixels=…)``."""
+        for key, value in values.items():
+            self.number(key, value, unit, format)
+
+    def numbers(
+        self,
+        key: str,
+        values: Any,
+        labels: Sequence[str] = PAPER_LABELS,
+        *,
+        unit: str | None = None,
+        digits: int | tuple[int, int] = (1, 4),
+        sign: str = "",
+    ) -> None:
+        """Record a number for each label, as ``key_teff`` and so on; of a label that the run lacks it is not available.
+
+        Parameters
+        ----------
+        key : what the number is; a place for the label may stand in it, as in ``linear_{}_error``
+        values : (L,) in the order of the run's labels, or label to value, or None if there are none
+        labels : for which to record one
+        unit : if it is not the label's own
+        digits : after the point; two of them are for labels in K and for all others
+        sign : "+" to write it in front of positive numbers
+        """
+        if values is not None and not isinstance(values, Mapping):
+            values = dict(zip(self.label_names, values, strict=True))
+        for name in labels:
+            own = LABELS[name].unit if unit is None else unit
+            n_digits = digits if isinstance(digits, int) else digits[LABELS[name].unit != "K"]
+            place = key.format(name) if "{" in key else f"{key}_{name}"
+            self.number(
+                place, (values or {}).get(name) if name in self.label_names else None, own, f"{sign}.{n_digits}f"
+            )
+
+    def say(self, key: str, case: Any, sentences: Mapping[Any, str]) -> None:
+        """Let the prose say what the numbers say: it quotes `key`, and gets the sentence of this case."""
+        glue(key, sentences[case])
+        self.said.add(key)
+
+    def pick(self, values: Any, name: str) -> Any:
+        """The entry of one label in (…, L) values; NaN if the run has no such label, or there are no values."""
+        if values is None or name not in self.label_names:
+            return np.nan
+        return np.asarray(values)[..., self.label_names.index(name)]
+
+    def column(self, labels: Labels, name: str) -> np.ndarray:
+        """(N,) values of one label; NaN if there is none of this name."""
+        return labels.column(name) if name in labels.names else np.full(len(labels), np.nan)
+
+    def timing(self, key: str, value: float | None, unit: str = "s", format: str = ".1f") -> None:
+        """Record a time: it goes into the ledger, never into a checked cell, because it differs from run to run."""
+        self.timings[key] = Number.of(value, unit, format)
+        glue(key, self.timings[key].text)
+
+    def key_numbers(self, *keys: str) -> None:
+        """Print numbers, by default all, as a narrow table; for cells tagged `nbval-check-output`."""
+        missing = [key for key in keys if key not in self.recorded_numbers]
+        if missing:
+            raise ValueError(f"no number {', '.join(missing)} was recorded with chapter.number")
+        print(table(self.recorded_numbers, keys or self.recorded_numbers))

@@ -1,0 +1,147 @@
+"""What the book adds to Sphinx: the run at the foot of a page, data below figures, and search that finds prose.
+
+`labeltransfer build` names the run in $LABELTRANSFER_RUN; without it pages are rendered as they are.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from types import MethodType
+from typing import Any
+
+from docutils import nodes  # type: ignore[import-untyped]
+from sphinx.application import Sphinx
+
+from .book import Book, runs_folder
+from .drawings import kept
+from .record import Record, read_record
+
+DOWNLOADS = Path("_downloads") / "figures"
+EXPLORER = re.compile(r"_static/(explorer_data[\w.-]*\.js)")
+SIMULATED_ONLY = "simulated-only"
+"""Class of what a run on real spectra does not show."""
+CODE = "cell_input"
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Called by Sphinx."""
+    app.connect("builder-inited", index_prose)
+    app.connect("html-page-context", without_thebe, priority=900)
+    name = os.environ.get("LABELTRANSFER_RUN")
+    if name:
+        shown = ShownRun(Book(), read_record(name))
+        app.connect("doctree-resolved", shown.add_to)
+        app.connect("build-finished", shown.copy_files)
+    return {"parallel_read_safe": True, "parallel_write_safe": False}
+
+
+class ShownRun:
+    """The run that the pages show: adds to each page what belongs to it, and copies the files that pages ask for."""
+
+    def __init__(self, book: Book, record: Record) -> None:
+        self.book, self.record = book, record
+        self.data = runs_folder(book.root) / record.name / "data"
+        self.copies: dict[Path, Path] = {}
+
+    def add_to(self, app: Sphinx, doctree: nodes.document, docname: str) -> None:
+        """Add links to the data of figures and the foot of the page; take away what is of simulated runs alone."""
+        if not self.record.simulated:
+            for part in list(doctree.findall(lambda node: _has_class(node, SIMULATED_ONLY))):
+                part.parent.remove(part)
+        stem = docname.rpartition("/")[2]
+        for chapter in (one for one in self.book.chapters if one.stem == stem and stem in self.record.chapters):
+            found = kept(self.book, chapter, self.data, self.record.parameters, self.record.key_data)
+            for name, sources in found.items():
+                self._link_data(doctree, docname, name, sources)
+        for part in doctree.findall(nodes.raw):
+            for name in EXPLORER.findall(part.astext()):
+                self.copies[Path("_static") / name] = self.data / name
+        foot = provenance(self.record, stem)
+        if docname == app.config.root_doc:
+            foot += f' · <a href="{"../" * docname.count("/")}variants/index.html">other runs</a>'
+        doctree.append(_raw(f'<footer class="provenance">{foot}</footer>'))
+
+    def _link_data(self, doctree: nodes.document, docname: str, name: str, sources: list[Path]) -> None:
+        """Links below a figure, or below the excerpt of the catalogue in the section of this name."""
+        place = next(doctree.findall(lambda node: isinstance(node, nodes.Element) and name in node["ids"]), None)
+        if place is None:
+            return
+        parts = [""] if len(sources) == 1 else [f", part {number + 1}" for number in range(len(sources))]
+        figure = next((node for node in [place, *place.findall(nodes.figure)] if isinstance(node, nodes.figure)), None)
+        links = []
+        for number, (source, part) in enumerate(zip(sources, parts, strict=True)):
+            target = DOWNLOADS / (f"{name}-{number + 1}.csv" if part else f"{name}.csv")
+            self.copies[target] = source
+            what = "figure" if figure is not None else "table"
+            links.append(
+                f'<a href="{"../" * docname.count("/")}{target.as_posix()}" download '
+                f'aria-label="Data of this {what}{part}, CSV">data{part} (CSV)</a>'
+            )
+        shown = _raw(f'<p class="figure-data">{" ".join(links)}</p>')
+        if figure is not None:
+            figure.append(nodes.legend("", shown))
+            return
+        tables = (node for node in place.findall(nodes.raw) if 'class="table excerpt"' in node.astext())
+        for table in list(tables)[:1]:
+            table.parent.insert(table.parent.index(table) + 1, shown)
+
+    def copy_files(self, app: Sphinx, failure: Exception | None) -> None:
+        """Copy the files that pages ask for from the run's data."""
+        for target, source in self.copies.items():
+            if not source.exists():
+                raise FileNotFoundError(f"{source}: not there; run the chapter that writes it again, without --resume")
+            (Path(app.outdir) / target).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, Path(app.outdir) / target)
+
+
+def provenance(record: Record, stem: str) -> str:
+    """HTML text about a run and about what one chapter of it cost."""
+    parts = [f"Run <code>{escape(record.name)}</code>", escape(record.data), f"data {record.data_hash[:12]}"]
+    cost = record.chapters.get(stem, {})
+    made = record.made_with | cost
+    versions = [f"{name} {made['versions'].get(name, '')}".strip() for name in ("labeltransfer", "numpy")]
+    parts.append(", ".join([f"Python {made['python']}", *versions]))
+    parts += [f"{name} <code>{escape(made[name])}</code>" for name in ("commit", "lock") if made[name]]
+    if cost:
+        parts.append(f"this chapter: {cost['seconds']:.1f}&nbsp;s, {cost['peak_memory']:,.0f}&nbsp;MB")
+    parts.append(f"all chapters: {record.seconds:.0f}&nbsp;s")
+    return " · ".join(parts)
+
+
+def index_prose(app: Sphinx) -> None:
+    """Let the search index hold what a page says, and not the code of its cells."""
+    index = getattr(app.builder, "index_page", None)
+    if index is None:
+        return
+
+    def index_page(builder: Any, pagename: str, doctree: nodes.document, title: str) -> None:
+        said = doctree.deepcopy()
+        for part in list(said.findall(lambda node: _has_class(node, CODE))):
+            part.parent.remove(part)
+        index(pagename, said, title)
+
+    app.builder.index_page = MethodType(index_page, app.builder)  # type: ignore[attr-defined]
+
+
+def without_thebe(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Leave out the scripts of sphinx-thebe, which is switched off: it declares its constants twice."""
+    scripts = context.get("script_files", [])
+    context["script_files"] = [script for script in scripts if "thebe" not in _script(script).lower()]
+
+
+def _script(script: Any) -> str:
+    attributes: Mapping[str, Any] = getattr(script, "attributes", {})
+    return f"{getattr(script, 'filename', script)} {attributes.get('body', '')}"
+
+
+def _has_class(node: Any, name: str) -> bool:
+    return isinstance(node, nodes.Element) and name in node.get("classes", ())
+
+
+def _raw(text: str) -> nodes.raw:
+    return nodes.raw("", text, format="html")

@@ -1,0 +1,194 @@
+"""Verdicts: one claim beside our numbers, their spread from survey to survey, and evidence from real data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .claims import PLAIN, Check, Claim, check_against, claims
+from .numbers import NOT_AVAILABLE, Number
+
+REPRODUCED, DIFFERS, INCONCLUSIVE, NOT_TESTABLE = "reproduced", "differs", "inconclusive", "not testable"
+DEFINITION, CONSISTENT, INCONSISTENT = "by definition", "consistent by design", "inconsistent"
+VERDICTS = (REPRODUCED, DIFFERS, INCONCLUSIVE, CONSISTENT, INCONSISTENT, DEFINITION, NOT_TESTABLE)
+"""What was measured comes first, then what was assumed, then what was defined."""
+OF_CHANCE = ("run", "seed")
+"""Parameters that may differ between a run and the runs that told the spread of its numbers."""
+
+EVIDENCE = {
+    "type": "object",
+    "required": ["name", "title", "inputs", "date", "versions", "numbers", "claims"],
+    "properties": {
+        "inputs": {"type": "array", "items": {"type": "object", "required": ["name", "sha256"]}},
+        "claims": {
+            "additionalProperties": {
+                "type": "object",
+                "required": ["text", "verdict", "on"],
+                "properties": {"verdict": {"enum": [REPRODUCED, DIFFERS, INCONCLUSIVE]}, "on": {"type": "string"}},
+            }
+        },
+    },
+}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One number of a claim beside ours.
+
+    Attributes
+    ----------
+    in_words : how far apart the two are, measured by the tolerance and in its unit
+    spread : of ours, from survey to survey; 0 where it is not known
+    agrees : None if that cannot be said
+    possible : whether both numbers are there
+    """
+
+    what: str
+    paper: str
+    ours: str
+    unit: str
+    number: str
+    in_words: str
+    spread: float
+    agrees: bool | None
+    possible: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """One claim with its verdict, what that rests on, and what recorded runs on real data say of it."""
+
+    id: str
+    chapter: str
+    where: str
+    claim: str
+    compared: tuple[Compared, ...]
+    verdict: str
+    reason: str
+    rests_on: str
+    assumes: str
+    why: str
+    evidence: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and standard deviation of numbers over surveys that differ in their seed alone, as a sweep gathered them."""
+
+    numbers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path, parameters: Mapping[str, Any]) -> Spread:
+        """The spread that a file holds, if it is that of runs with these parameters; else none."""
+        if not path.exists():
+            return cls()
+        content = json.loads(path.read_text(encoding="utf-8"))
+        known = {name: value for name, value in content["parameters"].items() if name not in OF_CHANCE}
+        fits = all(parameters.get(name, value) == value for name, value in known.items())
+        return cls(content["numbers"], content["parameters"]) if fits else cls()
+
+    def of(self, number: str) -> float:
+        """Standard deviation of a number; 0 if it is not known."""
+        return float(self.numbers.get(number, {}).get("sd", 0.0) or 0.0)
+
+
+def compare(check: Check, numbers: Mapping[str, Number], spread: Spread | None = None) -> Compared:
+    """Put our number beside the paper's."""
+    ours, other = numbers.get(check.number), numbers.get(check.than)
+    value = None if ours is None else ours.value
+    limit = None if other is None else other.value
+    possible = value is not None and (not check.than or limit is not None)
+    sd = 0.0 if spread is None else spread.of(check.number)
+    agrees = check.passes(value, limit, sd) if possible and value is not None else None
+    words = ""
+    if check.compare == "within" and check.tolerance and value is not None and check.paper is not None:
+        share = abs(value - check.paper) / check.tolerance
+        words = f"{share:.1f} times the tolerance of {check.tolerance:.2g}" if check.tolerance < 10 else (
+            f"{share:.1f} times the tolerance of {check.tolerance:,.0f}")  # fmt: skip
+    elif check.tolerance and possible:
+        words = f"tolerance {check.tolerance:.2g}"
+    shown = NOT_AVAILABLE if ours is None else ours.text
+    return Compared(check.what, written(check, other), shown, check.unit, check.number, words, sd, agrees, possible)
+
+
+def written(check: Check, other: Number | None = None) -> str:
+    """What the paper claims, in words short enough for a table."""
+    if check.compare == "between":
+        return f"{check.low:g} … {check.high:g}"
+    if check.compare == "sign" and check.paper is not None:
+        return "negative" if check.paper < 0 else "positive"
+    sign = {"at most": "≤ ", "at least": "≥ "}.get(check.compare, "")
+    if check.than:
+        return f"{sign}{check.limit} {'' if other is None else other.text}".strip()
+    return sign + check.paper_text
+
+
+def judge(
+    claim: Claim, numbers: Mapping[str, Number], data: str, label_names: Sequence[str], spread: Spread | None = None
+) -> Row:
+    """Verdict on one claim.
+
+    Parameters
+    ----------
+    numbers : ours, by ``chapter:key``
+    data : ``simulated``, ``surveys`` (LAMOST and APOGEE themselves) or ``labels`` (spectra with some table of labels)
+    label_names : labels of this run
+    """
+    simulated = data == "simulated"
+    compared = tuple(compare(check, numbers, spread if simulated else None) for check in claim.checks)
+    lacking = [PLAIN[name] for name in claim.needs if name not in label_names]
+    missing = [one.number.split(":")[-1] for one in compared if not one.possible]
+    wrong = ", ".join(one.what for one in compared if one.agrees is False and one.what)
+    good, bad = (CONSISTENT, INCONSISTENT) if claim.kind == "sky" and simulated else (REPRODUCED, DIFFERS)
+    good = DEFINITION if claim.kind == "definition" else good
+    rests_on = {"definition": "definition", "method": "method"}.get(
+        claim.kind, "an assumption of the simulation" if simulated else "real data: the surveys of this run"
+    )
+    if not any(check.number for check in claim.checks):
+        verdict, reason = NOT_TESTABLE, "an input of the paper, which nothing in this book measures"
+    elif claim.kind == "sky" and data == "labels":
+        verdict, reason = NOT_TESTABLE, "a claim about LAMOST and APOGEE, and the labels are not from APOGEE's table"
+    elif lacking:
+        verdict, reason = NOT_TESTABLE, f"needs {', '.join(lacking)}, not among the labels of this run"
+    elif missing:
+        verdict, reason = NOT_TESTABLE, f"this run has no number for {', '.join(missing)}"
+    elif any(one.agrees is False for one in compared):
+        verdict, reason = bad, f"outside the tolerance: {wrong}".removesuffix(": ")
+    elif any(one.agrees is None for one in compared):
+        unsure = ", ".join(one.what for one in compared if one.agrees is None and one.what)
+        verdict, reason = INCONCLUSIVE, f"smaller than the spread from survey to survey: {unsure}".removesuffix(": ")
+    else:
+        verdict, reason = good, "within the tolerance" if claim.kind != "definition" else "as the paper sets it"
+    assumes = claim.assumes if simulated and claim.kind == "sky" else ""
+    return Row(
+        claim.id, claim.chapter, claim.where, claim.claim, compared, verdict, reason,
+        "nothing" if verdict == NOT_TESTABLE else rests_on, assumes, claim.why,
+    )  # fmt: skip
+
+
+def read_evidence(folder: Path) -> dict[str, tuple[dict[str, Any], ...]]:
+    """What recorded runs on real data say, by claim: the files ``*.json`` of a folder, which may not exist.
+
+    Raises
+    ------
+    ValueError
+        Naming the file and the entry that is not as it should be.
+    """
+    found: dict[str, tuple[dict[str, Any], ...]] = {}
+    known = {claim.id for claim in claims()}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path.name}: not JSON ({error})") from error
+        check_against(EVIDENCE, content, path.name)
+        for claim, said in content["claims"].items():
+            if claim not in known:
+                raise ValueError(f"{path.name}: claims.{claim}: no such claim in the ledger")
+            facts = {"name": content["name"], "title": content["title"], "date": content["date"]}
+            found[claim] = (*found.get(claim, ()), {**facts, **said})
+    return found
