@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from matplotlib import pyplot as plt
@@ -13,14 +13,11 @@ from ..labels import LABELS
 from ..validation import CrossValidation
 from .style import APOGEE, CANNON, INK, PALE, mark_simulated
 
-if TYPE_CHECKING:
-    from ..transfer.label_transfer import LabelTransfer
-
 
 class TransferPlots:
-    """The figures of one transfer; every method gives a `matplotlib.figure.Figure`."""
+    """The figures of one `LabelTransfer`; every method gives a `matplotlib.figure.Figure`."""
 
-    def __init__(self, transfer: LabelTransfer) -> None:
+    def __init__(self, transfer: Any) -> None:
         self._transfer = transfer
 
     def one_to_one(self) -> Figure:
