@@ -23,14 +23,14 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def transfer(folder):
-    return learn(open_survey("folder", folder, NAMES, progress=False), rng=np.random.default_rng(1))
+    return learn(open_survey("folder", folder, NAMES, progress=False), rng=np.random.default_rng(1), recipe="paper")
 
 
 def test_a_survey_is_learnt(transfer):
     assert transfer.model.label_names == NAMES
     assert transfer.simulated
     assert 80 < len(transfer.reference_labels) == transfer.counts["reference stars"] <= 120
-    assert repr(transfer).startswith("LabelTransfer(teff, logg, fe_h; recipe robust; trained on")
+    assert repr(transfer).startswith("LabelTransfer(teff, logg, fe_h; recipe paper; trained on")
 
 
 def test_what_was_learnt_survives_the_file(transfer, folder, tmp_path):
@@ -114,7 +114,7 @@ def test_the_catalogue_says_where_it_comes_from(transfer, folder, tmp_path):
 
 
 def test_the_mask_of_the_survey_is_applied_to_the_files(folder):
-    transfer = learn(open_survey("folder", folder, NAMES, mask="or", progress=False), rng=np.random.default_rng(1))
+    transfer = learn(open_survey("folder", folder, NAMES, mask="or", progress=False), recipe="paper")
     assert transfer.mask == "or"
     files = sorted(folder.rglob("spec-*.fits"))[:5]
     plain = label_files(replace(transfer, mask="none"), files, progress=False).catalogue
