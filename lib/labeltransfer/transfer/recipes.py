@@ -25,8 +25,8 @@ ROUNDS = 4
 """Of the cross-fitted clip at most; it mostly rests after three."""
 
 VALUES, PIXELS = 6e6, 1200
-"""Fluxes, and pixels, of which choices are made. Every so many pixels do, for a somewhat larger error of each label, and
-the recipe costs no more than a few trainings."""
+"""Fluxes, and pixels, of which choices are made. Every so many pixels do, for a somewhat larger error of each label,
+and the recipe costs no more than a few trainings."""
 
 FACTOR_RESTS, CLIP_RESTS = 0.02, 0.002
 """Relative change of the error factor, and share of the stars judged anew, that call for no further round."""
@@ -97,7 +97,9 @@ def robust(candidates: ReferenceSet, starts: np.ndarray, folds: np.ndarray, aske
     options = {**asked.options(order, ridge), **asked.correction(strength)}
     model, fit, halves = _final(reference, folds, kept, starts, options, asked.stretch)
     known = asked.states_errors(candidates.labels)
-    variance = np.diagonal(covariance, axis1=1, axis2=2) if known and covariance is not None else None
+    variance = None
+    if covariance is not None and (known or strength > 0):
+        variance = (1.0 if known else strength) * np.diagonal(covariance, axis1=1, axis2=2)
     checks = total_errors.Checks(fit, halves, reference.labels.values, variance, folds, kept)
     errors = total_errors.measure(model, checks)
     labels = Labels(fit.labels.ids, fit.labels.names, fit.labels.values, errors.covariance(model, fit))
