@@ -15,7 +15,7 @@ from .style import APOGEE, CANNON, INK, PALE, mark_simulated
 
 
 class TransferPlots:
-    """The figures of one transfer; every method gives a `matplotlib.figure.Figure`."""
+    """The figures of one `LabelTransfer`; every method gives a `matplotlib.figure.Figure`."""
 
     def __init__(self, transfer: Any) -> None:
         self._transfer = transfer

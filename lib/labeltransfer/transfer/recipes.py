@@ -24,9 +24,9 @@ from .total_errors import ErrorModel
 ROUNDS = 4
 """Of the cross-fitted clip at most; it mostly rests after three."""
 
-VALUES = 6e6
-"""Fluxes of which choices are made: of a large reference set every so many pixels do, for a few percent of a label's
-error, and the recipe costs no more than a few trainings."""
+VALUES, PIXELS = 6e6, 1200
+"""Fluxes, and pixels, of which choices are made. Every so many pixels do, for a somewhat larger error of each label,
+and the recipe costs no more than a few trainings."""
 
 FACTOR_RESTS, CLIP_RESTS = 0.02, 0.002
 """Relative change of the error factor, and share of the stars judged anew, that call for no further round."""
@@ -67,7 +67,8 @@ def paper(candidates: ReferenceSet, starts: np.ndarray, asked: Asked) -> Learnt:
 
 def robust(candidates: ReferenceSet, starts: np.ndarray, folds: np.ndarray, asked: Asked) -> Learnt:
     """Error factor and clip by cross-fitting, order, corrected score, total errors; see `learn`."""
-    few = every_so_many_pixels(candidates, max(1, round(candidates.spectra.flux.size / VALUES)))
+    n_stars, n_pixels = candidates.spectra.flux.shape
+    few = every_so_many_pixels(candidates, max(1, round(n_stars * n_pixels / VALUES), n_pixels // PIXELS))
     order, ridge = asked.first_order(len(candidates)), asked.ridge
     counts: dict[str, int] = {}
     tables: list[Table] = []
@@ -96,7 +97,9 @@ def robust(candidates: ReferenceSet, starts: np.ndarray, folds: np.ndarray, aske
     options = {**asked.options(order, ridge), **asked.correction(strength)}
     model, fit, halves = _final(reference, folds, kept, starts, options, asked.stretch)
     known = asked.states_errors(candidates.labels)
-    variance = np.diagonal(covariance, axis1=1, axis2=2) if known and covariance is not None else None
+    variance = None
+    if covariance is not None and (known or strength > 0):
+        variance = (1.0 if known else strength) * np.diagonal(covariance, axis1=1, axis2=2)
     checks = total_errors.Checks(fit, halves, reference.labels.values, variance, folds, kept)
     errors = total_errors.measure(model, checks)
     labels = Labels(fit.labels.ids, fit.labels.names, fit.labels.values, errors.covariance(model, fit))

@@ -42,10 +42,14 @@ def _of_label_errors(learnt: Learnt, asked: Asked) -> str:
     if learnt.label_errors_known:
         of = "stated" if isinstance(asked.label_errors, Mapping) else "those of the table"
         return f"errors of the reference labels ({of}): {learnt.strength:g} of them undone in training"
-    undone = f"{learnt.strength:g} of what the residuals allow was undone in training"
+    if learnt.strength:
+        return (
+            f"errors of the reference labels are not known: {learnt.strength:g} of what the residuals allow was undone "
+            "in training, and is taken to be theirs in the errors of the result"
+        )
     return (
-        f"errors of the reference labels are not known: {undone}; the floor of the errors is found from the two halves "
-        "of each spectrum, so that it lacks what is common to both; give `label_errors` for one from cross-validation"
+        "errors of the reference labels are not known: the floor of the errors is found from the two halves of each "
+        "spectrum, so that it lacks what is common to both; give `label_errors` for one from cross-validation"
     )
 
 
