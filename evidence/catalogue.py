@@ -224,7 +224,7 @@ def claims(numbers):
             f"{pairs['scatter'][0]:.0f} K, {pairs['scatter'][1]:.2f}, {pairs['scatter'][2]:.3f} and "
             f"{pairs['scatter'][3]:.3f} dex.", verdict(all(as_figure), "inconclusive"),
             f"{pairs['stars']} stars of the catalogue with labels of APOGEE, S/N above 30"),
-        "aspcap-comparable": claim(
+        "scatter-aspcap": claim(
             pairs["scatter"], f"The paper calls its scatter comparable to APOGEE's errors (Teff 91.5 K, log g 0.11, "
             f"[Fe/H] and [α/M] 0.05 dex): here it is {', '.join(f'{ratio:.1f}' for ratio in ratios)} times as large.",
             verdict(all(0.5 <= ratio <= 2 for ratio in ratios)),
