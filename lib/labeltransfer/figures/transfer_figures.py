@@ -33,7 +33,7 @@ class TransferPlots:
             ends = np.array([reference.min(), reference.max()])
             ax.plot(ends, ends, color=APOGEE, lw=1)
             row = validation.table[k]
-            ax.set_title(f"bias {row['median']:.2g}, scatter {row['robust_scatter']:.2g}", fontsize="small")
+            ax.set_title(f"bias {row['median']:.3g}, scatter {row['robust_scatter']:.3g}", fontsize="small")
             ax.set(xlabel=f"reference {LABELS[name].axis}", ylabel=f"from the spectrum {LABELS[name].axis}")
         axes[0].legend(fontsize="small")
         return self._finished(figure)
@@ -89,7 +89,7 @@ class TransferPlots:
         for ax, name, scale, slope in zip(axes[:, 0], names, model.scales, slopes, strict=True):
             ax.plot(model.wavelength, slope, color=INK, lw=0.6)
             ax.axhline(0.0, color=PALE, lw=0.8, zorder=0)
-            ax.set_ylabel(f"{LABELS[name].symbol}\nby {scale:.2g} {LABELS[name].unit}")
+            ax.set_ylabel(f"{LABELS[name].symbol}\nby {scale:.3g} {LABELS[name].unit}")
         axes[-1, 0].set_xlabel("wavelength [Å]")
         return self._finished(figure)
 
@@ -104,7 +104,7 @@ class TransferPlots:
         return figure, list(axes[0])
 
     def _finished(self, figure: Figure) -> Figure:
-        figure.tight_layout()
+        figure.tight_layout(rect=(0.0, 0.0, 1.0, 0.95 if self._transfer.simulated else 1.0))  # room for the mark
         mark_simulated(figure, self._transfer.simulated)
         plt.close(figure)
         return figure
