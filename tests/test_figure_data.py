@@ -14,7 +14,7 @@ from labeltransfer.reproduction.book import Book, default_values
 from labeltransfer.reproduction.chapter import open_chapter
 from labeltransfer.reproduction.drawings import Watch, kept
 from labeltransfer.reproduction.record import Record
-from labeltransfer.reproduction.sphinx_extension import DOWNLOADS, ShownRun
+from labeltransfer.reproduction.sphinx_extension import DOWNLOADS, ShownRun, gallery
 from miniature_book import write_book
 
 CELL = "plt.hist(values);"
@@ -134,6 +134,28 @@ def test_what_is_of_simulated_data_alone_is_not_shown_on_real_spectra(chapter):
         run.add_to(APP, page, "book/index")
         assert ("A simulated cover." in page.astext()) == simulated
         assert 'href="../variants/index.html"' in page[-1].astext()
+
+
+def test_the_box_at_the_top_says_what_the_chapter_cost_in_this_run(chapter):
+    run = shown(chapter)
+    costs = {"02_mean": {"seconds": 12.3, "peak_memory": 1234.0}, "03_none": None}
+    for stem, cost in costs.items():
+        run.record.chapters = {stem: cost} if cost else {}
+        page = page_with(nodes.container("", nodes.paragraph("", "Aims."), classes=["aims"]))
+        run.add_to(APP, page, f"book/{stem}")
+        assert ("In this run: 12.3&nbsp;s, 1,234&nbsp;MB." in page.astext()) == bool(cost)
+
+
+def test_the_gallery_has_a_small_picture_of_each_figure_that_links_to_it(chapter):
+    picture = nodes.figure("", nodes.image(uri="a/b.png"), ids=["fig-values"])
+    environment = SimpleNamespace(
+        all_docs={"book/02_mean"},
+        images={"a/b.png": ({"book/02_mean"}, "b1.png")},
+        get_doctree=lambda _: page_with(picture),
+    )
+    html = gallery(SimpleNamespace(env=environment), chapter.book, "../")
+    assert html.startswith('<a href="02_mean.html#fig-values"><img src="../_images/b1.png"')
+    assert html.count("<a ") == 1
 
 
 def test_an_excerpt_of_the_catalogue_is_kept_too(chapter):

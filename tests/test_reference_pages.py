@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import yaml
 
 from labeltransfer.mock import assumptions
 from labeltransfer.reproduction.book import Book, ChapterText, default_values
@@ -122,3 +123,13 @@ def test_every_assumption_of_the_simulation_stands_in_the_list():
     assert html.count("<tr><td>") == len(table)
     assert html.count('scope="rowgroup"') == len(set(table["where"]))
     assert "LamostAccuracy" in html
+
+
+def test_the_page_of_references_cites_what_the_citation_file_says():
+    root = Book().root
+    said = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
+    page = (root / "book" / "references.md").read_text(encoding="utf-8")
+    paper = said["references"][0]
+    for words in (said["title"], said["version"], said["license"], said["repository-code"], paper["doi"]):
+        assert words in page
+    assert paper["title"] in page.replace("{", "").replace("}", "")

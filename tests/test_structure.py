@@ -1,6 +1,7 @@
 """The house: which room may use which, what no room does, and what every chapter keeps to."""
 
 import ast
+import builtins
 import re
 from pathlib import Path
 
@@ -179,3 +180,25 @@ def test_chapters_are_made_alike(chapter):
     for cell in chapter.cells:
         if CHECKED in cell.tags:
             assert "time" not in cell.source, "times differ from run to run"
+
+
+EXERCISE = re.compile(r"^````\{dropdown\}[^\n]*\n```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("chapter", [one for one in CHAPTERS if EXERCISE.search(one.text)], ids=lambda one: one.stem)
+def test_answers_to_exercises_use_what_the_chapter_has(chapter):
+    def names(code, kind):
+        return {n.id for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Name) and isinstance(n.ctx, kind)}
+
+    def defined(code):
+        tree = list(ast.walk(ast.parse(code)))
+        aliases = {
+            (a.asname or a.name).split(".")[0]
+            for n in tree
+            if isinstance(n, ast.Import | ast.ImportFrom)
+            for a in n.names
+        }
+        return aliases | names(code, ast.Store) | {n.name for n in tree if isinstance(n, ast.FunctionDef)}
+
+    for answer in EXERCISE.findall(chapter.text):
+        assert names(answer, ast.Load) <= defined(chapter.code) | defined(answer) | set(dir(builtins))

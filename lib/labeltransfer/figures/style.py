@@ -31,6 +31,8 @@ PIPELINE = "#0072B2"
 INK = "#222222"
 FAINT = "#6B6B6B"
 PALE = "#D9D9D9"
+STAMP = "#FFE08A"
+"""Ground on which the word stands that says so."""
 
 DENSITY_MAP = "viridis"
 VALUE_MAP = "plasma"
@@ -117,7 +119,9 @@ def label_panels(n: int, height: float, columns: int = 2, **options: Any) -> tup
 def mark_simulated(artist: Figure | Axes, simulated: bool, note: str = "") -> None:
     """Write "simulated" above the upper right corner of a panel, or of a figure, if its data are; and a note."""
     text = " · ".join(part for part in (note, "simulated" if simulated else "") if part)
-    look: dict[str, Any] = {"fontsize": 9.5, "fontstyle": "italic", "fontweight": "normal", "color": FAINT}
+    look: dict[str, Any] = {"fontsize": 9.5, "fontweight": "normal", "color": INK}
+    if simulated:
+        look["bbox"] = {"facecolor": STAMP, "edgecolor": "none", "boxstyle": "round,pad=0.2"}
     if text and isinstance(artist, Axes):
         artist.set_title(text, loc="right", **look)
     elif text and isinstance(artist, Figure):

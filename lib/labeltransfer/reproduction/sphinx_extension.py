@@ -18,13 +18,17 @@ from docutils import nodes  # type: ignore[import-untyped]
 from sphinx.application import Sphinx
 
 from .book import Book, runs_folder
-from .drawings import kept
+from .drawings import all_drawings, kept
 from .record import Record, read_record
 
 DOWNLOADS = Path("_downloads") / "figures"
 EXPLORER = re.compile(r"_static/(explorer_data[\w.-]*\.js)")
 SIMULATED_ONLY = "simulated-only"
 """Class of what a run on real spectra does not show."""
+AIMS = "aims"
+"""Class of the box at the top of a chapter, which says what it costs."""
+GALLERY = "gallery"
+"""Class of the place for small pictures of all figures."""
 CODE = "cell_input"
 
 
@@ -58,6 +62,11 @@ class ShownRun:
             found = kept(self.book, chapter, self.data, self.record.parameters, self.record.key_data)
             for name, sources in found.items():
                 self._link_data(doctree, docname, name, sources)
+        cost = self.record.chapters.get(stem)
+        for box in doctree.findall(lambda node: cost and _has_class(node, AIMS)):
+            box.append(_raw(f'<p class="cost">In this run: {_cost(cost)}.</p>'))
+        for place in doctree.findall(lambda node: _has_class(node, GALLERY)):
+            place.append(_raw(gallery(app, self.book, "../" * docname.count("/"))))
         for part in doctree.findall(nodes.raw):
             for name in EXPLORER.findall(part.astext()):
                 self.copies[Path("_static") / name] = self.data / name
@@ -99,6 +108,22 @@ class ShownRun:
             shutil.copyfile(source, Path(app.outdir) / target)
 
 
+def gallery(app: Sphinx, book: Book, to_root: str) -> str:
+    """HTML of a small picture of each figure of the book, which links to it."""
+    shown = []
+    for drawing in all_drawings(book):
+        page = f"book/{drawing.chapter.stem}"
+        if page not in app.env.all_docs:
+            continue
+        figures = [one for one in app.env.get_doctree(page).findall(nodes.figure) if drawing.name in one["ids"]]
+        for image in [image for figure in figures for image in figure.findall(nodes.image)][:1]:
+            _, file = app.env.images[image["uri"]]
+            words = escape(f"{drawing.title} ({drawing.paper})" if drawing.paper else drawing.title)
+            picture = f'<img src="{to_root}_images/{escape(file)}" alt="" loading="lazy">'
+            shown.append(f'<a href="{escape(drawing.link)}">{picture}<span>{words}</span></a>')
+    return "".join(shown)
+
+
 def provenance(record: Record, stem: str) -> str:
     """HTML text about a run and about what one chapter of it cost."""
     parts = [f"Run <code>{escape(record.name)}</code>", escape(record.data), f"data {record.data_hash[:12]}"]
@@ -108,9 +133,13 @@ def provenance(record: Record, stem: str) -> str:
     parts.append(", ".join([f"Python {made['python']}", *versions]))
     parts += [f"{name} <code>{escape(made[name])}</code>" for name in ("commit", "lock") if made[name]]
     if cost:
-        parts.append(f"this chapter: {cost['seconds']:.1f}&nbsp;s, {cost['peak_memory']:,.0f}&nbsp;MB")
+        parts.append(f"this chapter: {_cost(cost)}")
     parts.append(f"all chapters: {record.seconds:.0f}&nbsp;s")
     return " · ".join(parts)
+
+
+def _cost(cost: Mapping[str, Any]) -> str:
+    return f"{cost['seconds']:.1f}&nbsp;s, {cost['peak_memory']:,.0f}&nbsp;MB"
 
 
 def index_prose(app: Sphinx) -> None:

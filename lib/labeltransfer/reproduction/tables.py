@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
 
 
@@ -62,3 +63,17 @@ def link(address: str, words: str, title: str = "") -> str:
     """A link; `words` are HTML."""
     told = f' title="{escape(title)}"' if title else ""
     return f'<a href="{escape(address)}"{told}>{words}</a>'
+
+
+@dataclass(frozen=True)
+class PlainTable:
+    """Rows of HTML cells under column headings; shown by notebooks."""
+
+    head: tuple[str, ...]
+    rows: Sequence[Sequence[str]]
+
+    def __repr__(self) -> str:
+        return "\n".join(re.sub(r"<[^>]+>", " ", " | ".join(cells)) for cells in self.rows)
+
+    def _repr_html_(self) -> str:
+        return plain_table(self.head, self.rows)
