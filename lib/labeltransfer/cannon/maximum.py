@@ -64,7 +64,7 @@ def maximize(block: PixelBlock, design: Design, counts: np.ndarray) -> Maximum:
     if n_stars <= 2 * SAMPLE * n_terms:
         return search(block, design, counts)
     sample = np.sort(np.random.default_rng(0).permutation(n_stars)[: SAMPLE * n_terms])
-    best = search(block.of_stars(sample), design.of_stars(sample), counts[sample], rough=True)
+    best = search(block.of_stars(sample), design.of_stars(sample), counts[sample], step=3)
     settle(block, design, counts, best, normal_matrices(block, design, counts, best.variance))
     return searched_anew(block, design, counts, best)
 
@@ -95,82 +95,75 @@ def profile(
 
 def brackets(
     block: PixelBlock, design: Design, counts: np.ndarray, step: int = 1
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Pixels, and s² below and above each of their maxima; both are zero for one at zero. `step` thins the grid.
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """Pixels, s² below and above each of their maxima, and a guess between; all zero where it is at zero.
 
-    Below the noise of every star the slope is that at zero.
+    `step` thins the grid. Where s² is far below the noise of every star, the slope is that at zero.
     """
     spread = variance_of_flux(block, counts)
     least = 1 / (QUIET * np.maximum(block.ivar[:, counts > 0].max(axis=1, initial=0.0), 1e-300))
     low = np.zeros(len(spread))
     _, at_low = profile(block, design, counts, low)
-    yield np.flatnonzero(at_low <= 0), low, low
+    rows = np.flatnonzero(at_low <= 0)
+    yield rows, low[rows], low[rows], low[rows]
     largest = 4 * np.count_nonzero(counts) * spread  # no maximum has more
     for high in [*np.outer(GRID[::step], spread), largest]:
-        rows = np.flatnonzero((high > least) | (high == largest))
-        if rows.size:
-            _, at_high = profile(block[rows], design, counts, high[rows])
-            yield rows[(at_low[rows] > 0) & (at_high <= 0)], low.copy(), high
-            low[rows], at_low[rows] = high[rows], at_high
+        seen = np.flatnonzero((high > least) | (high == largest))
+        if seen.size:
+            _, at_high = profile(block[seen], design, counts, high[seen])
+            inside = (at_low[seen] > 0) & (at_high <= 0)
+            rows, rise, fall = seen[inside], at_low[seen][inside], at_high[inside]
+            yield rows, low[rows], high[rows], low[rows] + (high - low)[rows] * rise / (rise - fall)
+            low[seen], at_low[seen] = high[seen], at_high
 
 
-def search(block: PixelBlock, design: Design, counts: np.ndarray, rough: bool = False) -> Maximum:
-    """The highest of all maxima along s² >= 0.
-
-    A rough search has a third of the grid and ends within one formal error: enough for a sample of stars.
-    """
+def search(block: PixelBlock, design: Design, counts: np.ndarray, step: int = 1) -> Maximum:
+    """The highest of all maxima along s² >= 0; `step` thins the grid, which is enough for a sample of stars."""
     highest, n_maxima = np.full(len(block.flux), -np.inf), np.zeros(len(block.flux), dtype=int)
     best = Maximum(np.zeros(block.allowed.shape), *np.zeros((1, len(highest))), *np.zeros((2, len(highest)), bool))
     determined = np.flatnonzero(block.stars_per_term(counts) > 1)
     part = block[determined]
-    for rows, low, high in brackets(part, design, counts, 3 if rough else 1):
-        if not rows.size:
-            continue
-        pixels, found = determined[rows], between(part[rows], design, counts, low[rows], high[rows], rough)
-        n_maxima[pixels] += 1
-        height = log_posterior(part[rows], design, counts, found.coefficients, found.variance)
-        higher = height > highest[pixels]
-        highest[pixels[higher]] = height[higher]
-        best.put(pixels[higher], found[higher])
+    for rows, *bracket in brackets(part, design, counts, step):
+        if rows.size:
+            pixels, found = determined[rows], between(part[rows], design, counts, *bracket)
+            n_maxima[pixels] += 1
+            height = log_posterior(part[rows], design, counts, found.coefficients, found.variance)
+            higher = height > highest[pixels]
+            highest[pixels[higher]] = height[higher]
+            best.put(pixels[higher], found[higher])
     best.alone &= n_maxima == 1
     return best
 
 
 def between(
-    block: PixelBlock, design: Design, counts: np.ndarray, low: np.ndarray, high: np.ndarray, rough: bool
+    block: PixelBlock, design: Design, counts: np.ndarray, low: np.ndarray, high: np.ndarray, variance: np.ndarray
 ) -> Maximum:
-    """The maximum between two s² (B,): near by a root of the slope, there by Newton steps, by the root if they leave.
+    """The maximum between two s² (B,), by Newton steps from a guess; where they leave, by a root of the slope."""
 
-    The root is then one to 1e-8 formal errors.
-    """
-
-    def root(rows: np.ndarray, error: float) -> Maximum:
-        def slope(variance: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-            return profile(block[pixels], design, counts, variance)[1]
-
-        variance, opens = low[rows], np.flatnonzero(high[rows] > low[rows])
-        if opens.size:
-            within, ends = {"xrtol": 1e-12, "fatol": error}, (low[rows][opens], high[rows][opens])
-            variance[opens] = elementwise.find_root(slope, ends, args=(rows[opens],), tolerances=within).x
+    def at(variance: np.ndarray, rows: np.ndarray) -> Maximum:
         theta, _ = profile(block[rows], design, counts, variance)
         return Maximum(theta, variance, *np.ones((2, len(rows)), dtype=bool))
 
-    everything = np.arange(len(low))
-    found = root(everything, 1.0)
-    if rough:
-        return found
-    settle(block, design, counts, found, normal_matrices(block, design, counts, found.variance))
+    def slope(variance: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        return profile(block[rows], design, counts, variance)[1]
+
+    found = at(variance.copy(), np.arange(len(variance)))
+    settle(block, design, counts, found, normal_matrices(block, design, counts, variance))
     left = np.flatnonzero(~(found.solved & (found.variance >= low) & (found.variance <= high)))
-    found.put(left, root(left, 1e-8))
+    opens, zero = left[high[left] > low[left]], left[high[left] == low[left]]
+    if opens.size:
+        within, ends = {"xrtol": 1e-12, "fatol": 1e-8}, (low[opens], high[opens])
+        found.put(opens, at(elementwise.find_root(slope, ends, args=(opens,), tolerances=within).x, opens))
+    found.put(zero, at(low[zero], zero))
     return found
 
 
 def only_maximum(block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum) -> np.ndarray:
     """(B,) whether a thinned grid shows no maximum but that at hand."""
     n_maxima, here = np.zeros((2, len(at.variance)), dtype=int)
-    for rows, low, high in brackets(block, design, counts, 3):
+    for rows, low, high, _ in brackets(block, design, counts, 3):
         n_maxima[rows] += 1
-        here[rows] += ((low <= at.variance) & (at.variance <= high))[rows]
+        here[rows] += (low <= at.variance[rows]) & (at.variance[rows] <= high)
     return (n_maxima == 1) & (here == 1)
 
 
