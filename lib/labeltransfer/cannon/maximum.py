@@ -148,7 +148,7 @@ def between(
         return profile(block[rows], design, counts, variance)[1]
 
     found = at(variance.copy(), np.arange(len(variance)))
-    settle(block, design, counts, found, normal_matrices(block, design, counts, variance))
+    settle(block, design, counts, found, normal_matrices(block, design, counts, variance), None, RESTING / 100)
     left = np.flatnonzero(~(found.solved & (found.variance >= low) & (found.variance <= high)))
     opens, zero = left[high[left] > low[left]], left[high[left] == low[left]]
     if opens.size:
@@ -189,6 +189,7 @@ def settle(
     at: Maximum,
     packed: np.ndarray,
     here: Derivatives | None = None,
+    resting: float = RESTING,
 ) -> None:
     """Newton steps, in place, of the solved pixels from A near by; pixels that do not come to rest are not solved.
 
@@ -212,7 +213,7 @@ def settle(
         usable = np.isfinite(length) & np.isfinite(change).all(axis=1)
         at.coefficients[moving[usable]], at.variance[moving[usable]] = (theta + change)[usable], moved[usable]
         before, last[moving] = last[moving], length
-        rests = usable & ((length <= RESTING) | ((length < before / 4) & (length**2 < RESTING * before)))
+        rests = usable & ((length <= resting) | ((length < before / 4) & (length**2 < resting * before)))
         at.solved[moving[rests]] = True
         slow = moving[usable & ~rests & (before > 0) & (length > before / 50)]
         if slow.size:

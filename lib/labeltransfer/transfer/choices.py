@@ -190,7 +190,8 @@ def choose_strength(
     more than the gain's own uncertainty, so that small reference sets are left as they are.
     """
     strengths = [0.0, *STRENGTHS] if asked.strength == "auto" else [0.0, float(asked.strength)]
-    residuals, failed = [], []
+    residuals: list[np.ndarray] = []
+    failed: list[np.ndarray] = []
     for place, strength in enumerate(strengths):
         if place > 2 and np.mean(failed[0]) <= min(np.mean(failed[1]), np.mean(failed[2])):
             break  # more does no better where less does worse than none
