@@ -20,7 +20,7 @@ import numpy as np
 from .likelihood import weights
 from .maximum import Maximum
 from .model import label_vector, label_vector_derivatives, terms
-from .normal_matrices import Design, PixelBlock, inverted, unpacked, weighted_products
+from .normal_matrices import Design, PixelBlock, factorize, inverse_roots, inverted, unpacked, weighted_products
 
 MARGIN = 0.2
 """Smallest eigenvalue of the corrected A, relative to the uncorrected. With less, its own noise is blown up."""
@@ -83,15 +83,18 @@ def corrected_matrices(
 
     The share is 1, or less where A would not keep `MARGIN`: the relative eigenvalues are linear in it.
     """
-    packed, n_terms = weighted_products(weight, design), len(design.vectors)
-    inverse, _ = inverted(packed, block)
-    spread, axes = np.linalg.eigh(inverse)
-    root = axes * np.sqrt(np.maximum(spread, 0.0))[:, None, :]
-    change = unpacked(weighted_products(weight, errors), n_terms)
-    relative, rotation = np.linalg.eigh(root.transpose(0, 2, 1) @ change @ root)
-    share = np.minimum(1.0, (1.0 - MARGIN) / np.maximum(-relative[:, 0], 1.0 - MARGIN))
-    root = root @ rotation / np.sqrt(1.0 + share[:, None] * relative)[:, None, :]
-    return root @ root.transpose(0, 2, 1), change, share
+    packed, change = weighted_products(weight, design), weighted_products(weight, errors)
+    inverse, share = inverted(packed + change, block), np.ones(len(packed))
+    left = 1.0 - MARGIN
+    _, definite = factorize(left * packed + change, block.allowed, left * block.ridge)
+    short, change = np.flatnonzero(definite == 0), unpacked(change, len(design.vectors))
+    if short.size:
+        root = inverse_roots(factorize(packed[short], block.allowed[short], block.ridge)[0])
+        relative, rotation = np.linalg.eigh(root @ change[short] @ root.transpose(0, 2, 1))
+        share[short] = np.minimum(1.0, left / np.maximum(-relative[:, 0], left))
+        root = rotation.transpose(0, 2, 1) @ root / np.sqrt(1.0 + share[short, None] * relative)[:, :, None]
+        inverse[short] = root.transpose(0, 2, 1) @ root
+    return inverse, change, share
 
 
 def correct(

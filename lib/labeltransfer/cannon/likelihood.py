@@ -108,6 +108,20 @@ def weights(ivar: np.ndarray, variance: np.ndarray, counts: np.ndarray) -> np.nd
     return weight
 
 
+@compiled_sums()
+def slope_in_errors(residual: np.ndarray, ivar: np.ndarray, counts: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """(B,) derivative of eq. 5 by s² in its formal errors, from (B, N) residuals."""
+    slopes = np.empty(ivar.shape[0])
+    for p in range(ivar.shape[0]):
+        slope = information = 0.0
+        for n in range(ivar.shape[1]):
+            w = ivar[p, n] / (1.0 + ivar[p, n] * variance[p])
+            slope += counts[n] * w * (w * residual[p, n] * residual[p, n] - 1.0)
+            information += counts[n] * w * w
+        slopes[p] = slope / math.sqrt(2.0 * information)
+    return slopes
+
+
 @compiled()
 def log_likelihood(residual: np.ndarray, ivar: np.ndarray, counts: np.ndarray, variance: np.ndarray) -> np.ndarray:
     """(B,) eq. 5 of each pixel, without its constant, from (B, N) residuals."""

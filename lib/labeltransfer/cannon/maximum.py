@@ -9,14 +9,14 @@ ten times as long.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import elementwise
 
-from .likelihood import Derivatives, derivatives, log_likelihood
-from .normal_matrices import SINGULAR, Design, PixelBlock, inverted, normal_matrices
+from .likelihood import Derivatives, derivatives, log_likelihood, slope_in_errors, weights
+from .normal_matrices import SINGULAR, Design, PixelBlock, factorize, normal_matrices, solve, weighted_products
 
 SAMPLE = 20
 """Stars per term of a sample. The maximum of fewer is further from that of all than a few Newton steps reach."""
@@ -29,6 +29,12 @@ STEPS = 8
 
 GRID = 2.0 ** np.arange(-20, 3)
 """s² of the search, in variances of the flux. In larger steps two maxima hide, in fewer those close to zero."""
+
+QUIET = 8
+"""How many times less than the noise of every star an s² is that makes no difference."""
+
+ROUNDED = 1e-5
+"""Independent share of a term below which rounding moves θ so far that it is solved for twice."""
 
 TOO_FEW = "no more stars than terms"
 SINGULAR_STARS = "the stars do not determine the terms"
@@ -58,7 +64,7 @@ def maximize(block: PixelBlock, design: Design, counts: np.ndarray) -> Maximum:
     if n_stars <= 2 * SAMPLE * n_terms:
         return search(block, design, counts)
     sample = np.sort(np.random.default_rng(0).permutation(n_stars)[: SAMPLE * n_terms])
-    best = search(block.of_stars(sample), design.of_stars(sample), counts[sample], rough=True)
+    best = search(block.of_stars(sample), design.of_stars(sample), counts[sample], step=3)
     settle(block, design, counts, best, normal_matrices(block, design, counts, best.variance))
     return searched_anew(block, design, counts, best)
 
@@ -71,55 +77,94 @@ def searched_anew(block: PixelBlock, design: Design, counts: np.ndarray, best: M
     return best
 
 
-@np.errstate(divide="ignore", invalid="ignore")
 def profile(
     block: PixelBlock, design: Design, counts: np.ndarray, variance: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """At given s² (B,): the best θ (B, M), and the slope of eq. 5 by s² there in its formal errors, NaN if singular."""
-    inverse, regular = inverted(normal_matrices(block, design, counts, variance), block)
-    theta = np.zeros(block.allowed.shape)
-    for _ in range(2):  # the second time against rounding
-        here = derivatives(block.flux, block.ivar, counts, design.vectors, theta, variance)
-        theta += np.einsum("pab,pb->pa", inverse, here.gradient - block.ridge * theta)
-    return theta, np.where(regular, here.slope / np.sqrt(2 * here.information), np.nan)
+    weight = weights(block.ivar, variance, counts)
+    factors, independent = factorize(weighted_products(weight, design), block.allowed, block.ridge)
+    theta = solve(factors, (weight * block.flux) @ design.vectors.T)
+    rounded = np.flatnonzero(independent < ROUNDED)
+    if rounded.size:
+        part, near = block[rounded], theta[rounded]
+        here = derivatives(part.flux, part.ivar, counts, design.vectors, near, variance[rounded])
+        theta[rounded] += solve(factors[rounded], here.gradient - block.ridge * near)
+    slope = slope_in_errors(block.flux - theta @ design.vectors, block.ivar, counts, variance)
+    return theta, np.where(independent > 0, slope, np.nan)
 
 
-def search(block: PixelBlock, design: Design, counts: np.ndarray, rough: bool = False) -> Maximum:
-    """The highest of all maxima along s² >= 0, to 1e-8 formal errors of the slope.
+def brackets(
+    block: PixelBlock, design: Design, counts: np.ndarray, step: int = 1
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """Pixels, s² below and above each of their maxima, and a guess between; all zero where it is at zero.
 
-    A rough search has a third of the grid and ends within one formal error: enough for a sample of stars.
+    `step` thins the grid. Where s² is far below the noise of every star, the slope is that at zero.
     """
+    spread = variance_of_flux(block, counts)
+    least = 1 / (QUIET * np.maximum(block.ivar[:, counts > 0].max(axis=1, initial=0.0), 1e-300))
+    low = np.zeros(len(spread))
+    _, at_low = profile(block, design, counts, low)
+    rows = np.flatnonzero(at_low <= 0)
+    yield rows, low[rows], low[rows], low[rows]
+    largest = 4 * np.count_nonzero(counts) * spread  # no maximum has more
+    for high in [*np.outer(GRID[::step], spread), largest]:
+        seen = np.flatnonzero((high > least) | (high == largest))
+        if seen.size:
+            _, at_high = profile(block[seen], design, counts, high[seen])
+            inside = (at_low[seen] > 0) & (at_high <= 0)
+            rows, rise, fall = seen[inside], at_low[seen][inside], at_high[inside]
+            yield rows, low[rows], high[rows], low[rows] + (high - low)[rows] * rise / (rise - fall)
+            low[seen], at_low[seen] = high[seen], at_high
+
+
+def search(block: PixelBlock, design: Design, counts: np.ndarray, step: int = 1) -> Maximum:
+    """The highest of all maxima along s² >= 0; `step` thins the grid, which is enough for a sample of stars."""
     highest, n_maxima = np.full(len(block.flux), -np.inf), np.zeros(len(block.flux), dtype=int)
     best = Maximum(np.zeros(block.allowed.shape), *np.zeros((1, len(highest))), *np.zeros((2, len(highest)), bool))
     determined = np.flatnonzero(block.stars_per_term(counts) > 1)
-
-    def slope(variance: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-        return profile(block[pixels], design, counts, variance)[1]
-
-    def compare(pixels: np.ndarray, variance: np.ndarray) -> None:
-        theta, _ = profile(block[pixels], design, counts, variance)
-        height = log_posterior(block[pixels], design, counts, theta, variance)
-        n_maxima[pixels] += 1
-        higher = height > highest[pixels]
-        highest[pixels[higher]] = height[higher]
-        solved = np.ones((2, np.count_nonzero(higher)), dtype=bool)
-        best.put(pixels[higher], Maximum(theta[higher], variance[higher], *solved))
-
     part = block[determined]
-    spread = variance_of_flux(part, counts)
-    largest = 4 * np.count_nonzero(counts) * spread  # no maximum has more
-    grid = [np.zeros(len(spread)), *np.outer(GRID[:: 3 if rough else 1], spread), largest]
-    slopes = [slope(variance, determined) for variance in grid]
-    at_zero = slopes[0] <= 0
-    compare(determined[at_zero], grid[0][at_zero])
-    for (low, at_low), (high, at_high) in pairwise(zip(grid, slopes, strict=True)):
-        inside = np.flatnonzero((at_low > 0) & (at_high <= 0))
-        if inside.size:
-            between, within = (low[inside], high[inside]), {"xrtol": 1e-12, "fatol": 1.0 if rough else 1e-8}
-            root = elementwise.find_root(slope, between, args=(determined[inside],), tolerances=within)
-            compare(determined[inside], root.x)
+    for rows, *bracket in brackets(part, design, counts, step):
+        if rows.size:
+            pixels, found = determined[rows], between(part[rows], design, counts, *bracket)
+            n_maxima[pixels] += 1
+            height = log_posterior(part[rows], design, counts, found.coefficients, found.variance)
+            higher = height > highest[pixels]
+            highest[pixels[higher]] = height[higher]
+            best.put(pixels[higher], found[higher])
     best.alone &= n_maxima == 1
     return best
+
+
+def between(
+    block: PixelBlock, design: Design, counts: np.ndarray, low: np.ndarray, high: np.ndarray, variance: np.ndarray
+) -> Maximum:
+    """The maximum between two s² (B,), by Newton steps from a guess; where they leave, by a root of the slope."""
+
+    def at(variance: np.ndarray, rows: np.ndarray) -> Maximum:
+        theta, _ = profile(block[rows], design, counts, variance)
+        return Maximum(theta, variance, *np.ones((2, len(rows)), dtype=bool))
+
+    def slope(variance: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        return profile(block[rows], design, counts, variance)[1]
+
+    found = at(variance.copy(), np.arange(len(variance)))
+    settle(block, design, counts, found, normal_matrices(block, design, counts, variance), None, RESTING / 100)
+    left = np.flatnonzero(~(found.solved & (found.variance >= low) & (found.variance <= high)))
+    opens, zero = left[high[left] > low[left]], left[high[left] == low[left]]
+    if opens.size:
+        within, ends = {"xrtol": 1e-12, "fatol": 1e-8}, (low[opens], high[opens])
+        found.put(opens, at(elementwise.find_root(slope, ends, args=(opens,), tolerances=within).x, opens))
+    found.put(zero, at(low[zero], zero))
+    return found
+
+
+def only_maximum(block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum) -> np.ndarray:
+    """(B,) whether a thinned grid shows no maximum but that at hand."""
+    n_maxima, here = np.zeros((2, len(at.variance)), dtype=int)
+    for rows, low, high, _ in brackets(block, design, counts, 3):
+        n_maxima[rows] += 1
+        here[rows] += (low <= at.variance[rows]) & (at.variance[rows] <= high)
+    return (n_maxima == 1) & (here == 1)
 
 
 def log_posterior(
@@ -144,6 +189,7 @@ def settle(
     at: Maximum,
     packed: np.ndarray,
     here: Derivatives | None = None,
+    resting: float = RESTING,
 ) -> None:
     """Newton steps, in place, of the solved pixels from A near by; pixels that do not come to rest are not solved.
 
@@ -151,30 +197,30 @@ def settle(
     Steps in s² are those for slope times variance², which is linear in s² where all stars have the same noise. `here`
     are the derivatives at the start, where they are known.
     """
-    (inverse, regular), weight = inverted(packed, block), packed[:, 0].copy()
-    moving, last = np.flatnonzero(at.solved & regular), np.zeros(len(weight))
+    (factors, independent), weight = factorize(packed, block.allowed, block.ridge), packed[:, 0].copy()
+    moving, last = np.flatnonzero(at.solved & (independent > 0)), np.zeros(len(weight))
     here, at.solved[:] = here[moving] if here else None, False
     for _ in range(STEPS):
         part, theta, s2 = block[moving], at.coefficients[moving], at.variance[moving]
         here = here or derivatives(part.flux, part.ivar, counts, design.vectors, theta, s2)
-        right = np.stack([here.gradient - block.ridge * theta, here.coupling], axis=2)
-        scale = weight[moving] / here.weight
-        change, response = np.moveaxis(inverse[moving] @ right * scale[:, None, None], 2, 0)
+        right, scale = here.gradient - block.ridge * theta, (weight[moving] / here.weight)[:, None]
+        change, response = (scale * solve(factors[moving], side) for side in (right, here.coupling))
         bend = here.curvature / 2 + here.slope * here.information / here.weight + (here.coupling * response).sum(axis=1)
         bend = np.where(bend < -here.information / 8, bend, -here.information / 2)
         moved = np.maximum(s2 - (here.slope / 2 - (here.coupling * change).sum(axis=1)) / bend, 0.0)
         change = change - (moved - s2)[:, None] * response
-        length = np.sqrt(np.abs(change * right[:, :, 0]).sum(axis=1) + (moved - s2) ** 2 * here.information / 2)
+        length = np.sqrt(np.abs(change * right).sum(axis=1) + (moved - s2) ** 2 * here.information / 2)
         usable = np.isfinite(length) & np.isfinite(change).all(axis=1)
         at.coefficients[moving[usable]], at.variance[moving[usable]] = (theta + change)[usable], moved[usable]
         before, last[moving] = last[moving], length
-        rests = usable & ((length <= RESTING) | ((length < before / 4) & (length**2 < RESTING * before)))
+        rests = usable & ((length <= resting) | ((length < before / 4) & (length**2 < resting * before)))
         at.solved[moving[rests]] = True
         slow = moving[usable & ~rests & (before > 0) & (length > before / 50)]
         if slow.size:
             packed = normal_matrices(block[slow], design, counts, at.variance[slow])
-            (inverse[slow], regular[slow]), weight[slow] = inverted(packed, block[slow]), packed[:, 0]
-        moving, here = moving[usable & ~rests & regular[moving]], None
+            factors[slow], independent[slow] = factorize(packed, block.allowed[slow], block.ridge)
+            weight[slow] = packed[:, 0]
+        moving, here = moving[usable & ~rests & (independent[moving] > 0)], None
         if not moving.size:
             break
 
@@ -192,9 +238,11 @@ def adjust(
     others, of_others, more = block.of_stars(rows), design.of_stars(rows), counts[rows] - 1
     left = packed + normal_matrices(others, of_others, more, whole.variance)
     there = there + derivatives(others.flux, others.ivar, more, of_others.vectors, whole.coefficients, whole.variance)
-    near.solved &= (block.stars_per_term(counts) > 2 * SAMPLE) & (left[:, 0] > SINGULAR**0.5 * packed[:, 0])
+    near.solved &= left[:, 0] > SINGULAR**0.5 * packed[:, 0]
     settle(block, design, counts, near, left, there)
-    if (near.solved & near.alone).mean() < 0.5:
+    few = np.flatnonzero(near.solved & near.alone & (block.stars_per_term(counts) <= 2 * SAMPLE))
+    near.alone[few] = only_maximum(block[few], design, counts, near[few])
+    if not few.size and (near.solved & near.alone).mean() < 0.5:
         return maximize(block, design, counts)
     return searched_anew(block, design, counts, near)
 
@@ -205,5 +253,5 @@ def reasons(block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum) 
     rest = np.flatnonzero(~at.solved & ~few)
     part, regular = block[rest], np.ones(rest.size, dtype=bool)
     for variance in (np.zeros(rest.size), variance_of_flux(part, counts)):
-        regular &= inverted(normal_matrices(part, design, counts, variance), part)[1]
+        regular &= factorize(normal_matrices(part, design, counts, variance), part.allowed, part.ridge)[1] > 0
     return Counter({TOO_FEW: few.sum(), SINGULAR_STARS: (~regular).sum(), DID_NOT_CONVERGE: regular.sum()})

@@ -7,10 +7,12 @@ Made pixel by pixel they take 10 times as long, and more than all the rest of a 
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..parallel import compiled_sums
 from ..spectra import Spectra
 from .likelihood import weights
 
@@ -126,22 +128,82 @@ def unpacked(packed: np.ndarray, n_terms: int) -> np.ndarray:
     return matrices
 
 
-def inverted(packed: np.ndarray, block: PixelBlock) -> tuple[np.ndarray, np.ndarray]:
-    """(B, M, M) inverse of A and the ridge, zero at terms that may not act; where A is singular, zero and (B,) False.
+@compiled_sums()
+def factorize(packed: np.ndarray, allowed: np.ndarray, ridge: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(B, M, M) Cholesky factors of A and the ridge, and of each how much the most dependent term exceeds the earlier.
 
-    With unit diagonal, the inverse has on its diagonal how many times a term exceeds what the others leave of it.
+    That is a share of the term, (B,), above `SINGULAR` or zero where A is singular. Rows of terms that may not act, and
+    all where A is singular, are infinity times the unit matrix, so that what is solved for is zero.
     """
-    matrices, allowed, unit = unpacked(packed, len(block.ridge)), block.allowed, np.eye(len(block.ridge))
-    size = np.einsum("pmm->pm", matrices) + block.ridge
-    positive = np.where(allowed & (size > 0) & (size < np.inf), size, 1.0)
-    root = np.sqrt(positive)
-    matrices = (matrices + block.ridge * unit) / root[:, :, None] / root[:, None, :]
-    matrices = np.where(allowed[:, :, None] & allowed[:, None, :], matrices, unit)
-    inverse = np.linalg.inv(matrices + 1e-14 * unit)  # which is never exactly singular
-    regular = ((size == positive) | ~allowed).all(axis=1) & np.isfinite(inverse).all(axis=(1, 2))
-    excess = np.einsum("pmm->pm", inverse)
-    regular &= ((excess > 0) & (excess < 1 / SINGULAR)).all(axis=1)
-    acting = allowed & regular[:, None]
-    return np.where(acting[:, :, None] & acting[:, None, :], inverse, 0.0) / root[:, :, None] / root[
-        :, None, :
-    ], regular
+    n_pixels, n_terms = allowed.shape
+    factors, independent = np.zeros((n_pixels, n_terms, n_terms)), np.ones(n_pixels)
+    for p in range(n_pixels):
+        L, start = factors[p], 0
+        for j in range(n_terms):
+            for i in range(j, n_terms):
+                if allowed[p, i] and allowed[p, j]:
+                    L[i, j] = packed[p, start + i - j]
+            start += n_terms - j
+        for i in range(n_terms):
+            if not allowed[p, i]:
+                L[i, i] = np.inf
+                continue
+            diagonal = L[i, i] + ridge[i]
+            left = diagonal
+            for j in range(i):
+                if allowed[p, j]:
+                    rest = L[i, j]
+                    for q in range(j):
+                        rest -= L[i, q] * L[j, q]
+                    L[i, j] = rest / L[j, j]
+                    left -= L[i, j] * L[i, j]
+            if not SINGULAR * diagonal < left < np.inf:
+                independent[p] = 0.0
+                break
+            independent[p] = min(independent[p], left / diagonal)
+            L[i, i] = math.sqrt(left)
+        if independent[p] == 0.0:
+            L[:] = 0.0
+            for i in range(n_terms):
+                L[i, i] = np.inf
+    return factors, independent
+
+
+@compiled_sums()
+def solve(factors: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """(B, M) A⁻¹ times the right sides (B, M)."""
+    solution = right.copy()
+    for p in range(right.shape[0]):
+        L, x = factors[p], solution[p]
+        for i in range(x.size):
+            rest = x[i]
+            for j in range(i):
+                rest -= L[i, j] * x[j]
+            x[i] = rest / L[i, i]
+        for i in range(x.size - 1, -1, -1):
+            x[i] /= L[i, i]
+            for j in range(i):
+                x[j] -= L[i, j] * x[i]
+    return solution
+
+
+@compiled_sums()
+def inverse_roots(factors: np.ndarray) -> np.ndarray:
+    """(B, M, M) R, lower triangles, with A⁻¹ = Rᵀ R."""
+    roots = np.zeros_like(factors)
+    for p in range(factors.shape[0]):
+        L, R = factors[p], roots[p]
+        for i in range(L.shape[0]):
+            for j in range(i):
+                for k in range(j + 1):
+                    R[i, k] -= L[i, j] * R[j, k]
+            R[i, i] = 1.0
+            for k in range(i + 1):
+                R[i, k] /= L[i, i]
+    return roots
+
+
+def inverted(packed: np.ndarray, block: PixelBlock) -> np.ndarray:
+    """(B, M, M) inverse of A and the ridge; zero at terms that may not act, and where A is singular."""
+    roots = inverse_roots(factorize(packed, block.allowed, block.ridge)[0])
+    return roots.transpose(0, 2, 1) @ roots

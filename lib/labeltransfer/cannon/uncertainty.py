@@ -50,7 +50,7 @@ def coefficient_variance(
 
     def one_block(pixels: slice) -> None:
         block = PixelBlock.of(reference.spectra, pixels, allowed, ridge)
-        inverse, _ = inverted(normal_matrices(block, design, everyone, variance[pixels]), block)
+        inverse = inverted(normal_matrices(block, design, everyone, variance[pixels]), block)
         if errors is not None and label_errors == "correct":
             weight = weights(block.ivar, variance[pixels], everyone)
             bread, *_ = corrected_matrices(block, design, errors, weight)

@@ -190,14 +190,19 @@ def choose_strength(
     more than the gain's own uncertainty, so that small reference sets are left as they are.
     """
     strengths = [0.0, *STRENGTHS] if asked.strength == "auto" else [0.0, float(asked.strength)]
-    fits = [uncorrected]
-    for strength in strengths[1:]:
-        fits.append(cross_fit(reference, folds, starts, kept=kept, **options, **asked.correction(strength)).fit)
-    residuals = [np.where(fit.converged[:, None], fit.labels.values - reference.labels.values, np.nan) for fit in fits]
-    _, scale = bias_and_scatter(residuals[0][kept], robust=True)
-    losses = [0.5 * (HEAVY + 1.0) * np.log1p((r[kept] / scale) ** 2 / HEAVY).sum(axis=1) for r in residuals]
-    failed = [np.where(np.isfinite(loss), loss, 50.0) for loss in losses]
-    means = np.array([loss.mean() for loss in failed])
+    residuals: list[np.ndarray] = []
+    failed: list[np.ndarray] = []
+    for place, strength in enumerate(strengths):
+        if place > 2 and np.mean(failed[0]) <= min(np.mean(failed[1]), np.mean(failed[2])):
+            break  # more does no better where less does worse than none
+        fit = uncorrected
+        if place:
+            fit = cross_fit(reference, folds, starts, kept=kept, **options, **asked.correction(strength)).fit
+        residuals.append(np.where(fit.converged[:, None], fit.labels.values - reference.labels.values, np.nan))
+        _, scale = bias_and_scatter(residuals[0][kept], robust=True)
+        loss = 0.5 * (HEAVY + 1.0) * np.log1p((residuals[-1][kept] / scale) ** 2 / HEAVY).sum(axis=1)
+        failed.append(np.where(np.isfinite(loss), loss, 50.0))
+    strengths, means = strengths[: len(failed)], np.array([loss.mean() for loss in failed])
     best = int(means.argmin())
     chosen = best
     for place in range(best):
