@@ -33,6 +33,8 @@ SEEDS = (2017, 1, 2, 3, 4)
 N_OVERLAP = 11057
 LABELS = ("teff", "logg", "fe_h")
 ROUTES = ("truth", "learn")
+RECIPE = "robust"
+"""Of `lt.learn`."""
 BEST = "trusted, model error"
 BLUE, RED = TRUSTED[:4], TRUSTED[4:]
 CHOICES = {
@@ -58,9 +60,22 @@ def models(seed: int) -> dict[str, tuple[lt.CannonModel, lt.Labels]]:
     found = {"truth": (lt.train(true), true.labels)}
     for route, apogee in {"learn": ApogeeAccuracy(), "quiet": ApogeeAccuracy(noise=(0.0,) * 5)}.items():
         opened = lt.open_survey(n_overlap=N_OVERLAP, n_dr2=0, n_apogee=N_OVERLAP, seed=seed, apogee=apogee)
-        learned = lt.learn(opened, rng=np.random.default_rng(0))
+        learned = lt.learn(opened, rng=np.random.default_rng(0), recipe=RECIPE)
         found[route] = learned.model, learned.reference_labels
     return found
+
+
+def assumed() -> dict[str, object]:
+    """What of the simulated survey matters here and may change, and the recipe of the route "learn"."""
+    survey = SimulatedSurvey(n_overlap=N_OVERLAP, n_dr2=0, n_apogee=N_OVERLAP)
+    return {
+        "n_overlap": survey.n_overlap,
+        "error_factor": survey.error_factor,
+        "floor_scale": survey.floor_scale,
+        "apogee_noise": list(survey.apogee.noise),
+        "wrong_share": survey.apogee.wrong_share,
+        "recipe": RECIPE,
+    }
 
 
 def labelled(
@@ -189,6 +204,7 @@ def measure(folder: Path, others: Path) -> dict[str, object]:
         for name, routes in found.items()
     }
     return {
+        "survey": assumed(),
         "n_stars": len(giants.labels),
         "n_apart": len(apart.labels),
         "seeds": list(SEEDS),
