@@ -63,7 +63,7 @@ class ShownRun:
             for name, sources in found.items():
                 self._link_data(doctree, docname, name, sources)
         cost = self.record.chapters.get(stem)
-        for box in doctree.findall(lambda node: cost and _has_class(node, AIMS)):
+        for box in doctree.findall(lambda node: _has_class(node, AIMS)) if cost else ():
             box.append(_raw(f'<p class="cost">In this run: {_cost(cost)}.</p>'))
         for place in doctree.findall(lambda node: _has_class(node, GALLERY)):
             place.append(_raw(gallery(app, self.book, "../" * docname.count("/"))))
