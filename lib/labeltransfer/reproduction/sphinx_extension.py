@@ -62,7 +62,7 @@ class ShownRun:
             found = kept(self.book, chapter, self.data, self.record.parameters, self.record.key_data)
             for name, sources in found.items():
                 self._link_data(doctree, docname, name, sources)
-        cost = self.record.chapters.get(stem)
+        cost = self.record.chapters.get(stem) or {}
         for box in doctree.findall(lambda node: _has_class(node, AIMS)) if cost else ():
             box.append(_raw(f'<p class="cost">In this run: {_cost(cost)}.</p>'))
         for place in doctree.findall(lambda node: _has_class(node, GALLERY)):
