@@ -40,7 +40,7 @@ def measure(paths, *, n_folds, orders, logg_max, separation, pixel_step, seed):
     rng = np.random.default_rng(seed)
     cluster = clusters(reference.ids, separation)
     starts = lt.starting_points(reference.labels, 7, rng=rng)
-    folds = {"random": lt.assign_folds(len(reference), n_folds, rng), "clusters": cluster}
+    folds = {"random": lt.validation.assign_folds(len(reference), n_folds, rng), "clusters": cluster}
     stated = apogee_dr10.stated_errors(folder)
     found = {
         "labels": list(NAMES),
@@ -51,7 +51,7 @@ def measure(paths, *, n_folds, orders, logg_max, separation, pixel_step, seed):
     }
     for order in orders:
         for kind, groups in folds.items():
-            fit = lt.cross_validate(reference, groups, starts, order=order)
+            fit = lt.validation.cross_validate(reference, groups, starts, order=order)
             missed = (fit.labels.values - reference.labels.values)[fit.converged]
             found[f"order_{order}_{kind}"] = {
                 "converged": int(fit.converged.sum()),
@@ -82,7 +82,8 @@ def residuals(missed, rng):
     """Mean, root mean square and robust scatter of inferred minus given labels."""
 
     def three(rows):
-        return np.array([rows.mean(axis=0), np.sqrt((rows**2).mean(axis=0)), lt.bias_and_scatter(rows, robust=True)[1]])
+        _, robust = lt.validation.bias_and_scatter(rows, robust=True)
+        return np.array([rows.mean(axis=0), np.sqrt((rows**2).mean(axis=0)), robust])
 
     values, errors = three(missed), sampling_error(three, missed, rng=rng)
     found = {}

@@ -18,6 +18,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+from astropy.table import Table
 from scipy.optimize import least_squares
 
 import labeltransfer as lt
@@ -46,7 +47,7 @@ FIGURE_6 = (68.8, 0.143, 0.0863, 0.0391)
 
 def measure(paths, *, snr_edges, giants_factor, seed):
     rng = np.random.default_rng(seed)
-    rows, table = read_table(paths[ROWS]), lt.Table.read(paths[LIST], format="ascii.csv")
+    rows, table = read_table(paths[ROWS]), Table.read(paths[LIST], format="ascii.csv")
     values = np.column_stack([numbers(rows, name, ROWS) for name in THEIRS])
     errors = np.column_stack([numbers(rows, f"{name}_err", ROWS) for name in THEIRS])
     chi2, snr = numbers(rows, "cannon_red_chisq", ROWS), numbers(rows, "snrg", ROWS)
@@ -122,8 +123,8 @@ def against_apogee(table, rng):
     return {
         "labels": list(NAMES),
         "stars": len(moved),
-        **with_error("bias", lambda m: lt.bias_and_scatter(m, robust=True)[0], moved, rng=rng),
-        **with_error("scatter", lambda m: lt.bias_and_scatter(m, robust=True)[1], moved, rng=rng),
+        **with_error("bias", lambda m: lt.validation.bias_and_scatter(m, robust=True)[0], moved, rng=rng),
+        **with_error("scatter", lambda m: lt.validation.bias_and_scatter(m, robust=True)[1], moved, rng=rng),
     }
 
 

@@ -6,12 +6,14 @@ counts from three standard errors on.
 """
 
 import numpy as np
+from astropy.table import Table
 
 import labeltransfer as lt
 from labeltransfer.archive.overlap import galactic
 from labeltransfer.diagnostics import two_gaussians
+from labeltransfer.labels import label_values
 from labeltransfer.reproduction.evidence_numbers import claim, sampling_error, verdict, with_error
-from labeltransfer.tables import label_values, numbers, read_table, text
+from labeltransfer.tables import numbers, read_table, text
 
 TITLE = "Real labels: the overlap of LAMOST DR2 and APOGEE DR12"
 AUTHORS, LIST, ALLSTAR = (
@@ -38,7 +40,7 @@ LATITUDES = (0, 5, 10, 20, 30, 45, 90)
 
 def measure(paths, *, alpha_rich, snr_min, resamplings, seed):
     rng = np.random.default_rng(seed)
-    authors, table = read_table(paths[AUTHORS]), lt.Table.read(paths[LIST], format="ascii.csv")
+    authors, table = read_table(paths[AUTHORS]), Table.read(paths[LIST], format="ascii.csv")
     columns = {"teff": "teff", "logg": "logg", "fe_h": "m_h", "alpha_m": "alpha_m"}
     labels = lt.Labels(text(table, "lamost_id"), NAMES, label_values(table, columns, paths[LIST]))
     bits = np.asarray(table["aspcapflag"]).astype(np.int64) & 0xFFFF_FFFF
@@ -92,10 +94,10 @@ def measure(paths, *, alpha_rich, snr_min, resamplings, seed):
 
 def excised(labels, bits, logg, shared):
     """(N,) which stars stay by the library's reading of section 3; how many each reason takes of the shared ones."""
-    flagged = lt.apogee.flagged(lt.Table({"aspcapflag": bits, "logg": np.nan_to_num(logg, nan=-9999.0)}))
-    reasons = lt.quality_cuts(labels, flagged)
-    any_bit = lt.quality_cuts(labels, bits != 0)
-    positive = lt.quality_cuts(labels, alpha_m_min=0.1)["[α/M] below 0.1 dex"]
+    flagged = lt.apogee.flagged(Table({"aspcapflag": bits, "logg": np.nan_to_num(logg, nan=-9999.0)}))
+    reasons = lt.reference.quality_cuts(labels, flagged)
+    any_bit = lt.reference.quality_cuts(labels, bits != 0)
+    positive = lt.reference.quality_cuts(labels, alpha_m_min=0.1)["[α/M] below 0.1 dex"]
     low = labels.column("alpha_m") < -0.1
     keep = ~np.any(list(reasons.values()), axis=0)
     cuts = {name: int(stars[shared].sum()) for name, stars in reasons.items()}
@@ -152,7 +154,7 @@ def pipeline(table, labels, rng):
     return {
         "labels": ["teff", "logg", "fe_h"], "stars": int(good.sum()),
         **with_error("bias", lambda moved: moved.mean(axis=0), moved, rng=rng),
-        **with_error("scatter", lambda moved: lt.bias_and_scatter(moved, robust=True)[1], moved, rng=rng),
+        **with_error("scatter", lambda moved: lt.validation.bias_and_scatter(moved, robust=True)[1], moved, rng=rng),
         **with_error("slope", slope, moved, ours, rng=rng),
         "histograms": {name: {"edges": edges[name].round(2), "counts": np.histogram(moved[:, k], edges[name])[0]}
                        for k, name in enumerate(edges)},

@@ -17,7 +17,6 @@ import numpy as np
 import labeltransfer as lt
 from labeltransfer.diagnostics import error_factor
 from labeltransfer.reproduction.evidence_numbers import claim, sampling_error, verdict
-from labeltransfer.transfer import label_spectra
 
 TITLE = "Real LAMOST spectra: 80 giants of DR10, and a plate of the pilot survey"
 GIANTS, PILOT = "lamost_dr10_giants", "lamost_pilot"
@@ -38,7 +37,7 @@ CHI2_MEDIAN = 0.4549
 class Part:
     """Some stars of an overlap, as a survey from which `lt.learn` can learn."""
 
-    stars: lt.Overlap
+    stars: lt.archive.Overlap
     description: str = "a part of the real giants"
     simulated: bool = False
     mask: str = "none"
@@ -57,7 +56,7 @@ def measure(paths, *, snr_min, n_folds, recipes, bin, seed):
     giants, pilot = (opened(paths[name], snr_min) for name in (GIANTS, PILOT))
     spectra = lt.normalize(giants.spectra)
     found = {"labels": list(NAMES), "stars": len(giants), "stars_pilot": len(pilot)}
-    folds = lt.assign_folds(len(giants), n_folds, rng)
+    folds = lt.validation.assign_folds(len(giants), n_folds, rng)
     for recipe in recipes:
         labels, flux = cross_validated(giants, spectra, folds, recipe, seed)
         transfer = learned(giants, recipe, seed)
@@ -85,7 +84,7 @@ def learned(overlap, recipe, seed):
 
 
 def labelled(transfer, overlap):
-    table = label_spectra(transfer, overlap.spectra, overlap.stars)
+    table = transfer.label(overlap.spectra, overlap.stars)
     values = np.column_stack([np.asarray(table[name], float) for name in NAMES])
     return np.where(np.asarray(table["converged"], bool)[:, None], values, np.nan)
 
@@ -97,7 +96,7 @@ def cross_validated(giants, spectra, folds, recipe, seed):
         held = np.flatnonzero(folds == fold)
         transfer = learned(part(giants, np.flatnonzero(folds != fold)), recipe, seed)
         values[held] = labelled(transfer, part(giants, held))
-        flux[held] = transfer.model.predict(values[held])
+        flux[held] = transfer.model.model_flux(values[held])
     return values, flux
 
 
@@ -106,7 +105,7 @@ def residuals(missed, rng):
     missed = missed[np.isfinite(missed).all(axis=1)]
 
     def both(rows):
-        return np.array(lt.bias_and_scatter(rows, robust=True))
+        return np.array(lt.validation.bias_and_scatter(rows, robust=True))
 
     (bias, scatter), (bias_error, scatter_error) = both(missed), sampling_error(both, missed, rng=rng)
     return {"stars": len(missed), "bias": bias, "bias_error": bias_error, "scatter": scatter,
@@ -151,7 +150,7 @@ def from_halves(reference, rng, splits=5):
     """Error factor from residuals about the model of the other half; its sampling error from that of half samples."""
     ends = []
     for _ in range(splits):
-        halves = lt.assign_folds(len(reference), 2, rng)
+        halves = lt.validation.assign_folds(len(reference), 2, rng)
         for half in range(2):
             tested, model = reference[halves == half], lt.train(reference[halves != half], order=1)
             fit = lt.infer(model, tested.spectra, lt.starting_points(tested.labels, 3, rng=rng))

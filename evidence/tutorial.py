@@ -37,17 +37,17 @@ OTHERS = {"who": "StellarShift-Bench, tree ensembles, 259 of 1,309 stars held ou
 
 def measure(paths, *, first, n_folds, clip_sigma, seed):
     overlap = lt.open_survey("folder", paths[ARCHIVE].parent, NAMES, progress=False).overlap()
-    keep = ~np.any(list(lt.quality_cuts(overlap.labels).values()), axis=0)
+    keep = ~np.any(list(lt.reference.quality_cuts(overlap.labels).values()), axis=0)
     reference = lt.ReferenceSet.join(lt.normalize(overlap.spectra[keep]), overlap.labels[keep])
     in_first = np.flatnonzero(keep) < first
     rng = np.random.default_rng(seed)
     starts = lt.starting_points(reference.labels, 7, rng=rng)
     split = lt.infer(lt.train(reference[in_first]), reference.spectra[~in_first], starts)
-    folds = lt.assign_folds(len(reference), n_folds, rng)
-    fit = lt.cross_validate(reference, folds, starts)
-    clipped, _ = lt.outliers(reference.labels, fit.labels, clip_sigma)
+    folds = lt.validation.assign_folds(len(reference), n_folds, rng)
+    fit = lt.validation.cross_validate(reference, folds, starts)
+    clipped, _ = lt.reference.outliers(reference.labels, fit.labels, clip_sigma)
     kept = reference[~clipped]
-    again = lt.cross_validate(kept, folds[~clipped], starts)
+    again = lt.validation.cross_validate(kept, folds[~clipped], starts)
     return {
         "labels": list(NAMES),
         "stars": len(overlap),
@@ -66,7 +66,7 @@ def residuals(fit, labels, rng):
     missed = (fit.labels.values - labels.values)[fit.converged]
 
     def both(rows):
-        return np.array(lt.bias_and_scatter(rows))
+        return np.array(lt.validation.bias_and_scatter(rows))
 
     (bias, scatter), (bias_error, scatter_error) = both(missed), sampling_error(both, missed, rng=rng)
     return {"stars": len(missed), "bias": bias, "bias_error": bias_error, "scatter": scatter,
