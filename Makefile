@@ -7,6 +7,8 @@ JOBS ?= 2
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist worksteal
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=1800 --nbval-sanitize-with tests/nbval.cfg \
   -p no:cacheprovider -o filterwarnings=default
+NUMERICAL := $(patsubst %,tests/test_%.py,cannon training hard_pixels label_errors inference continuum fisher \
+  diagnostics reference spectra validation)
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
@@ -20,7 +22,7 @@ help:
 	@echo "make test    lint, types, tests, numbers of the chapters (nbval), pages in a browser"
 	@echo "make quick   lint, types and the library's unit tests, in a minute"
 	@echo "make lint | types | twins | unit | numbers | browser   one part of 'make test'"
-	@echo "make generic the numerical tests and the chapters' numbers with the kernels of another processor"
+	@echo "make generic the numerical tests with the kernels of another processor"
 	@echo "make sync    write the notebook twins of the chapters from their text"
 	@echo "make bench   measure speed and memory"
 	@echo "make clean   remove rendered pages and caches (not the runs, not .venv)"
@@ -76,10 +78,7 @@ test: lint types twins unit numbers browser
 
 generic: setup
 	@echo "== numerical tests with other kernels"
-	@.ci/other_kernels $(PYTEST) tests -m "not book and not slow"
-	@echo "== numbers of the chapters with other kernels"
-	@runs=$$(mktemp -d); \
-	 LABELTRANSFER_RUNS=$$runs .ci/other_kernels $(BIN)/pytest $(NBVAL) book; status=$$?; rm -rf $$runs; exit $$status
+	@.ci/other_kernels $(PYTEST) $(NUMERICAL) -m "not slow"
 
 sync: setup
 	@$(BIN)/labeltransfer sync

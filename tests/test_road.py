@@ -189,7 +189,7 @@ def test_from_the_shell(transfer, survey_folder, tmp_path, capsys):
     assert main(["infer", str(model), str(store), "-o", str(tmp_path / "labels.parquet")]) == 0
     assert "130 stars labelled" in capsys.readouterr().out
     assert len(catalogue.read(tmp_path / "labels.parquet")) == 130
-    assert main(["infer", str(model), str(store), str(model), "-o", str(tmp_path / "b.parquet")]) == 1
+    assert main(["infer", str(model), str(store), str(model), "-o", str(tmp_path / "b.parquet")]) == 2
     assert "wanted that store alone" in capsys.readouterr().err
     for name in ("lamost_catalogue.fits", "allStar-simulated.fits"):
         shutil.copy(survey_folder / name, store)
@@ -291,7 +291,7 @@ def test_the_mask_of_the_model_is_applied_and_told(transfer, files):
     table = label_survey(replace(transfer, mask="or"), files[:5], progress=False)
     assert (table["n_pixels"] <= label_survey(transfer, files[:5], progress=False)["n_pixels"]).all()
     facts = json.loads(table.meta["PROVENAN"])
-    assert (facts["mask"], facts["simulated"], facts["errors"]) == ("or", True, "formal")
+    assert (facts["mask"], facts["simulated"], facts["errors"]) == ("or", True, "total")
     assert facts["training_hash"] == transfer.model.training_hash
 
 
