@@ -76,8 +76,9 @@ def cross_validated(
     """The steps of chapters 1-3 with one set of choices."""
     survey = _survey(json.dumps({name: values[name] for name in SURVEY_PARAMETERS}, sort_keys=True))
     choices = {"width": values["smoothing_width"], "convention": values["smoothing_convention"]}
-    recipe = {name: values[name] for name in ("clip_sigma", "alpha_m_min", "n_starts")}
-    transfer = learn(survey, rng=rng("starting points"), order=values["model_order"], **choices, **recipe)
+    cuts = {name: values[name] for name in ("clip_sigma", "alpha_m_min", "n_starts")}
+    made = {"recipe": "paper", "order": values["model_order"], **choices, **cuts}
+    transfer = learn(survey, rng=rng("starting points"), **made)
     overlap, labels = survey.overlap(), transfer.reference_labels
     reference = ReferenceSet(normalize(overlap.spectra[rows_of(overlap.spectra.ids, labels.ids)], **choices), labels)
     folds = assign_folds(len(reference), values["n_folds"], rng=rng("folds"))
