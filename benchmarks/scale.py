@@ -124,7 +124,7 @@ def main(arguments=None):
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         stores, model = given.stores or Path(folder), Path(folder) / "model.npz"
-        learn(simulated(2 * N_TRAINING, given.seed), rng=np.random.default_rng(given.seed)).write(model)
+        learn(simulated(2 * N_TRAINING, given.seed), rng=np.random.default_rng(given.seed), recipe="paper").write(model)
         made = {n: made_store(stores / str(n), n, given.seed) for n in sorted(given.stars)}
         rows = [measure(model, store) for store, _ in made.values()]
         middle = sorted(given.stars)[max(len(given.stars) - 2, 0)]
