@@ -243,4 +243,4 @@ def test_memory_does_not_grow_with_the_number_of_spectra(tmp_path, monkeypatch):
         return most
 
     few, many = peak(64), peak(320)
-    assert many < 1.25 * few + 256 * 1000
+    assert many - few < 256 * 8000, "a star more costs less than half of its flux, its row of the tables"

@@ -207,7 +207,7 @@ def test_a_run_that_was_killed_is_not_running(small_copy):
 def test_a_full_disk_hides_neither_the_place_nor_what_went_wrong(small_copy, monkeypatch):
     from labeltransfer.reproduction import runs
 
-    with small_files(0), pytest.raises(OSError, match=r"full/\.lock"):
+    with small_files(0), pytest.raises(OSError, match=r"full/run\.json"):
         run(Book(small_copy), "full", chapters="1", say=lambda line: None)
 
     def full(book, chapter, values, out):
@@ -262,10 +262,11 @@ def test_damaged_and_older_records_are_named(small_copy):
     (small_copy / "_runs" / "good").mkdir()
     (small_copy / "_runs" / "good" / "run.json").write_text(json.dumps({**content, "name": "renamed"}))
     chapters = {"01_stars": {"peak_memory": 1, "key": "a"}}
-    for bad, message in (([], "found list"), ({**content, "parameters": None}, "parameters: found None"),
-                         ({**content, "chapters": chapters}, "01_stars: has no seconds"),
+    for bad, message in (([], "whole file: [] is not of type 'object'"),
+                         ({**content, "parameters": None}, "parameters: None is not of type 'object'"),
+                         ({**content, "chapters": chapters}, "01_stars: 'seconds' is a required property"),
                          ({**content, "colour": 1}, "colour"),
-                         ({**content, "chapters": {"01_stars": 3}}, "01_stars: has no")):  # fmt: skip
+                         ({**content, "chapters": {"01_stars": 3}}, "01_stars: 3 is not of type")):  # fmt: skip
         path.write_text(json.dumps(bad))
         damaged, good = list_runs(Book(small_copy))
         assert damaged.startswith(f"{path}: not a readable record")

@@ -99,7 +99,7 @@ def test_a_base_without_a_record_stops_no_other_run(small_copy, sweep_file, monk
     monkeypatch.setenv("LABELTRANSFER_BOOK", str(small_copy))
     (small_copy / "_runs" / "s-base").mkdir()
     (small_copy / "_runs" / "s-base" / "run.json").write_text("[]")
-    assert main(["sweep", str(sweep_file("name: s\nchapters: 1\nruns: [{seed: 3}]\n")), "--workers", "1"]) == 1
+    assert main(["sweep", str(sweep_file("name: s\nchapters: 1\nruns: [{seed: 3}]\n")), "--workers", "1"]) == 3
     shown = capsys.readouterr()
     assert "s-base: labeltransfer run: " in shown.err
     assert "1 of 2 runs finished" in shown.out

@@ -115,6 +115,8 @@ def read_record(name: str, root: Path | None = None) -> Record:
         raise FileNotFoundError(f"no run {name!r} in {base}; there are: {there}; `labeltransfer run {name}` makes it")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(content, dict) and (version := content.get("format_version")) != FORMAT_VERSION:
+            raise ValueError(f"format version {version}, wanted {FORMAT_VERSION}")
         check_against(SCHEMA, content, "record")
     except ValueError as error:
         raise ValueError(

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from ..archive import Survey, open_survey
 from ..archive.overlap import rows_of
 from ..continuum import normalize
+from ..inference import starting_points
 from ..reference import ReferenceSet
 from ..transfer import learn
 from ..validation import assign_folds, bias_and_scatter, cross_validate
@@ -82,7 +83,8 @@ def cross_validated(
     overlap, labels = survey.overlap(), transfer.reference_labels
     reference = ReferenceSet(normalize(overlap.spectra[rows_of(overlap.spectra.ids, labels.ids)], **choices), labels)
     folds = assign_folds(len(reference), values["n_folds"], rng=rng("folds"))
-    fit = cross_validate(reference, folds, transfer.starts, order=values["model_order"])
+    starts = starting_points(labels, values["n_starts"], rng=rng("starting points"))
+    fit = cross_validate(reference, folds, starts, order=values["model_order"])
     bright = np.asarray(overlap.stars["snr"])[rows_of(overlap.stars["id"], labels.ids)] > values["snr_min"]
     return Variant(changed, labels.names, labels.ids, fit.labels.values - labels.values, fit.converged & bright)
 
