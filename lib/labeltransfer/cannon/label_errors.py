@@ -56,7 +56,7 @@ class LabelErrors(Design):
         self._label_vectors = label_vector(scaled, order)
         super().__init__((hermite_moments(scaled, covariance, self._terms) - self._label_vectors).T)
 
-    def _make(self, rows: slice) -> np.ndarray:
+    def _make(self, rows: slice, dtype: type) -> np.ndarray:
         pairs = [tuple(sorted(a + b)) for m, a in enumerate(self._terms) for b in self._terms[m:]]
         products = hermite_moments(self.scaled[rows], self.covariance[rows], pairs)
         vectors, start = self._label_vectors[rows], 0
@@ -64,7 +64,7 @@ class LabelErrors(Design):
             stop = start + len(self._terms) - m
             products[:, start:stop] -= vectors[:, m:] * vectors[:, m : m + 1]
             start = stop
-        return products
+        return products.astype(dtype, copy=False)
 
     def widened(self, block: PixelBlock, at: Maximum) -> PixelBlock:
         """With the variance that the errors cause in the flux at θ, (∂f/∂x) C (∂f/∂x)ᵀ, added to σ²."""

@@ -1,9 +1,8 @@
 """Eq. 5: the likelihood of θ and s² at B pixels of N stars, and its derivatives.
 
 With r = f - θ·v and w = 1/(s² + σ²), the logarithm of the likelihood is ½ Σ log w - w r², with the gradient
-(Σ w r v, ½ Σ w² r² - w) by θ and s² and the negative Hessian [[A, q], [qᵀ, h]], A = Σ w v vᵀ, q = Σ w² r v and
-h = Σ w³ r² - ½ w². `counts` (N,) says how often each star is taken. The same as slow loops: `log_likelihood`,
-`profile` and `train_pixel` of ``tests/oracle.py``.
+(Σ w r v, ½ Σ w² r² - w) by θ and s². Minus its second derivative by θ is A = Σ w v vᵀ. `counts` (N,) says how often
+each star is taken. The same as slow loops: `log_likelihood`, `profile` and `train_pixel` of ``tests/oracle.py``.
 """
 
 from __future__ import annotations
@@ -21,14 +20,13 @@ PIECE = 1024
 
 @dataclass(frozen=True)
 class Derivatives:
-    """Of eq. 5 at B pixels: by θ (B, M), the coupling q (B, M), and sums over stars (B,).
+    """Of eq. 5 at B pixels: by θ (B, M), and sums over stars (B,).
 
-    `weight` is Σ w, `slope` Σ w² r² - w, `curvature` Σ w² - 2 w³ r², twice the derivatives by s², and `information`
+    `weight` is Σ w, `slope` Σ w² r² - w and `curvature` Σ w² - 2 w³ r², twice the derivatives by s², and `information`
     Σ w², what is expected of minus the curvature.
     """
 
     gradient: np.ndarray
-    coupling: np.ndarray
     weight: np.ndarray
     slope: np.ndarray
     curvature: np.ndarray
@@ -51,16 +49,13 @@ def derivatives(
     variance: np.ndarray,
 ) -> Derivatives:
     """The derivatives at θ, `coefficients` (B, M), and s², `variance` (B,), from (B, N) flux and (M, N) vectors."""
-    n_pixels, n_terms = coefficients.shape
-    moments, sums = np.zeros((2 * n_pixels, n_terms)), np.zeros((4, n_pixels))
-    work = np.empty((2 * n_pixels, PIECE))
+    gradient, sums = np.zeros(coefficients.shape), np.zeros((4, len(flux)))
     for start in range(0, flux.shape[1], PIECE):
         piece = vectors[:, start : start + PIECE]
-        weighed = work[:, : piece.shape[1]]
-        np.matmul(coefficients, piece, out=weighed[:n_pixels])
-        _weigh(flux, ivar, counts, variance, start, piece.shape[1], work, sums)
-        moments += weighed @ piece.T
-    return Derivatives(moments[:n_pixels], moments[n_pixels:], *sums)
+        weighed = coefficients @ piece
+        _weigh(flux, ivar, counts, variance, start, weighed, sums)
+        gradient += weighed @ piece.T
+    return Derivatives(gradient, *sums)
 
 
 @compiled_sums()
@@ -70,18 +65,17 @@ def _weigh(
     counts: np.ndarray,
     variance: np.ndarray,
     start: int,
-    size: int,
-    work: np.ndarray,
+    weighed: np.ndarray,
     sums: np.ndarray,
 ) -> None:
-    """Turn the model flux in the first half of `work` (2B, size) into w r, the second into w² r; add to `sums`."""
-    n_pixels = flux.shape[0]
+    """Turn the model flux (B, n) of stars from `start` on into w r; add to `sums`."""
+    n_pixels, size = weighed.shape
     repeats = counts[start : start + size]
     for p in range(n_pixels):
         f, v = flux[p, start : start + size], ivar[p, start : start + size]
-        wr, wwr, s2 = work[p, :size], work[n_pixels + p, :size], variance[p]
+        wr, s2 = weighed[p], variance[p]
         weight = slope = curvature = information = 0.0
-        for n in range(f.size):
+        for n in range(size):
             r = f[n] - wr[n]
             w = v[n] / (1.0 + v[n] * s2)
             counted = repeats[n] * w
@@ -91,7 +85,6 @@ def _weigh(
             curvature += counted * w * (1.0 - 2.0 * chi2)
             information += counted * w
             wr[n] = counted * r
-            wwr[n] = counted * w * r
         sums[0, p] += weight
         sums[1, p] += slope
         sums[2, p] += curvature
@@ -99,9 +92,9 @@ def _weigh(
 
 
 @compiled_sums()
-def weights(ivar: np.ndarray, variance: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def weights(ivar: np.ndarray, variance: np.ndarray, counts: np.ndarray, dtype: type = np.float64) -> np.ndarray:
     """(B, N) counts / (s² + σ²); masked pixels weigh exactly zero."""
-    weight = np.empty_like(ivar)
+    weight = np.empty(ivar.shape, dtype)
     for p in range(ivar.shape[0]):
         for n in range(ivar.shape[1]):
             weight[p, n] = counts[n] * ivar[p, n] / (1.0 + ivar[p, n] * variance[p])

@@ -21,11 +21,14 @@ from .normal_matrices import SINGULAR, Design, PixelBlock, factorize, normal_mat
 SAMPLE = 20
 """Stars per term of a sample. The maximum of fewer is further from that of all than a few Newton steps reach."""
 
-RESTING = 1e-6
+RESTING = 1e-5
 """Length of a step, in formal errors, below which θ and s² rest. Folds would differ from trainings alone by more."""
 
 STEPS = 8
 """Newton steps at most. Pixels that need more are among several maxima, and their steps would not end."""
+
+NEAR = np.float32
+"""Precision of an A that only leads to the maximum, which exact gradients define: twice as fast."""
 
 GRID = 2.0 ** np.arange(-20, 3)
 """s² of the search, in variances of the flux. In larger steps two maxima hide, in fewer those close to zero."""
@@ -64,8 +67,8 @@ def maximize(block: PixelBlock, design: Design, counts: np.ndarray) -> Maximum:
     if n_stars <= 2 * SAMPLE * n_terms:
         return search(block, design, counts)
     sample = np.sort(np.random.default_rng(0).permutation(n_stars)[: SAMPLE * n_terms])
-    best = search(block.of_stars(sample), design.of_stars(sample), counts[sample], step=3)
-    settle(block, design, counts, best, normal_matrices(block, design, counts, best.variance))
+    best = search(block.of_stars(sample), Design(design.vectors[:, sample]), counts[sample], 3, resting=0.1)
+    settle(block, design, counts, best, normal_matrices(block, design, counts, best.variance, NEAR))
     return searched_anew(block, design, counts, best)
 
 
@@ -95,37 +98,38 @@ def profile(
 
 def brackets(
     block: PixelBlock, design: Design, counts: np.ndarray, step: int = 1
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """Pixels, s² below and above each of their maxima, and a guess between; all zero where it is at zero.
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Pixels, and s² below and above each of their maxima; zero both where it is at zero.
 
     `step` thins the grid. Where s² is far below the noise of every star, the slope is that at zero.
     """
     spread = variance_of_flux(block, counts)
-    least = 1 / (QUIET * np.maximum(block.ivar[:, counts > 0].max(axis=1, initial=0.0), 1e-300))
+    least = 1 / (QUIET * np.maximum((block.ivar * (counts > 0)).max(axis=1, initial=0.0), 1e-300))
     low = np.zeros(len(spread))
     _, at_low = profile(block, design, counts, low)
     rows = np.flatnonzero(at_low <= 0)
-    yield rows, low[rows], low[rows], low[rows]
+    yield rows, low[rows], low[rows]
     largest = 4 * np.count_nonzero(counts) * spread  # no maximum has more
     for high in [*np.outer(GRID[::step], spread), largest]:
         seen = np.flatnonzero((high > least) | (high == largest))
         if seen.size:
             _, at_high = profile(block[seen], design, counts, high[seen])
-            inside = (at_low[seen] > 0) & (at_high <= 0)
-            rows, rise, fall = seen[inside], at_low[seen][inside], at_high[inside]
-            yield rows, low[rows], high[rows], low[rows] + (high - low)[rows] * rise / (rise - fall)
+            rows = seen[(at_low[seen] > 0) & (at_high <= 0)]
+            yield rows, low[rows], high[rows]
             low[seen], at_low[seen] = high[seen], at_high
 
 
-def search(block: PixelBlock, design: Design, counts: np.ndarray, step: int = 1) -> Maximum:
+def search(
+    block: PixelBlock, design: Design, counts: np.ndarray, step: int = 1, resting: float = RESTING / 100
+) -> Maximum:
     """The highest of all maxima along s² >= 0; `step` thins the grid, which is enough for a sample of stars."""
     highest, n_maxima = np.full(len(block.flux), -np.inf), np.zeros(len(block.flux), dtype=int)
     best = Maximum(np.zeros(block.allowed.shape), *np.zeros((1, len(highest))), *np.zeros((2, len(highest)), bool))
     determined = np.flatnonzero(block.stars_per_term(counts) > 1)
     part = block[determined]
-    for rows, *bracket in brackets(part, design, counts, step):
+    for rows, low, high in brackets(part, design, counts, step):
         if rows.size:
-            pixels, found = determined[rows], between(part[rows], design, counts, *bracket)
+            pixels, found = determined[rows], between(part[rows], design, counts, low, high, resting)
             n_maxima[pixels] += 1
             height = log_posterior(part[rows], design, counts, found.coefficients, found.variance)
             higher = height > highest[pixels]
@@ -136,32 +140,23 @@ def search(block: PixelBlock, design: Design, counts: np.ndarray, step: int = 1)
 
 
 def between(
-    block: PixelBlock, design: Design, counts: np.ndarray, low: np.ndarray, high: np.ndarray, variance: np.ndarray
+    block: PixelBlock, design: Design, counts: np.ndarray, low: np.ndarray, high: np.ndarray, resting: float
 ) -> Maximum:
-    """The maximum between two s² (B,), by Newton steps from a guess; where they leave, by a root of the slope."""
-
-    def at(variance: np.ndarray, rows: np.ndarray) -> Maximum:
-        theta, _ = profile(block[rows], design, counts, variance)
-        return Maximum(theta, variance, *np.ones((2, len(rows)), dtype=bool))
+    """The maximum between two s² (B,), at a root of the slope."""
 
     def slope(variance: np.ndarray, rows: np.ndarray) -> np.ndarray:
         return profile(block[rows], design, counts, variance)[1]
 
-    found = at(variance.copy(), np.arange(len(variance)))
-    settle(block, design, counts, found, normal_matrices(block, design, counts, variance), None, RESTING / 100)
-    left = np.flatnonzero(~(found.solved & (found.variance >= low) & (found.variance <= high)))
-    opens, zero = left[high[left] > low[left]], left[high[left] == low[left]]
-    if opens.size:
-        within, ends = {"xrtol": 1e-12, "fatol": 1e-8}, (low[opens], high[opens])
-        found.put(opens, at(elementwise.find_root(slope, ends, args=(opens,), tolerances=within).x, opens))
-    found.put(zero, at(low[zero], zero))
-    return found
+    if (high > low).all():
+        within = {"xrtol": 1e-12, "fatol": resting}
+        low = elementwise.find_root(slope, (low, high), args=(np.arange(len(low)),), tolerances=within).x
+    return Maximum(profile(block, design, counts, low)[0], low, *np.ones((2, len(low)), dtype=bool))
 
 
 def only_maximum(block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum) -> np.ndarray:
     """(B,) whether a thinned grid shows no maximum but that at hand."""
     n_maxima, here = np.zeros((2, len(at.variance)), dtype=int)
-    for rows, low, high, _ in brackets(block, design, counts, 3):
+    for rows, low, high in brackets(block, design, counts, 3):
         n_maxima[rows] += 1
         here[rows] += (low <= at.variance[rows]) & (at.variance[rows] <= high)
     return (n_maxima == 1) & (here == 1)
@@ -189,7 +184,6 @@ def settle(
     at: Maximum,
     packed: np.ndarray,
     here: Derivatives | None = None,
-    resting: float = RESTING,
 ) -> None:
     """Newton steps, in place, of the solved pixels from A near by; pixels that do not come to rest are not solved.
 
@@ -204,18 +198,18 @@ def settle(
         part, theta, s2 = block[moving], at.coefficients[moving], at.variance[moving]
         here = here or derivatives(part.flux, part.ivar, counts, design.vectors, theta, s2)
         right, scale = here.gradient - block.ridge * theta, (weight[moving] / here.weight)[:, None]
-        change, response = (scale * solve(factors[moving], side) for side in (right, here.coupling))
-        bend = here.curvature / 2 + here.slope * here.information / here.weight + (here.coupling * response).sum(axis=1)
+        change = scale * solve(factors[moving], right)
+        mean_weight, gain = here.information / here.weight, (change * right).sum(axis=1)
+        bend = here.curvature / 2 + here.slope * mean_weight
         bend = np.where(bend < -here.information / 8, bend, -here.information / 2)
-        moved = np.maximum(s2 - (here.slope / 2 - (here.coupling * change).sum(axis=1)) / bend, 0.0)
-        change = change - (moved - s2)[:, None] * response
-        length = np.sqrt(np.abs(change * right).sum(axis=1) + (moved - s2) ** 2 * here.information / 2)
+        moved = np.maximum(s2 - (here.slope - mean_weight * gain) / 2 / bend, 0.0)
+        length = np.sqrt(np.abs(gain) + (moved - s2) ** 2 * here.information / 2)
         usable = np.isfinite(length) & np.isfinite(change).all(axis=1)
         at.coefficients[moving[usable]], at.variance[moving[usable]] = (theta + change)[usable], moved[usable]
         before, last[moving] = last[moving], length
-        rests = usable & ((length <= resting) | ((length < before / 4) & (length**2 < resting * before)))
+        rests = usable & ((length <= RESTING) | ((length < before / 4) & (length**2 < RESTING * before)))
         at.solved[moving[rests]] = True
-        slow = moving[usable & ~rests & (before > 0) & (length > before / 50)]
+        slow = moving[usable & ~rests & (before > 0) & (length > before / 3)]
         if slow.size:
             packed = normal_matrices(block[slow], design, counts, at.variance[slow])
             factors[slow], independent[slow] = factorize(packed, block.allowed[slow], block.ridge)
@@ -236,7 +230,7 @@ def adjust(
     rows = np.flatnonzero(counts != 1)
     near = Maximum(*(getattr(whole, field.name).copy() for field in fields(whole)))
     others, of_others, more = block.of_stars(rows), design.of_stars(rows), counts[rows] - 1
-    left = packed + normal_matrices(others, of_others, more, whole.variance)
+    left = packed + normal_matrices(others, of_others, more, whole.variance, NEAR)
     there = there + derivatives(others.flux, others.ivar, more, of_others.vectors, whole.coefficients, whole.variance)
     near.solved &= left[:, 0] > SINGULAR**0.5 * packed[:, 0]
     settle(block, design, counts, near, left, there)
@@ -249,9 +243,11 @@ def adjust(
 
 def reasons(block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum) -> Counter[str]:
     """How many pixels are not solved, and why: the stars must determine the terms at s² = 0 and at a large s²."""
-    few = ~at.solved & (block.stars_per_term(counts) <= 1)
-    rest = np.flatnonzero(~at.solved & ~few)
-    part, regular = block[rest], np.ones(rest.size, dtype=bool)
-    for variance in (np.zeros(rest.size), variance_of_flux(part, counts)):
+    if at.solved.all():
+        return Counter()
+    part = block[np.flatnonzero(~at.solved)]
+    few, regular = part.stars_per_term(counts) <= 1, np.ones(len(part.flux), dtype=bool)
+    for variance in (np.zeros(len(few)), variance_of_flux(part, counts)):
         regular &= factorize(normal_matrices(part, design, counts, variance), part.allowed, part.ridge)[1] > 0
-    return Counter({TOO_FEW: few.sum(), SINGULAR_STARS: (~regular).sum(), DID_NOT_CONVERGE: regular.sum()})
+    found = {TOO_FEW: few, SINGULAR_STARS: ~few & ~regular, DID_NOT_CONVERGE: ~few & regular}
+    return Counter({reason: int(pixels.sum()) for reason, pixels in found.items()})

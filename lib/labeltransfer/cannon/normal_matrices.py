@@ -48,28 +48,25 @@ def products_of_pairs(columns: np.ndarray, dtype: np.typing.DTypeLike = float) -
 class Design:
     """What all pixels share: label vectors (M, N) and their products (N, M(M+1)/2), kept if they find room."""
 
-    def __init__(self, vectors: np.ndarray, products: np.ndarray | None = None) -> None:
+    def __init__(self, vectors: np.ndarray, kept: dict[type, np.ndarray] | None = None) -> None:
         self.vectors = np.ascontiguousarray(vectors)
-        bytes_per_star = 8 * n_products(len(vectors))
-        self.stars_of_table = max(1, int(PRODUCTS_LIMIT / bytes_per_star))
-        self._products = products
-        if products is None and self.n_stars <= self.stars_of_table:
-            self._products = self._make(slice(None))
+        self.n_stars = self.vectors.shape[1]
+        self.stars_of_table = max(1, int(PRODUCTS_LIMIT / (8 * n_products(len(vectors)))))
+        self._kept = {} if kept is None else kept
 
-    @property
-    def n_stars(self) -> int:
-        return self.vectors.shape[1]
-
-    def products(self, rows: slice) -> np.ndarray:
+    def products(self, rows: slice, dtype: type = np.float64) -> np.ndarray:
         """(n, M(M+1)/2) of some stars."""
-        return self._make(rows) if self._products is None else self._products[rows]
+        if self.n_stars > self.stars_of_table:
+            return self._make(rows, dtype)
+        if dtype not in self._kept:
+            self._kept[dtype] = self._make(slice(None), dtype)
+        return self._kept[dtype][rows]
 
-    def _make(self, rows: slice) -> np.ndarray:
-        return products_of_pairs(self.vectors.T[rows])
+    def _make(self, rows: slice, dtype: type) -> np.ndarray:
+        return products_of_pairs(self.vectors.T[rows], dtype)
 
     def of_stars(self, rows: np.ndarray) -> Design:
-        products = None if self._products is None else self._products[rows]
-        return Design(self.vectors.take(rows, axis=1), products)
+        return Design(self.vectors.take(rows, axis=1), {dtype: table[rows] for dtype, table in self._kept.items()})
 
 
 @dataclass(frozen=True)
@@ -105,19 +102,21 @@ class PixelBlock:
 
     def stars_per_term(self, counts: np.ndarray) -> np.ndarray:
         """(B,) stars with weight per term that may act; the model is determined where it is above 1."""
-        return np.count_nonzero(self.ivar[:, counts > 0], axis=1) / self.allowed.sum(axis=1)
+        return (self.ivar > 0) @ (counts > 0).astype(float) / self.allowed.sum(axis=1)
 
 
-def normal_matrices(block: PixelBlock, design: Design, counts: np.ndarray, variance: np.ndarray) -> np.ndarray:
+def normal_matrices(
+    block: PixelBlock, design: Design, counts: np.ndarray, variance: np.ndarray, dtype: type = np.float64
+) -> np.ndarray:
     """(B, M(M+1)/2) upper triangles of A = Σ w v vᵀ at given s² (B,)."""
-    return weighted_products(weights(block.ivar, variance, counts), design)
+    return weighted_products(weights(block.ivar, variance, counts, dtype), design)
 
 
 def weighted_products(weight: np.ndarray, design: Design) -> np.ndarray:
-    """(B, M(M+1)/2) sums over stars of the products of terms, with (B, N) weights."""
-    step = design.stars_of_table
+    """(B, M(M+1)/2) sums over stars of the products of terms, with (B, N) weights, in their precision."""
+    step, dtype = design.stars_of_table, weight.dtype.type
     parts = (slice(start, start + step) for start in range(0, design.n_stars, step))
-    return sum(weight[:, rows] @ design.products(rows) for rows in parts)
+    return sum(weight[:, rows] @ design.products(rows, dtype) for rows in parts).astype(float)
 
 
 def unpacked(packed: np.ndarray, n_terms: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from ..parallel import over_blocks
 from ..reference import ReferenceSet
 from .label_errors import SHORTENED, LabelErrors, correct
 from .likelihood import derivatives
-from .maximum import DID_NOT_CONVERGE, adjust, maximize, reasons
+from .maximum import DID_NOT_CONVERGE, NEAR, adjust, maximize, reasons
 from .model import CannonModel, label_vector, scaling, terms
 from .normal_matrices import ABSURD, Design, PixelBlock, normal_matrices
 
@@ -118,7 +118,7 @@ def train_subsets(
         block = PixelBlock.of(spectra, pixels, allowed, ridge)
         whole = maximize(block, design, everyone)
         if subsets:
-            packed = normal_matrices(block, design, everyone, whole.variance)
+            packed = normal_matrices(block, design, everyone, whole.variance, NEAR)
             there = derivatives(block.flux, block.ivar, everyone, design.vectors, whole.coefficients, whole.variance)
         found: Counter[str] = Counter()
         for k, taken in enumerate(counts):
