@@ -94,7 +94,7 @@ def _weigh(
 @compiled_sums()
 def weights(ivar: np.ndarray, variance: np.ndarray, counts: np.ndarray, dtype: type = np.float64) -> np.ndarray:
     """(B, N) counts / (s² + σ²); masked pixels weigh exactly zero."""
-    weight = np.empty(ivar.shape, dtype)
+    weight: np.ndarray = np.empty(ivar.shape, dtype)
     for p in range(ivar.shape[0]):
         for n in range(ivar.shape[1]):
             weight[p, n] = counts[n] * ivar[p, n] / (1.0 + ivar[p, n] * variance[p])
