@@ -191,7 +191,5 @@ def test_a_subset_without_the_stars_that_weigh_most(share):
     kept = np.arange(60) >= 8
     model, alone = train_subsets(reference, kept[None], order=1)[0], train(reference[kept], order=1)
     values = reference.labels.values
-    np.testing.assert_allclose(
-        model.model_flux(values), alone.model_flux(values), atol=5e-5
-    )  # a thousandth of their errors
-    np.testing.assert_allclose(model.scatter, alone.scatter, rtol=1e-4, atol=1e-8)
+    np.testing.assert_allclose(model.model_flux(values), alone.model_flux(values), atol=2e-5)
+    np.testing.assert_allclose(model.scatter, alone.scatter, rtol=1e-5, atol=1e-8)

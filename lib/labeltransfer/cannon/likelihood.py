@@ -1,8 +1,9 @@
 """Eq. 5: the likelihood of θ and s² at B pixels of N stars, and its derivatives.
 
 With r = f - θ·v and w = 1/(s² + σ²), the logarithm of the likelihood is ½ Σ log w - w r², with the gradient
-(Σ w r v, ½ Σ w² r² - w) by θ and s². Minus its second derivative by θ is A = Σ w v vᵀ. `counts` (N,) says how often
-each star is taken. The same as slow loops: `log_likelihood`, `profile` and `train_pixel` of ``tests/oracle.py``.
+(Σ w r v, ½ Σ w² r² - w) by θ and s² and the negative Hessian [[A, q], [qᵀ, h]], A = Σ w v vᵀ, q = Σ w² r v and
+h = Σ w³ r² - ½ w². `counts` (N,) says how often each star is taken. The same as slow loops: `log_likelihood`,
+`profile` and `train_pixel` of ``tests/oracle.py``.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ PIECE = 1024
 
 @dataclass(frozen=True)
 class Derivatives:
-    """Of eq. 5 at B pixels: by θ (B, M), and sums over stars (B,).
+    """Of eq. 5 at B pixels: by θ (B, M), the coupling q (B, M), and sums over stars (B,).
 
-    `weight` is Σ w, `slope` Σ w² r² - w and `curvature` Σ w² - 2 w³ r², twice the derivatives by s², and `information`
+    `weight` is Σ w, `slope` Σ w² r² - w, `curvature` Σ w² - 2 w³ r², twice the derivatives by s², and `information`
     Σ w², what is expected of minus the curvature.
     """
 
     gradient: np.ndarray
+    coupling: np.ndarray
     weight: np.ndarray
     slope: np.ndarray
     curvature: np.ndarray
@@ -49,13 +51,16 @@ def derivatives(
     variance: np.ndarray,
 ) -> Derivatives:
     """The derivatives at θ, `coefficients` (B, M), and s², `variance` (B,), from (B, N) flux and (M, N) vectors."""
-    gradient, sums = np.zeros(coefficients.shape), np.zeros((4, len(flux)))
+    n_pixels, n_terms = coefficients.shape
+    moments, sums = np.zeros((2 * n_pixels, n_terms)), np.zeros((4, n_pixels))
+    work = np.empty((2 * n_pixels, PIECE))
     for start in range(0, flux.shape[1], PIECE):
         piece = vectors[:, start : start + PIECE]
-        weighed = coefficients @ piece
-        _weigh(flux, ivar, counts, variance, start, weighed, sums)
-        gradient += weighed @ piece.T
-    return Derivatives(gradient, *sums)
+        weighed = work[:, : piece.shape[1]]
+        np.matmul(coefficients, piece, out=weighed[:n_pixels])
+        _weigh(flux, ivar, counts, variance, start, piece.shape[1], work, sums)
+        moments += weighed @ piece.T
+    return Derivatives(moments[:n_pixels], moments[n_pixels:], *sums)
 
 
 @compiled_sums()
@@ -65,17 +70,18 @@ def _weigh(
     counts: np.ndarray,
     variance: np.ndarray,
     start: int,
-    weighed: np.ndarray,
+    size: int,
+    work: np.ndarray,
     sums: np.ndarray,
 ) -> None:
-    """Turn the model flux (B, n) of stars from `start` on into w r; add to `sums`."""
-    n_pixels, size = weighed.shape
+    """Turn the model flux in the first half of `work` (2B, size) into w r, the second into w² r; add to `sums`."""
+    n_pixels = flux.shape[0]
     repeats = counts[start : start + size]
     for p in range(n_pixels):
         f, v = flux[p, start : start + size], ivar[p, start : start + size]
-        wr, s2 = weighed[p], variance[p]
+        wr, wwr, s2 = work[p, :size], work[n_pixels + p, :size], variance[p]
         weight = slope = curvature = information = 0.0
-        for n in range(size):
+        for n in range(f.size):
             r = f[n] - wr[n]
             w = v[n] / (1.0 + v[n] * s2)
             counted = repeats[n] * w
@@ -85,6 +91,7 @@ def _weigh(
             curvature += counted * w * (1.0 - 2.0 * chi2)
             information += counted * w
             wr[n] = counted * r
+            wwr[n] = counted * w * r
         sums[0, p] += weight
         sums[1, p] += slope
         sums[2, p] += curvature

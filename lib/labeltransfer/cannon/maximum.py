@@ -1,9 +1,9 @@
 """The highest maximum of eq. 5 of B pixels: weighted least squares for θ, an exact search in s².
 
 At given s² the best θ is weighted least squares; the height of eq. 5 there, its profile, is a function of s² alone,
-whose slope is known. A grid of s² brackets its maxima, and a root of the slope is each. For many stars a sample shows
-the way, and Newton steps of θ and s² together end at the maximum for all: searched with all stars, a training takes
-ten times as long.
+whose slope is known. A grid of s² brackets its maxima, and a root of the slope is each. Of many stars a fourth shows
+the way, and of that a fourth, and Newton steps of θ and s² together end at the maximum for all: searched with all
+stars, a training takes ten times as long.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ from scipy.optimize import elementwise
 from .likelihood import Derivatives, derivatives, log_likelihood, slope_in_errors, weights
 from .normal_matrices import SINGULAR, Design, PixelBlock, factorize, normal_matrices, solve, weighted_products
 
-SAMPLE = 20
-"""Stars per term of a sample. The maximum of fewer is further from that of all than a few Newton steps reach."""
+FEW = 40
+"""Stars per term up to which a search is made. With more it takes long; of fewer the maximum is far from that of all."""
 
-RESTING = 1e-5
+NEAR_BY = 0.1
+"""Length of a step, in formal errors, below which the maximum of a part of the stars shows the way to that of all."""
+
+RESTING = 1e-6
 """Length of a step, in formal errors, below which θ and s² rest. Folds would differ from trainings alone by more."""
 
-STEPS = 8
+STEPS = 12
 """Newton steps at most. Pixels that need more are among several maxima, and their steps would not end."""
 
 NEAR = np.float32
@@ -61,22 +64,22 @@ class Maximum:
             getattr(self, field.name)[rows] = getattr(other, field.name)
 
 
-def maximize(block: PixelBlock, design: Design, counts: np.ndarray) -> Maximum:
+def maximize(block: PixelBlock, design: Design, counts: np.ndarray, rough: bool = False) -> Maximum:
     """The highest maximum of eq. 5 for stars taken `counts` (N,) times; not solved where they do not determine θ."""
     n_terms, n_stars = design.vectors.shape
-    if n_stars <= 2 * SAMPLE * n_terms:
-        return search(block, design, counts)
-    sample = np.sort(np.random.default_rng(0).permutation(n_stars)[: SAMPLE * n_terms])
-    best = search(block.of_stars(sample), Design(design.vectors[:, sample]), counts[sample], 3, resting=0.1)
-    settle(block, design, counts, best, normal_matrices(block, design, counts, best.variance, NEAR))
-    return searched_anew(block, design, counts, best)
+    if n_stars <= FEW * n_terms:
+        return search(block, design, counts, rough)
+    rows, quarter = design.quarter
+    best = maximize(block.of_stars(rows), quarter, counts[rows], rough=True)
+    settle(block, design, counts, best, normal_matrices(block, design, counts, best.variance, NEAR), None, rough)
+    return searched_anew(block, design, counts, best, rough)
 
 
-def searched_anew(block: PixelBlock, design: Design, counts: np.ndarray, best: Maximum) -> Maximum:
+def searched_anew(block: PixelBlock, design: Design, counts: np.ndarray, best: Maximum, rough: bool = False) -> Maximum:
     """With a search at the pixels that are not solved, or had several maxima."""
     again = np.flatnonzero(~(best.solved & best.alone))
     if again.size:
-        best.put(again, search(block[again], design, counts))
+        best.put(again, search(block[again], design, counts, rough))
     return best
 
 
@@ -119,17 +122,15 @@ def brackets(
             low[seen], at_low[seen] = high[seen], at_high
 
 
-def search(
-    block: PixelBlock, design: Design, counts: np.ndarray, step: int = 1, resting: float = RESTING / 100
-) -> Maximum:
-    """The highest of all maxima along s² >= 0; `step` thins the grid, which is enough for a sample of stars."""
+def search(block: PixelBlock, design: Design, counts: np.ndarray, rough: bool = False) -> Maximum:
+    """The highest of all maxima along s² >= 0; rough, on a thinned grid, where it leads to that of more stars."""
     highest, n_maxima = np.full(len(block.flux), -np.inf), np.zeros(len(block.flux), dtype=int)
     best = Maximum(np.zeros(block.allowed.shape), *np.zeros((1, len(highest))), *np.zeros((2, len(highest)), bool))
     determined = np.flatnonzero(block.stars_per_term(counts) > 1)
     part = block[determined]
-    for rows, low, high in brackets(part, design, counts, step):
+    for rows, low, high in brackets(part, design, counts, 3 if rough else 1):
         if rows.size:
-            pixels, found = determined[rows], between(part[rows], design, counts, low, high, resting)
+            pixels, found = determined[rows], between(part[rows], design, counts, low, high, rough)
             n_maxima[pixels] += 1
             height = log_posterior(part[rows], design, counts, found.coefficients, found.variance)
             higher = height > highest[pixels]
@@ -140,7 +141,7 @@ def search(
 
 
 def between(
-    block: PixelBlock, design: Design, counts: np.ndarray, low: np.ndarray, high: np.ndarray, resting: float
+    block: PixelBlock, design: Design, counts: np.ndarray, low: np.ndarray, high: np.ndarray, rough: bool
 ) -> Maximum:
     """The maximum between two s² (B,), at a root of the slope."""
 
@@ -148,7 +149,7 @@ def between(
         return profile(block[rows], design, counts, variance)[1]
 
     if (high > low).all():
-        within = {"xrtol": 1e-12, "fatol": resting}
+        within = {"xrtol": 1e-12, "fatol": NEAR_BY if rough else RESTING / 100}
         low = elementwise.find_root(slope, (low, high), args=(np.arange(len(low)),), tolerances=within).x
     return Maximum(profile(block, design, counts, low)[0], low, *np.ones((2, len(low)), dtype=bool))
 
@@ -184,6 +185,7 @@ def settle(
     at: Maximum,
     packed: np.ndarray,
     here: Derivatives | None = None,
+    rough: bool = False,
 ) -> None:
     """Newton steps, in place, of the solved pixels from A near by; pixels that do not come to rest are not solved.
 
@@ -191,6 +193,7 @@ def settle(
     Steps in s² are those for slope times variance², which is linear in s² where all stars have the same noise. `here`
     are the derivatives at the start, where they are known.
     """
+    resting = NEAR_BY if rough else RESTING
     (factors, independent), weight = factorize(packed, block.allowed, block.ridge), packed[:, 0].copy()
     moving, last = np.flatnonzero(at.solved & (independent > 0)), np.zeros(len(weight))
     here, at.solved[:] = here[moving] if here else None, False
@@ -198,20 +201,20 @@ def settle(
         part, theta, s2 = block[moving], at.coefficients[moving], at.variance[moving]
         here = here or derivatives(part.flux, part.ivar, counts, design.vectors, theta, s2)
         right, scale = here.gradient - block.ridge * theta, (weight[moving] / here.weight)[:, None]
-        change = scale * solve(factors[moving], right)
-        mean_weight, gain = here.information / here.weight, (change * right).sum(axis=1)
-        bend = here.curvature / 2 + here.slope * mean_weight
+        change, response = (scale * solve(factors[moving], side) for side in (right, here.coupling))
+        bend = here.curvature / 2 + here.slope * here.information / here.weight + (here.coupling * response).sum(axis=1)
         bend = np.where(bend < -here.information / 8, bend, -here.information / 2)
-        moved = np.maximum(s2 - (here.slope - mean_weight * gain) / 2 / bend, 0.0)
-        length = np.sqrt(np.abs(gain) + (moved - s2) ** 2 * here.information / 2)
+        moved = np.maximum(s2 - (here.slope / 2 - (here.coupling * change).sum(axis=1)) / bend, 0.0)
+        change = change - (moved - s2)[:, None] * response
+        length = np.sqrt(np.abs(change * right).sum(axis=1) + (moved - s2) ** 2 * here.information / 2)
         usable = np.isfinite(length) & np.isfinite(change).all(axis=1)
         at.coefficients[moving[usable]], at.variance[moving[usable]] = (theta + change)[usable], moved[usable]
         before, last[moving] = last[moving], length
-        rests = usable & ((length <= RESTING) | ((length < before / 4) & (length**2 < RESTING * before)))
+        rests = usable & ((length <= resting) | ((length < before / 4) & (length**2 < resting * before)))
         at.solved[moving[rests]] = True
-        slow = moving[usable & ~rests & (before > 0) & (length > before / 3)]
+        slow = moving[usable & ~rests & (before > 0) & (length > before / 5)]
         if slow.size:
-            packed = normal_matrices(block[slow], design, counts, at.variance[slow])
+            packed = normal_matrices(block[slow], design, counts, at.variance[slow], NEAR)
             factors[slow], independent[slow] = factorize(packed, block.allowed[slow], block.ridge)
             weight[slow] = packed[:, 0]
         moving, here = moving[usable & ~rests & (independent[moving] > 0)], None
@@ -234,7 +237,7 @@ def adjust(
     there = there + derivatives(others.flux, others.ivar, more, of_others.vectors, whole.coefficients, whole.variance)
     near.solved &= left[:, 0] > SINGULAR**0.5 * packed[:, 0]
     settle(block, design, counts, near, left, there)
-    few = np.flatnonzero(near.solved & near.alone & (block.stars_per_term(counts) <= 2 * SAMPLE))
+    few = np.flatnonzero(near.solved & near.alone & (block.stars_per_term(counts) <= FEW))
     near.alone[few] = only_maximum(block[few], design, counts, near[few])
     if not few.size and (near.solved & near.alone).mean() < 0.5:
         return maximize(block, design, counts)

@@ -24,7 +24,10 @@ from .model import CannonModel, label_vector, scaling, terms
 from .normal_matrices import ABSURD, Design, PixelBlock, normal_matrices
 
 BLOCK = 128
-"""Pixels of a block in training, and stars in fingerprints. Many more, and memory grows and cores wait at the end."""
+"""Pixels of a block of ten thousand stars, and stars in fingerprints. With many more, memory grows and cores wait."""
+
+SMALLEST = 1_000_000
+"""Fluxes of a block of fewer stars. In smaller ones calls take longer than what they compute."""
 
 LabelErrorsOption = Literal["ignore", "weight", "correct"]
 
@@ -132,7 +135,7 @@ def train_subsets(
             found += reasons(block, design, taken, at)
         return found
 
-    _report(over_blocks(one_block, len(allowed), BLOCK))
+    _report(over_blocks(one_block, len(allowed), pixels_of_block(*spectra.flux.shape)))
     fingerprint = _fingerprint(reference, (order, ridge, label_errors, label_error_strength, allowed.tobytes()))
     return [
         CannonModel(
@@ -149,6 +152,11 @@ def train_subsets(
         )
         for k, repeats in enumerate(counts)
     ]
+
+
+def pixels_of_block(n_stars: int, n_pixels: int) -> int:
+    """How many pixels are done at a time; of few stars many, but no more than a fourth of all, for all cores."""
+    return max(BLOCK, min(SMALLEST // n_stars, -(-n_pixels // 4)))
 
 
 def _check(reference: ReferenceSet, counts: np.ndarray, ridge: float) -> None:

@@ -12,7 +12,7 @@ from .label_errors import corrected_matrices
 from .likelihood import weights
 from .model import CannonModel
 from .normal_matrices import Design, PixelBlock, inverted, normal_matrices, unpacked, weighted_products
-from .training import BLOCK, LabelErrorsOption, allowed_terms, label_errors_of
+from .training import LabelErrorsOption, allowed_terms, label_errors_of, pixels_of_block
 
 
 def coefficient_variance(
@@ -58,6 +58,6 @@ def coefficient_variance(
             inverse = bread @ unpacked(weighted_products((weight * residual) ** 2, design), allowed.shape[1]) @ bread
         packed[pixels] = inverse[:, *upper]
 
-    over_blocks(one_block, len(allowed), BLOCK)
+    over_blocks(one_block, len(allowed), pixels_of_block(*reference.spectra.flux.shape))
     packed[~model.determined] = 0.0
     return packed
