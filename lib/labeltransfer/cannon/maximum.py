@@ -19,7 +19,7 @@ from .likelihood import Derivatives, derivatives, log_likelihood, slope_in_error
 from .normal_matrices import SINGULAR, Design, PixelBlock, factorize, normal_matrices, solve, weighted_products
 
 FEW = 40
-"""Stars per term up to which a search is made. With more it takes long; fewer have their maximum far off that of all."""
+"""Stars per term up to which all are searched. With more it takes long; fewer have a maximum far from that of all."""
 
 NEAR_BY = 0.1
 """Length of a step, in formal errors, below which the maximum of a part of the stars shows the way to that of all."""
