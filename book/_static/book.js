@@ -32,6 +32,16 @@ document.addEventListener("DOMContentLoaded", () => {
       }
     }
   }
+  // A figure opens in its full size.
+  for (const image of document.querySelectorAll("figure img, .cell_output img")) {
+    if (image.closest("a")) continue;
+    const link = document.createElement("a");
+    link.href = image.src;
+    link.className = "full-size";
+    link.title = "Open in full size";
+    image.replaceWith(link);
+    link.append(image);
+  }
   // Search shows the sentence in which a word stands, and not the code of a cell.
   if (typeof Search !== "undefined") {
     const wholeText = Search.htmlToText;

@@ -38,10 +38,11 @@ DENSITY_MAP = "viridis"
 VALUE_MAP = "plasma"
 
 WIDTH = 5.6
-"""inches; with 11-point text a figure stays legible when it is shrunk to a phone's 350 pixels"""
+"""inches; with 11-point text a figure stays legible when it is shrunk to a phone's 350 pixels. At 240 dots an inch it
+has twice as many pixels as a column of text is wide"""
 
 STYLE: dict[Any, Any] = {
-    "figure.dpi": 130,
+    "figure.dpi": 240,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "savefig.dpi": "figure",
