@@ -84,11 +84,12 @@ def searched_anew(block: PixelBlock, design: Design, counts: np.ndarray, best: M
 
 
 def profile(
-    block: PixelBlock, design: Design, counts: np.ndarray, variance: np.ndarray
+    block: PixelBlock, design: Design, counts: np.ndarray, variance: np.ndarray, dtype: type = np.float64
 ) -> tuple[np.ndarray, np.ndarray]:
     """At given s² (B,): the best θ (B, M), and the slope of eq. 5 by s² there in its formal errors, NaN if singular."""
     weight = weights(block.ivar, variance, counts)
-    factors, independent = factorize(weighted_products(weight, design), block.allowed, block.ridge)
+    packed = weighted_products(weight.astype(dtype, copy=False), design)
+    factors, independent = factorize(packed, block.allowed, block.ridge)
     theta = solve(factors, (weight * block.flux) @ design.vectors.T)
     rounded = np.flatnonzero(independent < ROUNDED)
     if rounded.size:
@@ -100,23 +101,23 @@ def profile(
 
 
 def brackets(
-    block: PixelBlock, design: Design, counts: np.ndarray, step: int = 1
+    block: PixelBlock, design: Design, counts: np.ndarray, rough: bool = False
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Pixels, and s² below and above each of their maxima; zero both where it is at zero.
 
-    `step` thins the grid. Where s² is far below the noise of every star, the slope is that at zero.
+    Rough, on a thinned grid. Where s² is far below the noise of every star, the slope is that at zero.
     """
-    spread = variance_of_flux(block, counts)
+    spread, (step, dtype) = variance_of_flux(block, counts), (3, NEAR) if rough else (1, np.float64)
     least = 1 / (QUIET * np.maximum((block.ivar * (counts > 0)).max(axis=1, initial=0.0), 1e-300))
     low = np.zeros(len(spread))
-    _, at_low = profile(block, design, counts, low)
+    _, at_low = profile(block, design, counts, low, dtype)
     rows = np.flatnonzero(at_low <= 0)
     yield rows, low[rows], low[rows]
     largest = 4 * np.count_nonzero(counts) * spread  # no maximum has more
     for high in [*np.outer(GRID[::step], spread), largest]:
         seen = np.flatnonzero((high > least) | (high == largest))
         if seen.size:
-            _, at_high = profile(block[seen], design, counts, high[seen])
+            _, at_high = profile(block[seen], design, counts, high[seen], dtype)
             rows = seen[(at_low[seen] > 0) & (at_high <= 0)]
             yield rows, low[rows], high[rows]
             low[seen], at_low[seen] = high[seen], at_high
@@ -128,7 +129,7 @@ def search(block: PixelBlock, design: Design, counts: np.ndarray, rough: bool = 
     best = Maximum(np.zeros(block.allowed.shape), *np.zeros((1, len(highest))), *np.zeros((2, len(highest)), bool))
     determined = np.flatnonzero(block.stars_per_term(counts) > 1)
     part = block[determined]
-    for rows, low, high in brackets(part, design, counts, 3 if rough else 1):
+    for rows, low, high in brackets(part, design, counts, rough):
         if rows.size:
             pixels, found = determined[rows], between(part[rows], design, counts, low, high, rough)
             n_maxima[pixels] += 1
@@ -146,7 +147,7 @@ def between(
     """The maximum between two s² (B,), at a root of the slope."""
 
     def slope(variance: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        return profile(block[rows], design, counts, variance)[1]
+        return profile(block[rows], design, counts, variance, NEAR if rough else np.float64)[1]
 
     if (high > low).all():
         within = {"xrtol": 1e-12, "fatol": NEAR_BY if rough else RESTING / 100}
@@ -157,7 +158,7 @@ def between(
 def only_maximum(block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum) -> np.ndarray:
     """(B,) whether a thinned grid shows no maximum but that at hand."""
     n_maxima, here = np.zeros((2, len(at.variance)), dtype=int)
-    for rows, low, high in brackets(block, design, counts, 3):
+    for rows, low, high in brackets(block, design, counts, rough=True):
         n_maxima[rows] += 1
         here[rows] += (low <= at.variance[rows]) & (at.variance[rows] <= high)
     return (n_maxima == 1) & (here == 1)
