@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from tqdm import tqdm
 
 from ..files import write_arrays, written_whole
 from ..files.locks import LOCK, only_writer
-from ..lamost.reading import available_cores
+from ..parallel import over_files
 from ..spectra import SPEED_OF_LIGHT
 from .grid import GRID_LABELS
 from .observing import spectrum_numbers
@@ -133,8 +132,8 @@ def _write_spectra(survey: SimulatedSurvey, folder: Path, spectra_format: str, c
         total=len(survey), initial=len(survey) - len(missing), desc="writing spectra", unit="star",
         disable=None if progress else True,
     )  # fmt: skip
-    with bar, ThreadPoolExecutor(available_cores()) as pool:
-        for done in pool.map(write_block, [missing[n : n + BLOCK] for n in range(0, len(missing), BLOCK)]):
+    with bar:
+        for done in over_files(write_block, [missing[n : n + BLOCK] for n in range(0, len(missing), BLOCK)]):
             bar.update(done)
 
 
