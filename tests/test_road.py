@@ -14,7 +14,7 @@ from astropy.io import fits
 
 from labeltransfer import catalogue, lamost
 from labeltransfer.archive import open_survey
-from labeltransfer.archive.ingest import ingest_folder, ingest_survey
+from labeltransfer.archive.ingest import ingest_folder, ingest_survey, read_manifest
 from labeltransfer.command import main
 from labeltransfer.files.locks import only_writer
 from labeltransfer.mock import SimulatedSurvey, write_survey
@@ -279,7 +279,7 @@ def test_a_file_name_that_is_no_text_is_labelled(transfer, files, tmp_path):
 
 
 def test_nothing_to_label(transfer, tmp_path):
-    with pytest.raises(ValueError, match="found no spectra, wanted LAMOST files"):
+    with pytest.raises(ValueError, match="no spectra in it or in its sub-folders; wanted LAMOST files"):
         label_survey(transfer, tmp_path, progress=False)
     (tmp_path / "a.fits").write_bytes(b"x")
     with pytest.raises(ValueError, match=r"none of 1 files could be read; .*a.fits: not a FITS file"):
@@ -293,6 +293,53 @@ def test_the_mask_of_the_model_is_applied_and_told(transfer, files):
     facts = json.loads(table.meta["PROVENAN"])
     assert (facts["mask"], facts["simulated"], facts["errors"]) == ("or", True, "total")
     assert facts["training_hash"] == transfer.model.training_hash
+
+
+def test_folders_not_entered_and_links_to_nowhere_are_losses(transfer, survey_folder, files, tmp_path, monkeypatch):
+    survey, model = tmp_path / "survey", tmp_path / "model.npz"
+    transfer.write(model)
+    for name in ("a", "closed"):
+        (survey / name).mkdir(parents=True)
+    for path in files[:8]:
+        shutil.copy(path, survey / "a")
+    for path in files[8:]:
+        shutil.copy(path, survey / "closed")
+    (survey / "plate7").symlink_to(tmp_path / "disk not mounted")
+    (survey / "a" / "spec-gone.fits").symlink_to(tmp_path / "gone.fits")
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    wanted = {
+        "closed": "folder not entered: Permission denied",
+        "plate7": f"a link that leads nowhere: {tmp_path / 'disk not mounted'}",
+        "a/spec-gone.fits": f"a link that leads nowhere: {tmp_path / 'gone.fits'}",
+    }
+    assert main(["ingest", str(survey), "-o", str(tmp_path / "store")]) == 3
+    lines = read_manifest(tmp_path / "store")
+    assert {line["file"]: line["reason"] for line in lines if line["status"] == "skipped"} == wanted
+    for number, source in enumerate((survey, tmp_path / "store")):
+        output = tmp_path / f"{number}.fits"
+        assert main(["infer", str(model), str(source), "-o", str(output)]) == 3
+        assert len(catalogue.read(output)) == 8
+        for name in ("lamost_catalogue.fits", "allStar-simulated.fits"):
+            shutil.copy(survey_folder / name, source)
+        opened = open_survey("folder", source, NAMES, progress=False)
+        done = label_survey(transfer, opened, tmp_path / f"opened-{number}.fits", progress=False)
+        found = {os.path.relpath(one.path, survey) if number == 0 else one.path: one.reason for one in done.unreadable}
+        assert found == wanted
+    (survey / "plate7").unlink()
+    assert main(["ingest", str(survey), "-o", str(tmp_path / "store")]) == 3
+    assert len([line for line in read_manifest(tmp_path / "store") if line["status"] == "skipped"]) == 2
+
+
+def test_a_survey_folder_is_labelled_without_its_tables(transfer, survey_folder, tmp_path):
+    done = label_survey(transfer, survey_folder, tmp_path / "labels.fits", progress=False)
+    assert (done.n_stars, done.unreadable) == (130, [])
 
 
 # --- on a cluster

@@ -41,6 +41,7 @@ __all__ = [
     "read_places",
     "read_spectra",
     "read_spectrum",
+    "repeats",
     "star_names",
     "to_rest_frame",
 ]
@@ -56,6 +57,11 @@ class Unreadable:
 
     path: str
     reason: str
+
+
+def repeats(path: str | Path, first: str | Path) -> Unreadable:
+    """Of several files of one name the first is used."""
+    return Unreadable(printable(path), f"same file name as {printable(first)}; the first is used")
 
 
 @dataclass(frozen=True, repr=False)
@@ -110,9 +116,7 @@ def read_spectra(
 
     def read(n: int) -> dict[str, Any] | Unreadable:
         if first[ids[n]] != n:
-            return Unreadable(
-                printable(paths[n]), f"same file name as {printable(paths[first[ids[n]]])}; the first is used"
-            )
+            return repeats(paths[n], paths[first[ids[n]]])
         try:
             raw = read_spectrum(paths[n])
             redshift = raw.header["z"] if np.isfinite(raw.header["z"]) else known.get(ids[n])
