@@ -192,6 +192,31 @@ def test_version_and_exit_codes_are_shown():
     assert [line.split()[0] for line in shown.partition("exit codes:\n")[2].splitlines()] == "0 1 2 3 130".split()  # noqa: SIM905
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["infer", "model.npz", "", "-o", "labels.fits"],
+        ["infer", "", "spectra", "-o", "labels.fits"],
+        ["infer", "model.npz", "spectra", " ", "-o", "labels.fits"],
+        ["infer", "model.npz", "spectra", "-o", ""],
+        ["train", "", "-o", "model.npz"],
+        ["train", "survey", "--labels", "", "-o", "model.npz"],
+        ["ingest", "", "-o", "store"],
+        ["simulate", ""],
+        ["fetch", "tutorial", "-o", ""],
+        ["sweep", ""],
+        ["compare", "default", "--html", ""],
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(tmp_path, monkeypatch, capsys, arguments):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "found an empty path" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_complete_commands_and_options(capsys, shell):
     assert main(["completion", shell]) == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..reproduction.parameters import PARAMETERS, Parameter, from_text
+from .arguments import a_path
 
 if TYPE_CHECKING:
     from ..reproduction.book import Book
@@ -92,7 +93,7 @@ def sweep(command: argparse.ArgumentParser) -> None:
         "no other, and the same call does again only what is not done."
     )
     command.epilog = SWEEP_FILE
-    command.add_argument("file", metavar="FILE", type=Path, help="YAML with name, base, chapters, runs, grid")
+    command.add_argument("file", metavar="FILE", type=a_path, help="YAML with name, base, chapters, runs, grid")
     command.add_argument("--workers", type=int, metavar="N", help="runs at a time; default: as cores and memory allow")
     command.add_argument("--replace", action="store_true", help="lose runs of these names that have other parameters")
     command.set_defaults(call=_sweep)
@@ -189,8 +190,8 @@ def compare(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("names", metavar="RUN", nargs="+", help="names of runs, as `labeltransfer runs` lists them")
     command.add_argument("--all", action="store_true", help="the numbers that did not change, too")
-    command.add_argument("--html", metavar="FILE", type=Path, help="write a page, with the key figures")
-    command.add_argument("--json", metavar="FILE", type=Path, help="write the numbers")
+    command.add_argument("--html", metavar="FILE", type=a_path, help="write a page, with the key figures")
+    command.add_argument("--json", metavar="FILE", type=a_path, help="write the numbers")
     command.set_defaults(call=_compare)
 
 
@@ -211,7 +212,7 @@ def evidence(command: argparse.ArgumentParser) -> None:
     """Fill the parser of ``evidence``."""
     command.add_argument("names", metavar="NAME", nargs="*", help="of the evidence; default: all")
     command.add_argument("--check", action="store_true", help="write nothing; fail if what is kept is not what comes")
-    command.add_argument("--data", metavar="DIR", type=Path, help="where real data lie")
+    command.add_argument("--data", metavar="DIR", type=a_path, help="where real data lie")
     command.set_defaults(call=_evidence)
 
 
