@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import socket
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -356,3 +356,27 @@ def test_an_address_that_does_not_speak_dask_is_named(monkeypatch):
             pass
     with pytest.raises(OSError, match=rf"{address}: no Dask scheduler answers"), crews.workers(address):
         pass
+
+
+@pytest.mark.slow
+def test_a_dask_worker_that_is_killed_is_replaced_and_its_blocks_are_done_again(transfer, store, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    killed = tmp_path / "killed"
+
+    class Mortal(LabelTransfer):
+        """Its second block takes the worker with it, once."""
+
+        def label(self, *arguments):
+            if list(tmp_path.glob("labels.parquet.parts/part-*.json")) and not killed.exists():
+                killed.write_text("")
+                os.kill(os.getpid(), signal.SIGKILL)
+            return LabelTransfer.label(self, *arguments)
+
+    mortal = Mortal(**{one.name: getattr(transfer, one.name) for one in fields(transfer)})
+    with distributed.LocalCluster(1, threads_per_worker=1, dashboard_address=None) as cluster:
+        address = cluster.scheduler_address
+        done = label_survey(mortal, store, tmp_path / "labels.parquet", scheduler=address, progress=False)
+    assert killed.exists()
+    assert done.n_stars == len(store)
+    label_survey(transfer, store, tmp_path / "alone.parquet", scheduler="processes", n_workers=1, progress=False)
+    assert done.path.read_bytes() == (tmp_path / "alone.parquet").read_bytes()
