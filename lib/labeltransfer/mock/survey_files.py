@@ -20,6 +20,7 @@ from ..files import write_arrays, written_whole
 from ..files.locks import LOCK, only_writer
 from ..parallel import over_files
 from ..spectra import SPEED_OF_LIGHT
+from ..tables import MISSING
 from .grid import GRID_LABELS
 from .observing import spectrum_numbers
 from .simulated_survey import SNR_RATIOS, RawBlock, SimulatedSurvey
@@ -28,6 +29,9 @@ FORMATS = ("image", "table")
 """Spectra as in LAMOST DR1-DR7, or as in DR8 and later."""
 
 UNFINISHED = "unfinished.json"
+ONE_IN, NO_REDSHIFT, NO_VELOCITY = 50, 7, 23
+"""Of so many rows of LAMOST's catalogue one has no redshift, and another no velocity; the other tells it."""
+
 BLOCK = 256
 FITS_BLOCK = 2880
 TABLE_COLUMNS = ("FLUX", "IVAR", "WAVELENGTH", "ANDMASK", "ORMASK", "NORMALIZATION")
@@ -228,8 +232,9 @@ def lamost_catalogue(survey: SimulatedSurvey) -> Table:
         table[f"snr{band}"] = ours["snrg"] if band == "g" else np.round(survey.snr_g * ratio, 2)
     table["class"] = np.full(len(survey), "STAR")
     table["subclass"] = np.where(survey.stars.giant, "K1", "G2")
-    table["z"] = ours["z"]
-    table["rv"] = np.round(np.asarray(ours["z"]) * SPEED_OF_LIGHT, 2)
+    rows, z = np.arange(len(survey)), np.asarray(ours["z"])
+    table["z"] = np.where(rows % ONE_IN == NO_REDSHIFT, MISSING, z)
+    table["rv"] = np.where(rows % ONE_IN == NO_VELOCITY, MISSING, np.round(z * SPEED_OF_LIGHT, 2))
     for theirs, name in (("teff", "teff"), ("logg", "logg"), ("feh", "fe_h")):
         table[theirs], table[f"{theirs}_err"] = ours[name], ours[f"{name}_err"]
     return table
