@@ -112,9 +112,8 @@ def _refuse_mistaken(
     values: np.ndarray, weights: np.ndarray, bad: np.ndarray, names: np.ndarray, as_ivar: bool
 ) -> None:
     """Refuse errors given as `ivar`, or the reverse, if that is so of most stars (of `LOOKED_AT` at most)."""
-    looked_at = np.unique(np.linspace(0, len(values) - 1, LOOKED_AT).astype(int)) if len(values) else []
     mistaken, n_seen = [], 0
-    for n in looked_at:
+    for n in np.unique(np.linspace(0, len(values) - 1, LOOKED_AT).astype(int)) if len(values) else ():
         good = ~bad[n]
         if good.any():
             flux, weight = values[n].astype(float), weights[n][good]

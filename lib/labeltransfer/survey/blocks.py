@@ -43,6 +43,10 @@ class Transfer(Protocol):
         """Of the normalization."""
 
     @property
+    def segments(self) -> Any:
+        """Of the normalization: detectors that are normalized apart, or None."""
+
+    @property
     def mask(self) -> str:
         """LAMOST's pixel mask that is applied."""
 
@@ -224,6 +228,11 @@ def check_alike(transfer: Transfer, store: SpectraStore) -> None:
     """
     if not len(store):
         raise ValueError(f"{store.folder}: no readable spectrum in the store, wanted at least one; see manifest.csv")
+    if transfer.segments:
+        raise ValueError(
+            f"{store.folder}: its spectra are normalized in one piece, the model wants {len(transfer.segments)} "
+            "detectors apart; label the files themselves"
+        )
     wanted = {"mask": transfer.mask, "width": transfer.width, "convention": transfer.convention}
     for name, value in wanted.items():
         if store.facts[name] != value:
