@@ -108,6 +108,27 @@ def test_runs_are_listed(small_run, monkeypatch, capsys, tmp_path):
     assert "no runs in" in capsys.readouterr().out
 
 
+def test_a_comparison_replaces_nothing_unasked(small_run, monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("LABELTRANSFER_BOOK", str(small_run))
+    page, numbers, other = tmp_path / "c.html", tmp_path / "c.json", tmp_path / "mine.html"
+    other.write_text("<p>mine</p>")
+    command = ["compare", "default", "default", "--html", str(page), "--json", str(numbers)]
+    assert main(command) == 0
+    before = {path: path.read_bytes() for path in (page, numbers)}
+    capsys.readouterr()
+    assert main(command) == 2
+    assert "a page of a comparison is there already; give another name, or replace it (--replace)" in (
+        capsys.readouterr().err
+    )
+    assert {path: path.read_bytes() for path in (page, numbers)} == before
+    assert main([*command, "--replace"]) == 0
+    assert main(["compare", "default", "--html", str(other), "--replace"]) == 2
+    assert "is no page of a comparison that labeltransfer wrote" in capsys.readouterr().err
+    assert other.read_text() == "<p>mine</p>"
+    assert main(["compare", "default", "--html", str(page), "--json", str(page), "--replace"]) == 2
+    assert "wanted two names" in capsys.readouterr().err
+
+
 def test_a_crash_in_a_process_of_its_own(small_copy):
     page = small_copy / "book" / "01_stars.md"
     page.write_text(page.read_text().replace("values = chapter", "1 / 0\nvalues = chapter"))

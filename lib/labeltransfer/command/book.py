@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,13 +193,21 @@ def compare(command: argparse.ArgumentParser) -> None:
     command.add_argument("--all", action="store_true", help="the numbers that did not change, too")
     command.add_argument("--html", metavar="FILE", type=a_path, help="write a page, with the key figures")
     command.add_argument("--json", metavar="FILE", type=a_path, help="write the numbers")
+    command.add_argument("--replace", action="store_true", help="lose a page or numbers that are there")
     command.set_defaults(call=_compare)
 
 
 def _compare(given: argparse.Namespace) -> None:
+    from ..files import check_output
     from ..reproduction.compare import compare_runs
 
     book = _book()
+    if given.html and given.html == given.json:
+        raise ValueError(f"{given.html}: given for the page and for the numbers, wanted two names")
+    outputs = [(given.html, "page of a comparison", "Runs compared: "), (given.json, "file of numbers", '"runs"')]
+    for path, what, mark in outputs:
+        if path:
+            check_output(path, what, replace=given.replace, is_ours=partial(_holds, mark))
     found = compare_runs(book, given.names)
     options: dict[str, Any] = {"everything": True} if given.all else {}
     print("\n".join(found.lines(**options)))
@@ -206,6 +215,10 @@ def _compare(given: argparse.Namespace) -> None:
         print(f"written: {found.write_json(given.json)}")
     if given.html:
         print(f"written: {found.write_html(given.html, book)}")
+
+
+def _holds(mark: str, path: Path) -> bool:
+    return mark in path.read_text(encoding="utf-8")
 
 
 def evidence(command: argparse.ArgumentParser) -> None:
