@@ -134,6 +134,7 @@ class LabelTransfer:
             "model_hash": digest_of_array(np.concatenate([self.model.coefficients.ravel(), self.model.scatter])),
             "model_order": self.model.order,
             "n_reference": self.model.n_reference,
+            "stars_per_term": round(self.model.n_reference / self.model.coefficients.shape[1], 1),
             "labels": list(self.model.label_names),
             "smoothing_width": self.width,
             "smoothing_convention": self.convention,
