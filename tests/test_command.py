@@ -280,6 +280,14 @@ def test_a_missing_extra_is_named_before_anything_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_the_system_says_is_told_without_its_number():
+    from labeltransfer.command.process import in_words
+
+    assert in_words(PermissionError(13, "Permission denied", "a.npz")) == "a.npz: Permission denied"
+    assert in_words(ValueError("a.npz: damaged")) == "a.npz: damaged"
+    assert in_words(OSError("no scheduler")) == "no scheduler"
+
+
 def test_messages_of_the_library_are_as_loud_as_asked(capsys):
     import logging
 

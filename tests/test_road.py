@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,9 +18,11 @@ from labeltransfer.archive import open_survey
 from labeltransfer.archive.ingest import ingest_folder, ingest_survey, read_manifest
 from labeltransfer.command import main
 from labeltransfer.files.locks import only_writer
+from labeltransfer.lamost import Unreadable
 from labeltransfer.mock import SimulatedSurvey, write_survey
 from labeltransfer.parallel import workers as crews
 from labeltransfer.survey import label_survey
+from labeltransfer.survey.labelled import Labelled
 from labeltransfer.transfer import LabelTransfer, learn
 
 pytest.importorskip("zarr")
@@ -336,6 +339,27 @@ def test_folders_not_entered_and_links_to_nowhere_are_losses(transfer, survey_fo
     (survey / "plate7").unlink()
     assert main(["ingest", str(survey), "-o", str(tmp_path / "store")]) == 3
     assert len([line for line in read_manifest(tmp_path / "store") if line["status"] == "skipped"]) == 2
+
+
+def test_a_file_that_is_given_twice_counts_once(transfer, files, tmp_path):
+    folder = tmp_path / "spectra"
+    folder.mkdir()
+    paths = [shutil.copy(path, folder) for path in files[:3]]
+    done = label_survey(transfer, [folder, *paths, folder / ".." / "spectra"], tmp_path / "a.fits", progress=False)
+    assert (done.n_stars, done.unreadable) == (3, [])
+
+
+def test_reasons_of_one_kind_are_counted_together():
+    reasons = [f"same file name as a/{n}.fits; the first is used" for n in range(30)]
+    reasons += [f"only {n} of 3626 pixels are good: spectrum of 3700-9100 Å" for n in range(20)]
+    reasons += [f"strong lines lie {n:+d} km/s from their places at rest: wrong redshift" for n in range(60, 70)]
+    done = Labelled(Path("labels.fits"), unreadable=[Unreadable(f"{n}", reason) for n, reason in enumerate(reasons)])
+    assert done.summary().splitlines()[1:] == [
+        "       30  same file name", "       20  only … of … pixels are good",
+        "       10  strong lines lie … km/s from their places at rest",
+    ]  # fmt: skip
+    many = [Unreadable("a", "".join(chr(97 + (n + k) % 26) for k in range(5))) for n in range(26)]
+    assert Labelled(Path("labels.fits"), unreadable=many).summary().splitlines()[-1] == "       18  for other reasons"
 
 
 def test_a_survey_folder_is_labelled_without_its_tables(transfer, survey_folder, tmp_path):

@@ -113,7 +113,7 @@ def find_tables(folder: Path, label_table: str | Path | None = None) -> tuple[Pa
 
 
 def find_spectra(paths: Iterable[Path], tables: Collection[Path] | None = None) -> Found:
-    """The files of spectra among paths, and in those that are folders (see `walk`).
+    """The files of spectra among paths, and in those that are folders (see `walk`); one given twice counts once.
 
     Parameters
     ----------
@@ -128,24 +128,28 @@ def find_spectra(paths: Iterable[Path], tables: Collection[Path] | None = None) 
     spectra: dict[str, Path] = {}
     repeated: list[Path] = []
     refused: list[Unreadable] = []
+    seen: set[str] = set()
     for given in paths:
         files, not_entered = walk(given) if given.is_dir() else ([given], [])
         refused += not_entered
         besides = tables if tables is not None else candidates(given) if given.is_dir() else ()
+        places = [os.path.realpath(path) for path in files] if len(paths) > 1 else []
+        files = [path for path, place in zip(files, places, strict=True) if place not in seen] if places else files
+        seen.update(places)
         for path in files:
             if path not in besides and spectra.setdefault(identifier(path), path) is not path:
                 repeated.append(path)
     if not spectra:
         raise ValueError(
             f"{', '.join(map(str, paths)) or 'no path given'}: no spectra in it or in its sub-folders; wanted LAMOST "
-            "files (*.fits, *.fits.gz) or folders of them"
+            "files (*.fits, *.fits.gz …) or folders of them"
             + "".join(f"; {failure.path}: {failure.reason}" for failure in refused[:1])
         )
     return Found(spectra, repeated, refused)
 
 
 def walk(folder: str | Path) -> tuple[list[Path], list[Unreadable]]:
-    """Every ``.fits`` and ``.fits.gz`` file in a folder and its sub-folders, and what was not entered or opened.
+    """Every ``.fits`` file, packed or not, in a folder and its sub-folders, and what was not entered or opened.
 
     Links to folders are followed after all other folders, and no folder is entered twice; a link that leads nowhere may
     be one to a folder that is not there now. Hidden files are left out.

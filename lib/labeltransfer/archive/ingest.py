@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..continuum import CONVENTIONS, normalize
-from ..files import written_whole
+from ..files import check_writable, written_whole
 from ..files.locks import only_writer
 from ..lamost import COMMON_GRID, MASKS, Unreadable, identifier, printable, read_catalogue, read_spectra
 from ..parallel.workers import workers
@@ -188,6 +188,7 @@ def _fill(
 ) -> SpectraStore:
     """Make the blocks that are missing or damaged, then the manifest, then the note that the store is complete."""
     spectra_store.zarr_module()
+    check_writable(store)
     size, n_files = facts["block_size"], facts["n_files"]
     sizes = [min(size, n_files - start) for start in range(0, n_files, size)]
     made = not store.exists()

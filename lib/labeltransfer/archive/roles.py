@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..labels import labels_in
-from ..lamost.catalogue import CATALOGUE_COLUMNS, has_lamost_numbers, names_its_spectra
+from ..lamost.catalogue import CATALOGUE_COLUMNS, PACKED, has_lamost_numbers, names_its_spectra
 from ..tables import column_names, find_column
 from .store import MANIFEST
 
-SPECTRUM_SUFFIXES = (".fits", ".fits.gz", ".fit", ".fit.gz")
+SPECTRUM_SUFFIXES = tuple(f"{suffix}{packed}" for suffix in (".fits", ".fit") for packed in ("", *PACKED))
 TEXT_SUFFIXES = (".csv", ".tsv", ".ecsv", ".txt", ".dat")
 TABLE_SUFFIXES = (
-    *TEXT_SUFFIXES, *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES), ".parquet", ".xml", ".vot", ".votable",
-    *SPECTRUM_SUFFIXES,
+    *(f"{suffix}{packed}" for suffix in TEXT_SUFFIXES for packed in ("", *PACKED[:3])),
+    ".parquet", ".xml", ".vot", ".votable", *SPECTRUM_SUFFIXES,
 )  # fmt: skip
 
 SPECTRUM_NAME = re.compile(r"(spec|med)-\d{5}-", re.IGNORECASE)

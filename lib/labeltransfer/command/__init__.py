@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from labeltransfer import __version__
 
-from .process import log_to_stderr, no_longer_read, sigterm_interrupts
+from .process import in_words, log_to_stderr, no_longer_read, sigterm_interrupts
 
 EXIT_CODES = """exit codes:
   0    done
@@ -116,8 +116,8 @@ def _main(arguments: Sequence[str]) -> int:
         print(f"\nlabeltransfer {given.command}: interrupted{left and '; '}{left}", file=sys.stderr)
         return 130
     except (ValueError, TypeError, ImportError, FileNotFoundError, FileExistsError, NotADirectoryError) as error:
-        print(f"labeltransfer {given.command}: {error}", file=sys.stderr)
+        print(f"labeltransfer {given.command}: {in_words(error)}", file=sys.stderr)
         return 2
     except (OSError, RuntimeError) as error:
-        print(f"labeltransfer {given.command}: {error}", file=sys.stderr)
+        print(f"labeltransfer {given.command}: {in_words(error)}", file=sys.stderr)
         return 1

@@ -136,7 +136,8 @@ def _train(given: argparse.Namespace) -> int:
     counts = transfer.counts or {}
     for what, count in counts.items():
         print(f"{count:9,}  {what}")
-    print("\n".join(transfer.report))
+    counted = {f"{count:,} {what}" for what, count in counts.items()}
+    print("\n".join(line for line in transfer.report if line not in counted))
     print(f"{given.output}: {transfer!r}")
     return LOSSES if counts.get("unreadable files") else 0
 

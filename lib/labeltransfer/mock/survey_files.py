@@ -16,7 +16,7 @@ import numpy as np
 from astropy.table import Table
 from tqdm import tqdm
 
-from ..files import write_arrays, written_whole
+from ..files import check_writable, write_arrays, written_whole
 from ..files.locks import LOCK, only_writer
 from ..parallel import over_files
 from ..spectra import SPEED_OF_LIGHT
@@ -79,6 +79,7 @@ def write_survey(
         raise ValueError(f"spectra_format {spectra_format!r} is unknown; wanted one of {', '.join(FORMATS)}")
     folder = Path(folder)
     refuse_other_contents(folder, survey, spectra_format, compress)
+    check_writable(folder)
     with only_writer(folder):
         if not (folder / UNFINISHED).exists():
             _write_json(_recipe(survey, spectra_format, compress), folder / UNFINISHED)
