@@ -108,6 +108,27 @@ def test_runs_are_listed(small_run, monkeypatch, capsys, tmp_path):
     assert "no runs in" in capsys.readouterr().out
 
 
+def test_a_comparison_replaces_nothing_unasked(small_run, monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("LABELTRANSFER_BOOK", str(small_run))
+    page, numbers, other = tmp_path / "c.html", tmp_path / "c.json", tmp_path / "mine.html"
+    other.write_text("<p>mine</p>")
+    command = ["compare", "default", "default", "--html", str(page), "--json", str(numbers)]
+    assert main(command) == 0
+    before = {path: path.read_bytes() for path in (page, numbers)}
+    capsys.readouterr()
+    assert main(command) == 2
+    assert "a page of a comparison is there already; give another name, or replace it (--replace)" in (
+        capsys.readouterr().err
+    )
+    assert {path: path.read_bytes() for path in (page, numbers)} == before
+    assert main([*command, "--replace"]) == 0
+    assert main(["compare", "default", "--html", str(other), "--replace"]) == 2
+    assert "is no page of a comparison that labeltransfer wrote" in capsys.readouterr().err
+    assert other.read_text() == "<p>mine</p>"
+    assert main(["compare", "default", "--html", str(page), "--json", str(page), "--replace"]) == 2
+    assert "wanted two names" in capsys.readouterr().err
+
+
 def test_a_crash_in_a_process_of_its_own(small_copy):
     page = small_copy / "book" / "01_stars.md"
     page.write_text(page.read_text().replace("values = chapter", "1 / 0\nvalues = chapter"))
@@ -192,6 +213,31 @@ def test_version_and_exit_codes_are_shown():
     assert [line.split()[0] for line in shown.partition("exit codes:\n")[2].splitlines()] == "0 1 2 3 130".split()  # noqa: SIM905
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["infer", "model.npz", "", "-o", "labels.fits"],
+        ["infer", "", "spectra", "-o", "labels.fits"],
+        ["infer", "model.npz", "spectra", " ", "-o", "labels.fits"],
+        ["infer", "model.npz", "spectra", "-o", ""],
+        ["train", "", "-o", "model.npz"],
+        ["train", "survey", "--labels", "", "-o", "model.npz"],
+        ["ingest", "", "-o", "store"],
+        ["simulate", ""],
+        ["fetch", "tutorial", "-o", ""],
+        ["sweep", ""],
+        ["compare", "default", "--html", ""],
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(tmp_path, monkeypatch, capsys, arguments):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "found an empty path" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_complete_commands_and_options(capsys, shell):
     assert main(["completion", shell]) == 0
@@ -232,6 +278,14 @@ def test_a_missing_extra_is_named_before_anything_is_written(
     assert main(arguments) == 2
     assert f'{missing} is not installed: pip install "labeltransfer[{extra}]"' in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_system_says_is_told_without_its_number():
+    from labeltransfer.command.process import in_words
+
+    assert in_words(PermissionError(13, "Permission denied", "a.npz")) == "a.npz: Permission denied"
+    assert in_words(ValueError("a.npz: damaged")) == "a.npz: damaged"
+    assert in_words(OSError("no scheduler")) == "no scheduler"
 
 
 def test_messages_of_the_library_are_as_loud_as_asked(capsys):

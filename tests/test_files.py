@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labeltransfer.files import check_output, read_arrays, reading, write_arrays, written_whole
+from labeltransfer.files import check_output, outputs, read_arrays, reading, write_arrays, written_whole
 from labeltransfer.files.locks import is_held, only_writer
 
 
@@ -188,3 +188,19 @@ def test_outputs_that_would_destroy_something_are_refused(tmp_path):
         check_output(source, "model", replace=True, is_ours=lambda path: bool(read_arrays(path, "LabelTransfer")))
     assert check_output(source, "model", replace=True) == source
     assert check_output(tmp_path / "new" / "model.npz", "model", inputs=[source])
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ValueError, match=r"file: nothing can be written there \(.*file: is a file, wanted a folder\)"):
+        check_output(tmp_path / "file" / "model.npz", "model")
+    check_output(tmp_path / "new" / "newer" / "model.npz", "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"], "the test of it leaves nothing behind"
+
+    def refuse(**options):
+        raise PermissionError(13, "Permission denied", str(options["dir"]))
+
+    monkeypatch.setattr(outputs, "TemporaryFile", refuse)
+    for path in (tmp_path / "model.npz", tmp_path / "new" / "model.npz"):
+        with pytest.raises(ValueError, match=r"nothing can be written there .*Permission denied\); give another place"):
+            check_output(path, "model")

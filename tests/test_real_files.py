@@ -1,6 +1,8 @@
 """LAMOST files that are not what they are taken for, folders as people keep them, and tables that play a part."""
 
+import bz2
 import gzip
+import lzma
 import os
 import re
 
@@ -141,6 +143,25 @@ def test_gzip_of_several_members(tmp_path):
     (tmp_path / "c.fits.gz").write_bytes(b"".join(parts)[:-30])
     with pytest.raises(ValueError, match="gzip data cut short after"):
         lamost.read_spectrum(tmp_path / "c.fits.gz")
+
+
+@pytest.mark.parametrize(("module", "suffix"), [(bz2, ".bz2"), (lzma, ".xz")], ids=["bzip2", "xz"])
+def test_packed_files_of_any_kind_are_found_and_read(tmp_path, module, suffix):
+    path = write_table_format(tmp_path / "spec-1.fits")
+    plain = lamost.read_spectrum(path)
+    packed = tmp_path / f"spec-1.FITS{suffix}"
+    packed.write_bytes(module.compress(path.read_bytes()))
+    path.unlink()
+    assert walk(tmp_path) == ([packed], [])
+    assert lamost.identifier(packed) == "spec-1"
+    np.testing.assert_array_equal(lamost.read_spectrum(packed).flux, plain.flux)
+    packed.write_bytes(packed.read_bytes()[:2000])
+    with pytest.raises(ValueError, match=r"(bzip2|xz) data cut short after"):
+        lamost.read_spectrum(packed)
+    strange = tmp_path / "spec-2.fits.Z"
+    strange.write_bytes(b"\x1f\x9d\x90" + bytes(100))
+    assert strange in walk(tmp_path)[0]
+    assert "not a FITS file" in only_reason(strange)
 
 
 def test_the_redshift_that_was_used_is_told(tmp_path):

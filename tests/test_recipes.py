@@ -1,5 +1,6 @@
 """Learning by recipe: wrong flux errors, wrong labels, label errors, order; what is refused, and what is told."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -254,3 +255,29 @@ def test_figures_say_simulated_only_of_simulated_spectra(learnt, figure):
         words = " ".join(text.get_text() for text in drawn.findobj(lambda one: hasattr(one, "get_text")))
         assert ("simulated" in words) is simulated
         assert "APOGEE" not in words
+
+
+# --- detectors
+
+
+def test_detectors_are_normalized_apart_in_learning_and_in_labelling(tmp_path):
+    """What each detector's level is changes nothing, also of a transfer that comes from a file."""
+    wavelength = np.concatenate([4700 + np.arange(20.0), 5650 + np.arange(20.0), 5675 + np.arange(20.0)])
+    segments = [(5675, 5700), (4700, 4720), (5650, 5670)]
+
+    def observed(spectra, seed):
+        levels = np.random.default_rng(seed).uniform(1, 50, (len(spectra), 3)).repeat(20, axis=1)
+        return Spectra(spectra.ids, wavelength, spectra.flux * levels, spectra.ivar / levels**2)
+
+    transfer = learn(observed(REFERENCE.spectra, 1), REFERENCE.labels, segments=segments, order=1)
+    transfer.write(tmp_path / "model.npz")
+    again = LabelTransfer.read(tmp_path / "model.npz")
+    assert again.segments == transfer.segments == ((5675.0, 5700.0), (4700.0, 4720.0), (5650.0, 5670.0))
+    first, second = (one.label(observed(STARS.spectra, 2 + n)) for n, one in enumerate((transfer, again)))
+    for name in NAMES:
+        np.testing.assert_allclose(first[name], second[name], atol=0.01 * np.median(first[f"{name}_err"]))
+    assert json.loads(first.meta["PROVENAN"])["segments"][1] == [4700.0, 4720.0]
+    with pytest.raises(ValueError, match=r"segments: found .*, wanted \(low, high\) in Å of every detector"):
+        learn(observed(REFERENCE.spectra, 1), REFERENCE.labels, segments=(4700, 4720))
+    with pytest.raises(ValueError, match="a wavelength occurs in two parts"):
+        learn(observed(REFERENCE.spectra, 1), REFERENCE.labels, segments=[(4700, 4720), (4710, 5700)])

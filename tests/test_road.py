@@ -6,7 +6,8 @@ import os
 import shutil
 import signal
 import socket
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,12 +15,14 @@ from astropy.io import fits
 
 from labeltransfer import catalogue, lamost
 from labeltransfer.archive import open_survey
-from labeltransfer.archive.ingest import ingest_folder, ingest_survey
+from labeltransfer.archive.ingest import ingest_folder, ingest_survey, read_manifest
 from labeltransfer.command import main
 from labeltransfer.files.locks import only_writer
+from labeltransfer.lamost import Unreadable
 from labeltransfer.mock import SimulatedSurvey, write_survey
 from labeltransfer.parallel import workers as crews
 from labeltransfer.survey import label_survey
+from labeltransfer.survey.labelled import Labelled
 from labeltransfer.transfer import LabelTransfer, learn
 
 pytest.importorskip("zarr")
@@ -56,6 +59,7 @@ def test_a_store_gives_the_catalogue_of_its_files(transfer, survey_folder, store
     assert {"glon", "glat", "outside", "edge", "cool", "converged"} <= set(table.colnames)
     facts = json.loads(table.meta["PROVENAN"])
     assert facts["model_hash"]
+    assert facts["stars_per_term"] == pytest.approx(facts["n_reference"] / 10, abs=0.06), "10 terms of three labels"
     assert json.loads(table.meta["VERSIONS"])["labeltransfer"]
 
 
@@ -279,7 +283,7 @@ def test_a_file_name_that_is_no_text_is_labelled(transfer, files, tmp_path):
 
 
 def test_nothing_to_label(transfer, tmp_path):
-    with pytest.raises(ValueError, match="found no spectra, wanted LAMOST files"):
+    with pytest.raises(ValueError, match="no spectra in it or in its sub-folders; wanted LAMOST files"):
         label_survey(transfer, tmp_path, progress=False)
     (tmp_path / "a.fits").write_bytes(b"x")
     with pytest.raises(ValueError, match=r"none of 1 files could be read; .*a.fits: not a FITS file"):
@@ -293,6 +297,74 @@ def test_the_mask_of_the_model_is_applied_and_told(transfer, files):
     facts = json.loads(table.meta["PROVENAN"])
     assert (facts["mask"], facts["simulated"], facts["errors"]) == ("or", True, "total")
     assert facts["training_hash"] == transfer.model.training_hash
+
+
+def test_folders_not_entered_and_links_to_nowhere_are_losses(transfer, survey_folder, files, tmp_path, monkeypatch):
+    survey, model = tmp_path / "survey", tmp_path / "model.npz"
+    transfer.write(model)
+    for name in ("a", "closed"):
+        (survey / name).mkdir(parents=True)
+    for path in files[:8]:
+        shutil.copy(path, survey / "a")
+    for path in files[8:]:
+        shutil.copy(path, survey / "closed")
+    (survey / "plate7").symlink_to(tmp_path / "disk not mounted")
+    (survey / "a" / "spec-gone.fits").symlink_to(tmp_path / "gone.fits")
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    wanted = {
+        "closed": "folder not entered: Permission denied",
+        "plate7": f"a link that leads nowhere: {tmp_path / 'disk not mounted'}",
+        "a/spec-gone.fits": f"a link that leads nowhere: {tmp_path / 'gone.fits'}",
+    }
+    assert main(["ingest", str(survey), "-o", str(tmp_path / "store")]) == 3
+    lines = read_manifest(tmp_path / "store")
+    assert {line["file"]: line["reason"] for line in lines if line["status"] == "skipped"} == wanted
+    for number, source in enumerate((survey, tmp_path / "store")):
+        output = tmp_path / f"{number}.fits"
+        assert main(["infer", str(model), str(source), "-o", str(output)]) == 3
+        assert len(catalogue.read(output)) == 8
+        for name in ("lamost_catalogue.fits", "allStar-simulated.fits"):
+            shutil.copy(survey_folder / name, source)
+        opened = open_survey("folder", source, NAMES, progress=False)
+        done = label_survey(transfer, opened, tmp_path / f"opened-{number}.fits", progress=False)
+        found = {os.path.relpath(one.path, survey) if number == 0 else one.path: one.reason for one in done.unreadable}
+        assert found == wanted
+    (survey / "plate7").unlink()
+    assert main(["ingest", str(survey), "-o", str(tmp_path / "store")]) == 3
+    assert len([line for line in read_manifest(tmp_path / "store") if line["status"] == "skipped"]) == 2
+
+
+def test_a_file_that_is_given_twice_counts_once(transfer, files, tmp_path):
+    folder = tmp_path / "spectra"
+    folder.mkdir()
+    paths = [shutil.copy(path, folder) for path in files[:3]]
+    done = label_survey(transfer, [folder, *paths, folder / ".." / "spectra"], tmp_path / "a.fits", progress=False)
+    assert (done.n_stars, done.unreadable) == (3, [])
+
+
+def test_reasons_of_one_kind_are_counted_together():
+    reasons = [f"same file name as a/{n}.fits; the first is used" for n in range(30)]
+    reasons += [f"only {n} of 3626 pixels are good: spectrum of 3700-9100 Å" for n in range(20)]
+    reasons += [f"strong lines lie {n:+d} km/s from their places at rest: wrong redshift" for n in range(60, 70)]
+    done = Labelled(Path("labels.fits"), unreadable=[Unreadable(f"{n}", reason) for n, reason in enumerate(reasons)])
+    assert done.summary().splitlines()[1:] == [
+        "       30  same file name", "       20  only … of … pixels are good",
+        "       10  strong lines lie … km/s from their places at rest",
+    ]  # fmt: skip
+    many = [Unreadable("a", "".join(chr(97 + (n + k) % 26) for k in range(5))) for n in range(26)]
+    assert Labelled(Path("labels.fits"), unreadable=many).summary().splitlines()[-1] == "       18  for other reasons"
+
+
+def test_a_survey_folder_is_labelled_without_its_tables(transfer, survey_folder, tmp_path):
+    done = label_survey(transfer, survey_folder, tmp_path / "labels.fits", progress=False)
+    assert (done.n_stars, done.unreadable) == (130, [])
 
 
 # --- on a cluster
@@ -309,3 +381,27 @@ def test_an_address_that_does_not_speak_dask_is_named(monkeypatch):
             pass
     with pytest.raises(OSError, match=rf"{address}: no Dask scheduler answers"), crews.workers(address):
         pass
+
+
+@pytest.mark.slow
+def test_a_dask_worker_that_is_killed_is_replaced_and_its_blocks_are_done_again(transfer, store, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    killed = tmp_path / "killed"
+
+    class Mortal(LabelTransfer):
+        """Its second block takes the worker with it, once."""
+
+        def label(self, *arguments):
+            if list(tmp_path.glob("labels.parquet.parts/part-*.json")) and not killed.exists():
+                killed.write_text("")
+                os.kill(os.getpid(), signal.SIGKILL)
+            return LabelTransfer.label(self, *arguments)
+
+    mortal = Mortal(**{one.name: getattr(transfer, one.name) for one in fields(transfer)})
+    with distributed.LocalCluster(1, threads_per_worker=1, dashboard_address=None) as cluster:
+        address = cluster.scheduler_address
+        done = label_survey(mortal, store, tmp_path / "labels.parquet", scheduler=address, progress=False)
+    assert killed.exists()
+    assert done.n_stars == len(store)
+    label_survey(transfer, store, tmp_path / "alone.parquet", scheduler="processes", n_workers=1, progress=False)
+    assert done.path.read_bytes() == (tmp_path / "alone.parquet").read_bytes()

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from labeltransfer import Spectra, normalize
+from labeltransfer import Spectra, lamost, normalize
+from labeltransfer.mock import SyntheticGrid
 from labeltransfer.spectra import air_to_vacuum, resample, rest_frame
 
 GRID = np.arange(4000.0, 4006.0)
@@ -236,6 +237,45 @@ def test_errors_given_as_inverse_variances_and_the_reverse_are_refused(level, er
         Spectra.from_arrays(GRID, flux, ivar=spread, ids=["x", "y", "z"])
     with pytest.raises(ValueError, match=r"star 'x' would have S/N .*; give it as ivar="):
         Spectra.from_arrays(GRID, flux, error=spread**-2, ids=["x", "y", "z"])
+
+
+def cool_star(level, signal_to_noise, seed=3):
+    """Flux and errors with photon noise, of a spectrum full of lines."""
+    grid = SyntheticGrid.load()
+    flux = grid.flux(np.array([[4500.0, 1.8, -0.3, 0.1]]))
+    flux *= level / np.median(flux)
+    error = np.sqrt(np.clip(flux / level, 0.05, None)) * level / signal_to_noise
+    return grid.wavelength, flux + error * np.random.default_rng(seed).standard_normal(flux.shape), error
+
+
+@pytest.mark.parametrize("signal_to_noise", [0.1, 0.5, 3.0, 100.0, 3000.0, 10_000.0])
+def test_no_star_is_too_bright_or_too_faint_for_its_errors(signal_to_noise):
+    for level in (1e-17, 1.0, 30.0, 300.0, 500.0, 1000.0, 5000.0, 1e6):
+        wavelength, flux, error = cool_star(level, signal_to_noise)
+        Spectra.from_arrays(wavelength, flux, error=error)
+        Spectra.from_arrays(wavelength, flux, error**-2.0)
+
+
+@pytest.mark.parametrize(("level", "signal_to_noise"), [(1.0, 5.0), (1.0, 800.0), (1000.0, 20.0), (1e-15, 100.0)])
+def test_errors_of_a_star_that_are_mistaken_are_seen(level, signal_to_noise):
+    wavelength, flux, error = cool_star(level, signal_to_noise)
+    with pytest.raises(ValueError, match=r"star '0' would have S/N .*; give it as error="):
+        Spectra.from_arrays(wavelength, flux, error)
+    with pytest.raises(ValueError, match=r"star '0' would have S/N .*; give it as ivar="):
+        Spectra.from_arrays(wavelength, flux, error=error**-2.0)
+
+
+def test_errors_of_real_spectra_are_never_taken_for_mistaken(real_spectra):
+    files = sorted((real_spectra / "lamost_dr10_giants").glob("*.fits.gz"))[::4]
+    files += sorted((real_spectra / "lamost_pilot").rglob("*.fits*"))[::8]
+    spectra = lamost.read_spectra(files, progress=False).spectra
+    for n in range(len(spectra)):
+        flux, ivar = spectra.flux[n].astype(float), spectra.ivar[n].astype(float)
+        level = np.median(flux[ivar > 0])
+        for scale in (1.0, 1e-17 / level, 1.0 / level, 100.0 / level, 1e5 / level):
+            Spectra.from_arrays(spectra.wavelength, scale * flux, ivar / scale**2)
+        with pytest.raises(ValueError, match="give it as ivar="):
+            Spectra.from_arrays(spectra.wavelength, flux / level, error=ivar * level**2)
 
 
 @pytest.mark.parametrize(

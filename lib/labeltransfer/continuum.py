@@ -49,12 +49,14 @@ def normalize(
     Raises
     ------
     ValueError
-        If the spectra are normalized already, the width is not positive, or the convention is unknown.
+        If the spectra are normalized already, the width is not positive, the convention is unknown, or segments overlap
+        or hold no pixel.
     """
     if spectra.normalized:
         raise ValueError(f"normalize: {spectra!r} is normalized already; give the spectra as they were observed")
     if segments is not None:
-        return Spectra.join_pixels(*(normalize(spectra.window(*ends), width, convention) for ends in segments))
+        parts = (normalize(spectra.window(*ends), width, convention) for ends in check_segments(segments))
+        return Spectra.join_pixels(*parts)
     flux, ivar = np.empty(spectra.flux.shape, spectra.flux.dtype), np.empty(spectra.ivar.shape, spectra.ivar.dtype)
     band = weight_band(spectra.wavelength, width, convention, spectra.flux.dtype)
 
@@ -64,6 +66,14 @@ def normalize(
 
     over_blocks(one_block, len(spectra), STARS)
     return replace(spectra, flux=flux, ivar=ivar, normalized=True)
+
+
+def check_segments(segments: Sequence[Sequence[float]]) -> tuple[tuple[float, float], ...]:
+    """(low, high) [Å] of every detector, or ValueError."""
+    try:
+        return tuple((float(low), float(high)) for low, high in segments)
+    except (TypeError, ValueError):
+        raise ValueError(f"segments: found {segments!r}, wanted (low, high) in Å of every detector") from None
 
 
 def smooth(spectra: Spectra, width: float = 50.0, convention: str = "paper") -> np.ndarray:

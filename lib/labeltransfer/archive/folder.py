@@ -3,50 +3,63 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..labels import Labels
 from ..lamost import Unreadable, identifier, printable
+from ..lamost.reading import repeats
 from .label_table import labels_in_table
-from .roles import SPECTRUM_SUFFIXES, find_roles, named_tables
+from .roles import SPECTRUM_SUFFIXES, candidates, find_roles
 
-__all__ = [
-    "Contents", "find_tables", "labels_in_table", "look_through", "named_tables", "spectrum_files", "walk",
-]  # fmt: skip
+__all__ = ["Contents", "Found", "find_spectra", "find_tables", "labels_in_table", "look_through", "walk"]
 
 SIMULATED = "simulated.json"
 TRUTH = "truth.npz"
 """A file that the simulator leaves in the folders it writes: what is read from them is called simulated, too."""
 
-_log = logging.getLogger(__name__)
+
+@dataclass(frozen=True)
+class Found:
+    """Files of spectra, and what is left out.
+
+    Attributes
+    ----------
+    spectra : files by star (`lamost.identifier`), in order of path; of files of one name the first
+    repeated : further files whose name another has already
+    refused : folders that were not entered, and what is no file
+    """
+
+    spectra: dict[str, Path]
+    repeated: list[Path]
+    refused: list[Unreadable]
+
+    @property
+    def left_out(self) -> list[Unreadable]:
+        """All that gives no spectrum although it was found, and why."""
+        first = (self.spectra[identifier(path)] for path in self.repeated)
+        return [*self.refused, *map(repeats, self.repeated, first)]
 
 
 @dataclass(frozen=True)
-class Contents:
+class Contents(Found):
     """What a survey folder holds.
 
     Attributes
     ----------
     folder : where
-    spectra : files of spectra by star (`lamost.identifier`), in order of path; of files of one name the first
-    repeated : further files whose name another has already
     labels : the label table, or None
     catalogue, allstar : the tables of both surveys, or None
     notes : which table plays which part, and why
-    refused : folders that were not entered, and what is no file
     """
 
     folder: Path
-    spectra: dict[str, Path]
-    repeated: list[Path]
     labels: Path | None
     catalogue: Path | None
     allstar: Path | None
     notes: tuple[str, ...] = ()
-    refused: list[Unreadable] = field(default_factory=list)
 
     @property
     def simulated(self) -> bool:
@@ -87,20 +100,10 @@ def look_through(folder: str | Path, label_table: str | Path | None = None) -> C
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder}: is a file; wanted the folder that holds the LAMOST spectra")
     roles = find_roles(folder, label_table)
-    spectra: dict[str, Path] = {}
-    repeated = []
-    files, refused = walk(folder)
-    for path in files:
-        if path in (roles.labels, roles.catalogue, roles.allstar):
-            continue
-        if spectra.setdefault(identifier(path), path) != path:
-            repeated.append(path)
-    if not spectra:
-        raise ValueError(
-            f"{folder}: no spectra in it or in its sub-folders; wanted files *.fits or *.fits.gz"
-            + "".join(f"; {failure.path}: {failure.reason}" for failure in refused[:1])
-        )
-    return Contents(folder, spectra, repeated, roles.labels, roles.catalogue, roles.allstar, roles.notes, refused)
+    found = find_spectra([folder], roles.tables)
+    return Contents(
+        found.spectra, found.repeated, found.refused, folder, roles.labels, roles.catalogue, roles.allstar, roles.notes
+    )
 
 
 def find_tables(folder: Path, label_table: str | Path | None = None) -> tuple[Path | None, Path | None, Path | None]:
@@ -109,18 +112,47 @@ def find_tables(folder: Path, label_table: str | Path | None = None) -> tuple[Pa
     return roles.labels, roles.catalogue, roles.allstar
 
 
-def spectrum_files(folder: str | Path) -> list[Path]:
-    """The files that `walk` finds."""
-    files, refused = walk(folder)
-    for failure in refused:
-        _log.warning("%s: %s", failure.path, failure.reason)
-    return files
+def find_spectra(paths: Iterable[Path], tables: Collection[Path] | None = None) -> Found:
+    """The files of spectra among paths, and in those that are folders (see `walk`); one given twice counts once.
+
+    Parameters
+    ----------
+    tables : files that are none; by default the tables at the top of each folder, see `roles.candidates`
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    paths = list(paths)
+    spectra: dict[str, Path] = {}
+    repeated: list[Path] = []
+    refused: list[Unreadable] = []
+    seen: set[str] = set()
+    for given in paths:
+        files, not_entered = walk(given) if given.is_dir() else ([given], [])
+        refused += not_entered
+        besides = tables if tables is not None else candidates(given) if given.is_dir() else ()
+        places = [os.path.realpath(path) for path in files] if len(paths) > 1 else []
+        files = [path for path, place in zip(files, places, strict=True) if place not in seen] if places else files
+        seen.update(places)
+        for path in files:
+            if path not in besides and spectra.setdefault(identifier(path), path) is not path:
+                repeated.append(path)
+    if not spectra:
+        raise ValueError(
+            f"{', '.join(map(str, paths)) or 'no path given'}: no spectra in it or in its sub-folders; wanted LAMOST "
+            "files (*.fits, *.fits.gz …) or folders of them"
+            + "".join(f"; {failure.path}: {failure.reason}" for failure in refused[:1])
+        )
+    return Found(spectra, repeated, refused)
 
 
 def walk(folder: str | Path) -> tuple[list[Path], list[Unreadable]]:
-    """Every ``.fits`` and ``.fits.gz`` file in a folder and its sub-folders, and what was not entered or opened.
+    """Every ``.fits`` file, packed or not, in a folder and its sub-folders, and what was not entered or opened.
 
-    Links to folders are followed after all other folders, and no folder is entered twice. Hidden files are left out.
+    Links to folders are followed after all other folders, and no folder is entered twice; a link that leads nowhere may
+    be one to a folder that is not there now. Hidden files are left out.
 
     Returns
     -------
@@ -156,7 +188,11 @@ def _sort_in(
     try:
         if entry.is_dir():
             (links if entry.is_symlink() else waiting).append(path)
-        elif entry.name.lower().endswith(SPECTRUM_SUFFIXES) and not entry.name.startswith("."):
+        elif entry.name.startswith("."):
+            return
+        elif entry.is_symlink() and not path.exists():
+            refused.append(Unreadable(printable(path), f"a link that leads nowhere: {printable(path.readlink())}"))
+        elif entry.name.lower().endswith(SPECTRUM_SUFFIXES):
             if entry.is_file() or not path.exists():
                 found.append(path)
             else:

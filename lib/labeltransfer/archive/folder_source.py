@@ -40,6 +40,11 @@ class FolderSource:
         kind = "simulated survey written to" if self.simulated else "folder"
         self.description = f"{kind} {contents.folder}: {len(contents.spectra):,} files of spectra, {tables}"
 
+    @property
+    def refused(self) -> list[lamost.Unreadable]:
+        """Folders that were not entered, and what is no file."""
+        return self.contents.refused
+
     def __repr__(self) -> str:
         return f"FolderSource({self.description})"
 

@@ -15,16 +15,19 @@ import numpy as np
 from tqdm import tqdm
 
 from ..continuum import CONVENTIONS, normalize
-from ..files import written_whole
+from ..files import check_writable, written_whole
 from ..files.locks import only_writer
-from ..lamost import COMMON_GRID, MASKS, identifier, read_catalogue, read_spectra
+from ..lamost import COMMON_GRID, MASKS, Unreadable, identifier, printable, read_catalogue, read_spectra
 from ..parallel.workers import workers
 from ..spectra import Spectra
 from . import store_files as spectra_store
-from .folder import named_tables, spectrum_files
+from .folder import find_spectra
 from .opening import Survey
-from .store import SpectraStore
+from .roles import candidates
+from .store import SpectraStore, read_manifest
 from .store_files import STAR_COLUMNS
+
+__all__ = ["BLOCK_SIZE", "FileSource", "SurveySource", "ingest_folder", "ingest_survey", "read_manifest"]
 
 BLOCK_SIZE = 1000
 """Files of a block, one chunk of the store (29 MB)."""
@@ -77,26 +80,27 @@ def ingest_folder(
     if not base.exists():
         raise FileNotFoundError(f"{folder}: no such folder; wanted one with LAMOST spectra")
     choices = _choices(mask, width, convention, block_size)
-    known = named_tables(base)
-    catalogue = Path(catalogue) if catalogue else known.get("catalogue")
-    found = [path for path in spectrum_files(base) if path not in (*known.values(), catalogue)]
-    first: dict[str, Path] = {}
-    repeated = [path for path in found if first.setdefault(identifier(path), path) is not path]
-    files = list(first.values())
-    if not files:
-        raise ValueError(f"{folder}: no spectra in it or in its sub-folders; wanted files *.fits or *.fits.gz")
+    tables = candidates(base)
+    catalogue = Path(catalogue) if catalogue else next((path for path in tables if tables[path] == "catalogue"), None)
+    found = find_spectra([base], [*tables, *([catalogue] if catalogue else [])])
+    files = list(found.spectra.values())
     facts = {
         "source": "folder", "simulated": (base / "simulated.json").exists(), "files": _digest(base, files),
     }  # fmt: skip
-    skipped = [(path, f"same file name as {first[identifier(path)].relative_to(base)}") for path in repeated]
     return _fill(
         FileSource(base, files, mask, _redshifts(catalogue)),
         Path(store),
         {**facts, "n_files": len(files), **choices},
-        [(str(path.relative_to(base)), reason) for path, reason in skipped],
+        [_below(base, one) for one in found.left_out],
         (scheduler, n_workers),
         progress,
     )
+
+
+def _below(base: Path, one: Unreadable) -> Unreadable:
+    """With paths as they are below a folder, wherever it lies."""
+    above = printable(base)
+    return Unreadable(os.path.relpath(one.path, above), one.reason.replace(f"{above}{os.sep}", ""))
 
 
 def ingest_survey(
@@ -178,12 +182,13 @@ def _fill(
     source: Source,
     store: Path,
     facts: dict[str, Any],
-    skipped: Sequence[tuple[str, str]],
+    skipped: Sequence[Unreadable],
     who: tuple[str, int | None],
     progress: bool,
 ) -> SpectraStore:
     """Make the blocks that are missing or damaged, then the manifest, then the note that the store is complete."""
     spectra_store.zarr_module()
+    check_writable(store)
     size, n_files = facts["block_size"], facts["n_files"]
     sizes = [min(size, n_files - start) for start in range(0, n_files, size)]
     made = not store.exists()
@@ -208,8 +213,7 @@ def _fill(
         ) as bar:
             for stars in crew.carry_out(_make_block, (source, store, facts), missing):
                 bar.update(stars)
-        if missing or not digests:
-            _complete(store, facts, skipped)
+        _complete(store, facts, skipped)
     return SpectraStore.open(store)
 
 
@@ -238,7 +242,7 @@ def _make_block(shared: tuple[Source, Path, dict[str, Any]], number: int) -> int
     return int(rows.stop - rows.start)
 
 
-def _complete(store: Path, facts: Mapping[str, Any], skipped: Sequence[tuple[str, str]]) -> None:
+def _complete(store: Path, facts: Mapping[str, Any], skipped: Sequence[Unreadable]) -> None:
     n_read = []
     plain: Any = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
     with written_whole(store / spectra_store.MANIFEST) as temporary, temporary.open("w", **plain) as stream:
@@ -249,15 +253,8 @@ def _complete(store: Path, facts: Mapping[str, Any], skipped: Sequence[tuple[str
             for path, name, reason in zip(note["path"], note["id"], note["reason"], strict=True):
                 rows.writerow([path, name, "skipped" if reason else "read", reason])
             n_read.append(int((note["reason"] == "").sum()))
-        rows.writerows([path, identifier(path), "skipped", reason] for path, reason in skipped)
+        rows.writerows([one.path, identifier(one.path), "skipped", one.reason] for one in skipped)
     spectra_store.write_counts(store, facts, n_read, facts["n_files"] - sum(n_read) + len(skipped))
-
-
-def read_manifest(store: str | Path) -> list[dict[str, str]]:
-    """Every file with its status (read, skipped) and reason, as ``manifest.csv`` has them."""
-    path = Path(store) / spectra_store.MANIFEST
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 def _redshifts(catalogue: str | Path | None) -> dict[str, float]:

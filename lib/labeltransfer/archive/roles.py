@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..labels import labels_in
-from ..lamost.catalogue import CATALOGUE_COLUMNS, has_lamost_numbers, names_its_spectra
+from ..lamost.catalogue import CATALOGUE_COLUMNS, PACKED, has_lamost_numbers, names_its_spectra
 from ..tables import column_names, find_column
 from .store import MANIFEST
 
-SPECTRUM_SUFFIXES = (".fits", ".fits.gz", ".fit", ".fit.gz")
+SPECTRUM_SUFFIXES = tuple(f"{suffix}{packed}" for suffix in (".fits", ".fit") for packed in ("", *PACKED))
 TEXT_SUFFIXES = (".csv", ".tsv", ".ecsv", ".txt", ".dat")
 TABLE_SUFFIXES = (
-    *TEXT_SUFFIXES, *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES), ".parquet", ".xml", ".vot", ".votable",
-    *SPECTRUM_SUFFIXES,
+    *(f"{suffix}{packed}" for suffix in TEXT_SUFFIXES for packed in ("", *PACKED[:3])),
+    ".parquet", ".xml", ".vot", ".votable", *SPECTRUM_SUFFIXES,
 )  # fmt: skip
 
 SPECTRUM_NAME = re.compile(r"(spec|med)-\d{5}-", re.IGNORECASE)
@@ -27,12 +27,13 @@ WORDS = {"labels": "the labels", "catalogue": "LAMOST's catalogue", "allstar": "
 
 @dataclass(frozen=True)
 class Roles:
-    """The tables of a folder by their part, or None, and in words why."""
+    """The tables of a folder by their part, or None, in words why, and all tables that there are."""
 
     labels: Path | None
     catalogue: Path | None
     allstar: Path | None
     notes: tuple[str, ...] = ()
+    tables: tuple[Path, ...] = ()
 
 
 def part_of(columns: Sequence[str]) -> str:
@@ -83,15 +84,6 @@ def candidates(folder: Path) -> dict[Path, str]:
     return found
 
 
-def named_tables(folder: Path) -> dict[str, Path]:
-    """The tables at the top of a folder by their part; of several that could play one, the first by name."""
-    found: dict[str, Path] = {}
-    for path, part in candidates(folder).items():
-        if part:
-            found.setdefault(part, path)
-    return found
-
-
 def find_roles(folder: Path, label_table: str | Path | None = None) -> Roles:
     """Decide which table at the top of a folder plays which part, by the columns.
 
@@ -122,7 +114,8 @@ def find_roles(folder: Path, label_table: str | Path | None = None) -> Roles:
     chosen = Roles(next(iter(labels), None), first["catalogue"], first["allstar"])
     if chosen.labels is None and None in first.values():
         raise ValueError(_no_labels(folder, tables))
-    return Roles(chosen.labels, chosen.catalogue, chosen.allstar, _notes(chosen, tables))
+    every = dict.fromkeys([*tables, *labels])
+    return Roles(chosen.labels, chosen.catalogue, chosen.allstar, _notes(chosen, tables), tuple(every))
 
 
 def _no_labels(folder: Path, tables: dict[Path, str]) -> str:

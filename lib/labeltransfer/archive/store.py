@@ -7,6 +7,7 @@ every file whether it was read, or why not, and ``complete.json``, which has the
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,7 @@ import numpy as np
 from astropy.table import Table
 
 from ..files.arrays import DAMAGE
+from ..lamost import Unreadable, printable
 from ..spectra import Spectra
 from .store_files import (
     ARRAYS,
@@ -35,7 +37,7 @@ from .store_files import (
     zarr_module,
 )
 
-__all__ = ["MANIFEST", "SpectraStore", "is_store"]
+__all__ = ["MANIFEST", "SpectraStore", "is_store", "read_manifest"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -91,6 +93,12 @@ class SpectraStore:
     def sizes(self) -> list[int]:
         """How many stars each block has."""
         return [n_read for n_read, _ in self.counts["blocks"]]
+
+    @property
+    def skipped(self) -> list[Unreadable]:
+        """Files that gave no spectrum, and folders that were not entered, and why."""
+        lines = [line for line in read_manifest(self.folder) if line["status"] == "skipped"]
+        return [Unreadable(printable(line["file"]), line["reason"]) for line in lines]
 
     @property
     def data_hash(self) -> str:
@@ -159,6 +167,13 @@ class SpectraStore:
             wanted = np.isin(self.stars(number)["id"], ids)
             if wanted.any():
                 yield self.block(number)[0][wanted]
+
+
+def read_manifest(store: str | Path) -> list[dict[str, str]]:
+    """Every file with its status (read, skipped) and reason, as ``manifest.csv`` has them."""
+    path = Path(store) / MANIFEST
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        return list(csv.DictReader(stream))
 
 
 def _stars(note: Mapping[str, np.ndarray]) -> Table:

@@ -46,6 +46,11 @@ class StoreSource(FolderSource):
         return self.store.data_hash
 
     @property
+    def refused(self) -> list[lamost.Unreadable]:
+        """Files that the store could not read, and folders that it did not enter."""
+        return self.store.skipped
+
+    @property
     def normalization(self) -> tuple[float, str]:
         """Width [Å] and convention with which the spectra were normalized."""
         return self.store.facts["width"], self.store.facts["convention"]
@@ -86,7 +91,7 @@ def open_store(
         label_names = labels_in_table(labels) if labels else PAPER_LABELS
     paths = store.all_stars()
     spectra = {name: Path(path) for name, path in zip(paths["id"].tolist(), paths["path"].tolist(), strict=True)}
-    contents = Contents(store.folder, spectra, [], labels, catalogue, allstar)
+    contents = Contents(spectra, [], [], store.folder, labels, catalogue, allstar)
     return StoreSource(store, tuple(label_names), mask, contents, progress)
 
 

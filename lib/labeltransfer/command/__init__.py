@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from labeltransfer import __version__
 
-from .process import log_to_stderr, no_longer_read, sigterm_interrupts
+from .process import in_words, log_to_stderr, no_longer_read, sigterm_interrupts
 
 EXIT_CODES = """exit codes:
   0    done
@@ -22,28 +22,37 @@ EXIT_CODES = """exit codes:
 
 
 class Command(NamedTuple):
-    """A sub-command: the module that has it as a function of its name, its line in the help, the extra it needs."""
+    """A sub-command: the module that has it as a function of its name, its line in the help, the extra it needs, and
+    what is left of it when it is interrupted.
+    """
 
     module: str
     help: str
     extra: str = ""
+    interrupted: str = ""
+
+
+GOES_ON = "what is finished is kept; the same command goes on there"
 
 
 COMMANDS = {
-    "simulate": Command("labels", "write a simulated survey in the surveys' own file formats"),
-    "fetch": Command("labels", "download real spectra or tables, checked and kept", "survey"),
-    "ingest": Command("labels", "read LAMOST files once, into a store that infer and train take", "survey"),
-    "train": Command("labels", "train a model on a folder of LAMOST files and a table of labels"),
-    "infer": Command("labels", "label LAMOST files with a trained model"),
-    "run": Command("book", "execute the chapters into _runs/NAME", "book"),
-    "sweep": Command("book", "make the runs that a file lists, for example sweeps/sensitivity.yml", "book"),
+    "simulate": Command("labels", "write a simulated survey in the surveys' own file formats", "", GOES_ON),
+    "fetch": Command("labels", "download real spectra or tables, checked and kept", "survey", GOES_ON),
+    "ingest": Command("labels", "read LAMOST files once, into a store that infer and train take", "survey",
+                      f"{GOES_ON} (without --replace)"),
+    "train": Command("labels", "train a model on a folder of LAMOST files and a table of labels", "",
+                     "nothing was written"),
+    "infer": Command("labels", "label LAMOST files with a trained model", "", GOES_ON),
+    "run": Command("book", "execute the chapters into _runs/NAME", "book",
+                   "finished chapters are kept; the same command goes on with --resume"),
+    "sweep": Command("book", "make the runs that a file lists, for example sweeps/sensitivity.yml", "book", GOES_ON),
     "sync": Command("book", "write the notebook twins of the chapters from their text", "book"),
     "build": Command("book", "render a run as HTML pages", "book"),
     "runs": Command("book", "list the runs", "book"),
     "compare": Command("book", "numbers of several runs side by side", "book"),
     "evidence": Command("book", "compute the evidence behind the claims, or check it", "book"),
     "completion": Command("completion", "print the completion of a shell, to be sourced there"),
-}
+}  # fmt: skip
 
 
 def parser(arguments: Sequence[str] | None = None) -> argparse.ArgumentParser:
@@ -103,11 +112,12 @@ def _main(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         raise
     except KeyboardInterrupt:
-        print(f"\nlabeltransfer {given.command}: interrupted", file=sys.stderr)
+        left = COMMANDS[given.command].interrupted
+        print(f"\nlabeltransfer {given.command}: interrupted{left and '; '}{left}", file=sys.stderr)
         return 130
     except (ValueError, TypeError, ImportError, FileNotFoundError, FileExistsError, NotADirectoryError) as error:
-        print(f"labeltransfer {given.command}: {error}", file=sys.stderr)
+        print(f"labeltransfer {given.command}: {in_words(error)}", file=sys.stderr)
         return 2
     except (OSError, RuntimeError) as error:
-        print(f"labeltransfer {given.command}: {error}", file=sys.stderr)
+        print(f"labeltransfer {given.command}: {in_words(error)}", file=sys.stderr)
         return 1

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..reproduction.parameters import PARAMETERS, Parameter, from_text
+from .arguments import a_path
 
 if TYPE_CHECKING:
     from ..reproduction.book import Book
@@ -92,7 +94,7 @@ def sweep(command: argparse.ArgumentParser) -> None:
         "no other, and the same call does again only what is not done."
     )
     command.epilog = SWEEP_FILE
-    command.add_argument("file", metavar="FILE", type=Path, help="YAML with name, base, chapters, runs, grid")
+    command.add_argument("file", metavar="FILE", type=a_path, help="YAML with name, base, chapters, runs, grid")
     command.add_argument("--workers", type=int, metavar="N", help="runs at a time; default: as cores and memory allow")
     command.add_argument("--replace", action="store_true", help="lose runs of these names that have other parameters")
     command.set_defaults(call=_sweep)
@@ -189,15 +191,23 @@ def compare(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("names", metavar="RUN", nargs="+", help="names of runs, as `labeltransfer runs` lists them")
     command.add_argument("--all", action="store_true", help="the numbers that did not change, too")
-    command.add_argument("--html", metavar="FILE", type=Path, help="write a page, with the key figures")
-    command.add_argument("--json", metavar="FILE", type=Path, help="write the numbers")
+    command.add_argument("--html", metavar="FILE", type=a_path, help="write a page, with the key figures")
+    command.add_argument("--json", metavar="FILE", type=a_path, help="write the numbers")
+    command.add_argument("--replace", action="store_true", help="lose a page or numbers that are there")
     command.set_defaults(call=_compare)
 
 
 def _compare(given: argparse.Namespace) -> None:
+    from ..files import check_output
     from ..reproduction.compare import compare_runs
 
     book = _book()
+    if given.html and given.html == given.json:
+        raise ValueError(f"{given.html}: given for the page and for the numbers, wanted two names")
+    outputs = [(given.html, "page of a comparison", "Runs compared: "), (given.json, "file of numbers", '"runs"')]
+    for path, what, mark in outputs:
+        if path:
+            check_output(path, what, replace=given.replace, is_ours=partial(_holds, mark))
     found = compare_runs(book, given.names)
     options: dict[str, Any] = {"everything": True} if given.all else {}
     print("\n".join(found.lines(**options)))
@@ -207,11 +217,15 @@ def _compare(given: argparse.Namespace) -> None:
         print(f"written: {found.write_html(given.html, book)}")
 
 
+def _holds(mark: str, path: Path) -> bool:
+    return mark in path.read_text(encoding="utf-8")
+
+
 def evidence(command: argparse.ArgumentParser) -> None:
     """Fill the parser of ``evidence``."""
     command.add_argument("names", metavar="NAME", nargs="*", help="of the evidence; default: all")
     command.add_argument("--check", action="store_true", help="write nothing; fail if what is kept is not what comes")
-    command.add_argument("--data", metavar="DIR", type=Path, help="where real data lie")
+    command.add_argument("--data", metavar="DIR", type=a_path, help="where real data lie")
     command.set_defaults(call=_evidence)
 
 

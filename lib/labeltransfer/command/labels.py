@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from .arguments import a_path, or_auto
 from .extras import need
 
 LOSSES = 3
@@ -21,7 +20,7 @@ def simulate(command: argparse.ArgumentParser) -> None:
     """Fill the parser of ``simulate``."""
     from ..mock import FORMATS
 
-    command.add_argument("folder", metavar="DIR", type=Path, help="where to: a new or empty folder, or one that the "
+    command.add_argument("folder", metavar="DIR", type=a_path, help="where to: a new or empty folder, or one that the "
                          "same command left unfinished")  # fmt: skip
     command.add_argument("--overlap", type=int, default=300, metavar="N", help="stars in common; default 300")
     command.add_argument("--dr2", type=int, default=500, metavar="N", help="further LAMOST stars; default 500")
@@ -51,7 +50,7 @@ def fetch(command: argparse.ArgumentParser) -> None:
     listed = "\n".join(f"  {name:12} {source.description}" for name, source in SOURCES.items())
     command.epilog = f"sources:\n{listed}"
     command.add_argument("source", metavar="SOURCE", choices=tuple(SOURCES), help=", ".join(SOURCES))
-    command.add_argument("-o", dest="output", metavar="DIR", type=Path, help="where to; default: the user's cache")
+    command.add_argument("-o", dest="output", metavar="DIR", type=a_path, help="where to; default: the user's cache")
     command.set_defaults(call=_fetch)
 
 
@@ -72,11 +71,11 @@ def ingest(command: argparse.ArgumentParser) -> None:
     from ..archive.ingest import BLOCK_SIZE
     from ..continuum import CONVENTIONS
 
-    command.add_argument("folder", metavar="FOLDER", type=Path, help="LAMOST files, in sub-folders too")
-    command.add_argument("-o", dest="output", metavar="STORE", type=Path, required=True,
+    command.add_argument("folder", metavar="FOLDER", type=a_path, help="LAMOST files, in sub-folders too")
+    command.add_argument("-o", dest="output", metavar="STORE", type=a_path, required=True,
                          help="the folder to make; a call that was killed goes on there")  # fmt: skip
     command.add_argument("--replace", action="store_true", help="lose a store that is there")
-    command.add_argument("--catalogue", metavar="TABLE", type=Path, help="LAMOST's, for redshifts that headers lack")
+    command.add_argument("--catalogue", metavar="TABLE", type=a_path, help="LAMOST's, for redshifts that headers lack")
     _add_mask(command)
     command.add_argument("--width", type=float, default=50.0, metavar="L", help="of the normalization; default 50 Å")
     command.add_argument("--convention", choices=tuple(CONVENTIONS), default="paper", help="default paper")
@@ -101,16 +100,16 @@ def _ingest(given: argparse.Namespace) -> int:
 
 def train(command: argparse.ArgumentParser) -> None:
     """Fill the parser of ``train``."""
-    command.add_argument("folder", metavar="SURVEY_DIR", type=Path, help="LAMOST files with labels.csv, or with "
+    command.add_argument("folder", metavar="SURVEY_DIR", type=a_path, help="LAMOST files with labels.csv, or with "
                          "LAMOST's catalogue and APOGEE's allStar table, as `simulate` writes them")  # fmt: skip
-    command.add_argument("-o", dest="output", metavar="MODEL.npz", type=Path, required=True, help="where to")
+    command.add_argument("-o", dest="output", metavar="MODEL.npz", type=a_path, required=True, help="where to")
     command.add_argument("--replace", action="store_true", help="lose a model that is there")
-    command.add_argument("--labels", metavar="TABLE", type=Path, help="the table of labels, if it lies elsewhere")
+    command.add_argument("--labels", metavar="TABLE", type=a_path, help="the table of labels, if it lies elsewhere")
     command.add_argument("--label-names", metavar="A,B", help="labels to learn, for example teff,logg; default: all")
     _add_mask(command)
     command.add_argument("--recipe", choices=("robust", "paper"), help="robust (default), or what the paper did")
-    command.add_argument("--order", metavar="N", type=_or_auto(int), help="of the polynomial in the labels, or auto")
-    command.add_argument("--error-factor", metavar="X", type=_or_auto(float),
+    command.add_argument("--order", metavar="N", type=or_auto(int), help="of the polynomial in the labels, or auto")
+    command.add_argument("--error-factor", metavar="X", type=or_auto(float),
                          help="by which the errors of the flux are too small, or auto")  # fmt: skip
     command.add_argument("--seed", type=int, default=2017, metavar="S", help="of the starting points; default 2017")
     command.set_defaults(call=_train)
@@ -137,7 +136,8 @@ def _train(given: argparse.Namespace) -> int:
     counts = transfer.counts or {}
     for what, count in counts.items():
         print(f"{count:9,}  {what}")
-    print("\n".join(transfer.report))
+    counted = {f"{count:,} {what}" for what, count in counts.items()}
+    print("\n".join(line for line in transfer.report if line not in counted))
     print(f"{given.output}: {transfer!r}")
     return LOSSES if counts.get("unreadable files") else 0
 
@@ -146,13 +146,13 @@ def infer(command: argparse.ArgumentParser) -> None:
     """Fill the parser of ``infer``."""
     from ..catalogue import FORMATS
 
-    command.add_argument("model", metavar="MODEL.npz", type=Path, help="as `train` writes it")
-    command.add_argument("spectra", metavar="FILE", type=Path, nargs="+", help="LAMOST files, folders of them, or a "
+    command.add_argument("model", metavar="MODEL.npz", type=a_path, help="as `train` writes it")
+    command.add_argument("spectra", metavar="FILE", type=a_path, nargs="+", help="LAMOST files, folders of them, or a "
                          "store")  # fmt: skip
-    command.add_argument("-o", dest="output", metavar="LABELS.fits", type=Path, required=True,
+    command.add_argument("-o", dest="output", metavar="LABELS.fits", type=a_path, required=True,
                          help=f"the catalogue; one of {', '.join(FORMATS)}")  # fmt: skip
     command.add_argument("--replace", action="store_true", help="lose a catalogue that is there")
-    command.add_argument("--parts", metavar="DIR", type=Path, help="keep finished blocks here; a killed run goes on "
+    command.add_argument("--parts", metavar="DIR", type=a_path, help="keep finished blocks here; a killed run goes on "
                          "there")  # fmt: skip
     _add_workers(command)
     command.set_defaults(call=_infer)
@@ -192,13 +192,3 @@ def _add_workers(command: argparse.ArgumentParser) -> None:
     words = ", ".join(SCHEDULERS)
     command.add_argument("--scheduler", default="threads", help=f"{words}, or tcp://… of Dask; default threads")
     command.add_argument("--workers", type=int, metavar="N", help="processes; default one for each core")
-
-
-def _or_auto(kind: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Reads a number, or the word auto."""
-
-    def read(text: str) -> Any:
-        return text if text == "auto" else kind(text)
-
-    read.__name__ = f"{kind.__name__} or auto"
-    return read

@@ -35,6 +35,13 @@ def no_longer_read(stream: TextIO) -> bool:
     return True
 
 
+def in_words(error: Exception) -> str:
+    """A message; what the system says without the number of the error, the file first."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
 def log_to_stderr(loudness: int) -> None:
     """Show the library's messages: warnings; with -v what it does, with -vv everything; with -q errors alone."""
     import logging

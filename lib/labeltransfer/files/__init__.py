@@ -1,7 +1,16 @@
 """Files of our own: arrays without pickle, written whole or not at all; long runs in parts; one writer at a time."""
 
 from .arrays import FORMAT_VERSION, read_arrays, reading, write_arrays, written_whole
-from .outputs import check_output
+from .outputs import check_output, check_writable
 from .parts import Parts
 
-__all__ = ["FORMAT_VERSION", "Parts", "check_output", "read_arrays", "reading", "write_arrays", "written_whole"]
+__all__ = [
+    "FORMAT_VERSION",
+    "Parts",
+    "check_output",
+    "check_writable",
+    "read_arrays",
+    "reading",
+    "write_arrays",
+    "written_whole",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from tempfile import TemporaryFile
 
 STORE_NOTE = "store.json"
 """By which a store of spectra is known."""
@@ -30,7 +31,8 @@ def check_output(
     Raises
     ------
     ValueError
-        If `path` is one of the inputs, lies in a store, is a folder, or exists and may not be replaced.
+        If `path` is one of the inputs, lies in a store, is a folder, exists and may not be replaced, or cannot be
+        written.
     """
     path = Path(path)
     if any(path.exists() and Path(one).exists() and path.samefile(one) for one in inputs):
@@ -40,6 +42,7 @@ def check_output(
         raise ValueError(f"{path}: lies within the store {store}, which nothing else may change; give another place")
     if path.is_dir():
         raise ValueError(f"{path}: is a folder, wanted the name of the {what}")
+    check_writable(path.parent)
     if not path.exists():
         return path
     if not _holds(is_ours, path):
@@ -47,6 +50,25 @@ def check_output(
     if not replace:
         raise ValueError(f"{path}: a {what} is there already; give another name, or replace it (--replace)")
     return path
+
+
+def check_writable(folder: str | Path) -> None:
+    """Refuse a folder in which nothing can be written, or which cannot be made, before any work is done.
+
+    Raises
+    ------
+    ValueError
+        Naming the folder, or the one above it that is there, and why.
+    """
+    there = Path(folder)
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    try:
+        with TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        why = error.strerror if there.is_dir() else "is a file, wanted a folder"
+        raise ValueError(f"{folder}: nothing can be written there ({there}: {why}); give another place") from error
 
 
 def _holds(is_ours: Callable[[Path], bool], path: Path) -> bool:

@@ -25,6 +25,9 @@ CATALOGUE_COLUMNS: dict[str, tuple[str, ...]] = {
 CATALOGUE_UNITS = {"ra": "deg", "dec": "deg"}
 VELOCITIES = ("rv", "rv_lasp", "hrv", "rv_b0")
 KEYS = ("filename", "fits_name", "lamost_id", "file", "id")
+PACKED = (".gz", ".bz2", ".xz", ".fz", ".z", ".zst", ".zip")
+"""Of packed files; the last four are found, and named as what cannot be read."""
+
 DAYS, NUMBERS = ("lmjd", "mjd"), ("planid", "spid", "fiberid")
 
 
@@ -34,11 +37,10 @@ def printable(path: str | Path) -> str:
 
 
 def identifier(path: str | Path) -> str:
-    """Name of a star: the file's without ``.fits`` or ``.fits.gz``, printable."""
+    """Name of a star: the file's without ``.fits``, ``.fits.gz`` and the like, printable."""
     name = Path(path).name
-    for suffix in (".gz", ".fits", ".fit"):
-        if name.lower().endswith(suffix):
-            name = name[: -len(suffix)]
+    for suffixes in (PACKED, (".fits", ".fit")):
+        name = next((name[: -len(suffix)] for suffix in suffixes if name.lower().endswith(suffix)), name)
     return printable(name)
 
 

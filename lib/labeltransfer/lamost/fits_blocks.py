@@ -8,9 +8,11 @@ header is checked against the bytes that are there. A test compares it with `ast
 
 from __future__ import annotations
 
+import bz2
+import lzma
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,12 @@ BLOCK, CARD = 2880, 80
 MAX_BYTES = 1 << 26
 """A file that unpacks to more than this (64 MB) is no single spectrum."""
 
-GZIP = b"\x1f\x8b"
+UNPACKERS: dict[str, tuple[bytes, Callable[[], Any]]] = {
+    "gzip": (b"\x1f\x8b", lambda: zlib.decompressobj(wbits=31)),
+    "bzip2": (b"BZh", bz2.BZ2Decompressor),
+    "xz": (b"\xfd7zXZ\0", lzma.LZMADecompressor),
+}
+"""How packed data begin, and what unpacks them."""
 
 IMAGE_TYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 COLUMN_TYPES = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
@@ -31,7 +38,7 @@ _TEXT = re.compile(r"\s*'((?:[^']|'')*)'")
 
 
 def read_content(path: Path) -> bytes:
-    """The bytes of a file, unpacked if they are gzipped (whatever the file is called).
+    """The bytes of a file, unpacked if they are packed with gzip, bzip2 or xz (whatever the file is called).
 
     Raises
     ------
@@ -46,23 +53,24 @@ def read_content(path: Path) -> bytes:
         content = stream.read(MAX_BYTES + 1)
     if not content:
         raise ValueError(f"{path}: empty file; wanted a FITS file; fetch it again")
-    if content[:2] == GZIP:
+    kind = next((name for name, (begins, _) in UNPACKERS.items() if content.startswith(begins)), "")
+    if kind:
         try:
-            content = _unpacked(content)
-        except zlib.error as error:
-            raise ValueError(f"{path}: damaged gzip data ({error}); fetch the file again") from error
+            content = _unpacked(content, *UNPACKERS[kind])
+        except (zlib.error, lzma.LZMAError, OSError) as error:
+            raise ValueError(f"{path}: damaged {kind} data ({error}); fetch the file again") from error
         except EOFError as error:
-            raise ValueError(f"{path}: gzip data cut short after {error} unpacked bytes; fetch it again") from error
+            raise ValueError(f"{path}: {kind} data cut short after {error} unpacked bytes; fetch it again") from error
     if len(content) > MAX_BYTES:
         raise ValueError(f"{path}: more than {MAX_BYTES:,} bytes; wanted the file of a single spectrum")
     return content
 
 
-def _unpacked(content: bytes) -> bytes:
-    """Gzip data unpacked, member after member; no more than `MAX_BYTES` and one. EOFError if the last is not whole."""
+def _unpacked(content: bytes, begins: bytes, make: Callable[[], Any]) -> bytes:
+    """Data unpacked, member after member; no more than `MAX_BYTES` and one. EOFError if the last is not whole."""
     found = b""
-    while content[:2] == GZIP and len(found) <= MAX_BYTES:
-        unpacker = zlib.decompressobj(wbits=31)
+    while content.startswith(begins) and len(found) <= MAX_BYTES:
+        unpacker = make()
         found += unpacker.decompress(content, MAX_BYTES + 1 - len(found))
         if not unpacker.eof and len(found) <= MAX_BYTES:
             raise EOFError(f"{len(found):,}")

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 from astropy.table import Table
 from tqdm import tqdm
 
-from ..parallel import available_cores
+from ..parallel import over_files
 from ..spectra import Spectra, why_shifted
 from .catalogue import identifier, printable, read_catalogue, star_names
 from .spectrum import (
@@ -35,7 +34,6 @@ __all__ = [
     "RawSpectrum",
     "Reading",
     "Unreadable",
-    "available_cores",
     "identifier",
     "printable",
     "read_catalogue",
@@ -43,6 +41,7 @@ __all__ = [
     "read_places",
     "read_spectra",
     "read_spectrum",
+    "repeats",
     "star_names",
     "to_rest_frame",
 ]
@@ -58,6 +57,11 @@ class Unreadable:
 
     path: str
     reason: str
+
+
+def repeats(path: str | Path, first: str | Path) -> Unreadable:
+    """Of several files of one name the first is used."""
+    return Unreadable(printable(path), f"same file name as {printable(first)}; the first is used")
 
 
 @dataclass(frozen=True, repr=False)
@@ -112,9 +116,7 @@ def read_spectra(
 
     def read(n: int) -> dict[str, Any] | Unreadable:
         if first[ids[n]] != n:
-            return Unreadable(
-                printable(paths[n]), f"same file name as {printable(paths[first[ids[n]]])}; the first is used"
-            )
+            return repeats(paths[n], paths[first[ids[n]]])
         try:
             raw = read_spectrum(paths[n])
             redshift = raw.header["z"] if np.isfinite(raw.header["z"]) else known.get(ids[n])
@@ -124,13 +126,8 @@ def read_spectra(
             return Unreadable(printable(paths[n]), printable(reason.removeprefix(f"{paths[n]}: ")))
         return {**raw.header, "z": raw.header["z"] if redshift is None else float(redshift)}
 
-    with ThreadPoolExecutor(available_cores()) as pool:
-        bar = tqdm(total=len(paths), desc="reading spectra", unit="file", disable=None if progress else True)
-        with bar:
-            results: list[dict[str, Any] | Unreadable] = []
-            for result in pool.map(read, range(len(paths))):
-                results.append(result)
-                bar.update()
+    shown = {"desc": "reading spectra", "unit": "file", "disable": None if progress else True}
+    results = list(tqdm(over_files(read, range(len(paths))), total=len(paths), **shown))
     _refuse_shifted(flux, ivar, grid, results, paths)
     good = np.array([isinstance(result, dict) for result in results], dtype=bool)
     if not good.all():
@@ -178,7 +175,7 @@ def read_places(paths: Iterable[str | Path], *, progress: bool = True) -> Table:
     Table with columns id, obsid, ra, dec [deg], snr_g, in the order of `paths`; 0 and NaN where a header does not say,
     or the file cannot be read.
     """
-    paths = [Path(path) for path in paths]
+    files = [Path(path) for path in paths]
 
     def read(path: Path) -> tuple[int, float, float, float]:
         try:
@@ -187,11 +184,9 @@ def read_places(paths: Iterable[str | Path], *, progress: bool = True) -> Table:
             return 0, np.nan, np.nan, np.nan
         return header["obsid"], header["ra"], header["dec"], header["snrg"]
 
-    with ThreadPoolExecutor(available_cores()) as pool:
-        found = pool.map(read, paths)
-        shown = tqdm(found, total=len(paths), desc="reading headers", unit="file", disable=None if progress else True)
-        facts = list(shown)
-    places = Table({"id": np.array([identifier(path) for path in paths], dtype=str)})
+    shown = {"desc": "reading headers", "unit": "file", "disable": None if progress else True}
+    facts = list(tqdm(over_files(read, files), total=len(files), **shown))
+    places = Table({"id": np.array([identifier(path) for path in files], dtype=str)})
     places["obsid"] = np.array([fact[0] for fact in facts], dtype=np.int64)
     for column, name in enumerate(("ra", "dec", "snr_g"), start=1):
         places[name] = np.array([fact[column] for fact in facts], dtype=float)

@@ -12,7 +12,8 @@ import numpy as np
 from astropy.table import Table
 
 from ..labels import PAPER_LABELS, Labels
-from ..lamost.reading import COMMON_GRID, MASKS, RawSpectrum, available_cores
+from ..lamost import COMMON_GRID, MASKS, RawSpectrum
+from ..parallel import available_cores
 from ..spectra import SPEED_OF_LIGHT, Spectra, _interpolate
 from . import apogee_table, observing
 from .allstar_file import allstar_columns

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,11 @@ import numpy as np
 from astropy.table import Table
 from tqdm import tqdm
 
-from ..files import write_arrays, written_whole
+from ..files import check_writable, write_arrays, written_whole
 from ..files.locks import LOCK, only_writer
-from ..lamost.reading import available_cores
+from ..parallel import over_files
 from ..spectra import SPEED_OF_LIGHT
+from ..tables import MISSING
 from .grid import GRID_LABELS
 from .observing import spectrum_numbers
 from .simulated_survey import SNR_RATIOS, RawBlock, SimulatedSurvey
@@ -29,6 +29,9 @@ FORMATS = ("image", "table")
 """Spectra as in LAMOST DR1-DR7, or as in DR8 and later."""
 
 UNFINISHED = "unfinished.json"
+ONE_IN, NO_REDSHIFT, NO_VELOCITY = 50, 7, 23
+"""Of so many rows of LAMOST's catalogue one has no redshift, and another no velocity; the other tells it."""
+
 BLOCK = 256
 FITS_BLOCK = 2880
 TABLE_COLUMNS = ("FLUX", "IVAR", "WAVELENGTH", "ANDMASK", "ORMASK", "NORMALIZATION")
@@ -76,6 +79,7 @@ def write_survey(
         raise ValueError(f"spectra_format {spectra_format!r} is unknown; wanted one of {', '.join(FORMATS)}")
     folder = Path(folder)
     refuse_other_contents(folder, survey, spectra_format, compress)
+    check_writable(folder)
     with only_writer(folder):
         if not (folder / UNFINISHED).exists():
             _write_json(_recipe(survey, spectra_format, compress), folder / UNFINISHED)
@@ -133,8 +137,8 @@ def _write_spectra(survey: SimulatedSurvey, folder: Path, spectra_format: str, c
         total=len(survey), initial=len(survey) - len(missing), desc="writing spectra", unit="star",
         disable=None if progress else True,
     )  # fmt: skip
-    with bar, ThreadPoolExecutor(available_cores()) as pool:
-        for done in pool.map(write_block, [missing[n : n + BLOCK] for n in range(0, len(missing), BLOCK)]):
+    with bar:
+        for done in over_files(write_block, [missing[n : n + BLOCK] for n in range(0, len(missing), BLOCK)]):
             bar.update(done)
 
 
@@ -229,8 +233,9 @@ def lamost_catalogue(survey: SimulatedSurvey) -> Table:
         table[f"snr{band}"] = ours["snrg"] if band == "g" else np.round(survey.snr_g * ratio, 2)
     table["class"] = np.full(len(survey), "STAR")
     table["subclass"] = np.where(survey.stars.giant, "K1", "G2")
-    table["z"] = ours["z"]
-    table["rv"] = np.round(np.asarray(ours["z"]) * SPEED_OF_LIGHT, 2)
+    rows, z = np.arange(len(survey)), np.asarray(ours["z"])
+    table["z"] = np.where(rows % ONE_IN == NO_REDSHIFT, MISSING, z)
+    table["rv"] = np.where(rows % ONE_IN == NO_VELOCITY, MISSING, np.round(z * SPEED_OF_LIGHT, 2))
     for theirs, name in (("teff", "teff"), ("logg", "logg"), ("feh", "fe_h")):
         table[theirs], table[f"{theirs}_err"] = ours[name], ours[f"{name}_err"]
     return table

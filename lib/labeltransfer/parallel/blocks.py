@@ -6,16 +6,23 @@ data that still lie in its cache, and bounds the memory by a few blocks.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
+from multiprocessing.pool import ThreadPool
 from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+WAKEFUL = 0.5
+"""Seconds after which a thread that waits for others looks whether it was interrupted: a signal may come just before it
+begins to wait, and would not be noticed until the end of its wait."""
 
 _LIMIT: ContextVar[int] = ContextVar("cores of this task", default=0)
 
@@ -38,6 +45,23 @@ def over_blocks(
     n_threads = n_threads or available_cores()
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
         return list(pool.map(work, blocks))
+
+
+def over_files(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Call `work(item)` for each, on all cores; results in order, as they come.
+
+    For work that reads or writes files, which may hang for ever (a network that is gone): threads that still hang when
+    the caller is interrupted are left behind, and end with the process.
+    """
+    with ThreadPool(available_cores()) as pool:
+        results = pool.imap(work, items)
+        while True:
+            try:
+                yield results.next(timeout=WAKEFUL)
+            except multiprocessing.TimeoutError:
+                continue
+            except StopIteration:
+                return
 
 
 @contextmanager

@@ -10,8 +10,19 @@ from astropy import units
 from ..tables import plain
 from .resampling import resample
 
-SENSIBLE = (0.5, 2000.0)
+SENSIBLE = (0.6, 2000.0)
 """S/N of a pixel that spectra have; outside, `ivar` and `error` were mistaken for each other if that explains it."""
+
+SEEN = (0.12, 8.0)
+"""Noise that is seen, over that which the errors say; in 256 real LAMOST spectra on a new grid it is 0.16 to 3.2."""
+
+LINES = 0.005
+"""What narrow lines alone look like as noise, in units of the flux; a very bright star shows nothing else."""
+
+UNHEARD_OF = 20_000.0
+"""S/N of a pixel that no star has, however bright."""
+
+LEAST_SEEN, LOOKED_AT = 30, 256
 
 SHORTEST = 1000.0
 """Å; plain wavelengths that end below are in another unit."""
@@ -100,21 +111,54 @@ def _weights(flux: Any, ivar: Any, error: Any, values: np.ndarray, bad: np.ndarr
 def _refuse_mistaken(
     values: np.ndarray, weights: np.ndarray, bad: np.ndarray, names: np.ndarray, as_ivar: bool
 ) -> None:
-    """Refuse errors given as `ivar`, or the reverse: an absurd S/N, and a sensible one the other way round."""
-    with np.errstate(all="ignore"):
-        level = np.ma.masked_array(np.abs(values), bad)
-        spread = np.ma.masked_array(weights if as_ivar else weights**-0.5, bad)
-        read = np.ma.median(level * (np.sqrt(spread) if as_ivar else 1 / spread), axis=1).filled(np.nan)
-        other = np.ma.median(level * (1 / spread if as_ivar else np.sqrt(spread)), axis=1).filled(np.nan)
-    low, high = SENSIBLE
-    wrong = ((read < low) | (read > high)) & (other > 2 * low) & (other < high)
-    if wrong.sum() > 0.5 * np.isfinite(read).sum():
-        star = int(np.argmax(wrong))
+    """Refuse errors given as `ivar`, or the reverse, if that is so of most stars (of `LOOKED_AT` at most)."""
+    mistaken, n_seen = [], 0
+    for n in np.unique(np.linspace(0, len(values) - 1, LOOKED_AT).astype(int)) if len(values) else ():
+        good = ~bad[n]
+        if good.any():
+            flux, weight = values[n].astype(float), weights[n][good]
+            with np.errstate(all="ignore"):
+                errors = weight**-0.5, weight if as_ivar else weight**0.25
+                read, other = (float(np.median(np.abs(flux[good]) / error)) for error in errors)
+                noise = visible_noise(flux, good) / np.array([np.median(error) for error in errors])
+            mistaken += [(n, read, other)] if _is_mistaken(read, other, *noise) else []
+            n_seen += 1
+    if 2 * len(mistaken) > n_seen:
+        star, read, other = mistaken[0]
         given, meant = ("ivar", "error") if as_ivar else ("error", "ivar")
         raise ValueError(
-            f"spectra: star {str(names[star])!r} would have S/N {read[star]:.3g} a pixel, and {other[star]:.3g} "
+            f"spectra: star {str(names[star])!r} would have S/N {read:.3g} a pixel, and {other:.3g} "
             f"if what was given as {given} is {'an error' if as_ivar else 'an inverse variance'}; give it as {meant}="
         )
+
+
+def _is_mistaken(read: float, other: float, noise_read: float, noise_other: float) -> bool:
+    """Whether one star's errors are absurd as they are read, and the other way round sensible and borne out.
+
+    Parameters
+    ----------
+    read, other : S/N of both readings
+    noise_read, noise_other : the noise that is seen, over the errors of both; if none is seen the S/N alone decide
+    """
+    low, high = SENSIBLE
+    if low < read < high or not low < other < high:
+        return False
+    if not max(noise_read, noise_other) > SEEN[0]:
+        return True
+    borne_out = SEEN[0] < noise_other < SEEN[1]
+    if read > high:
+        return borne_out and (read > UNHEARD_OF or noise_other > LINES * other)
+    return borne_out and not SEEN[0] < noise_read < SEEN[1]
+
+
+def visible_noise(flux: np.ndarray, good: np.ndarray) -> float:
+    """Noise of one spectrum (P,) from its fourth differences, which lines that are resolved hardly change; NaN if fewer
+    than `LEAST_SEEN` pixels have four good neighbours.
+    """
+    whole = np.lib.stride_tricks.sliding_window_view(good, 5).all(axis=1) if good.size >= 5 else np.zeros(0, bool)
+    if whole.sum() < LEAST_SEEN:
+        return float("nan")
+    return float(np.median(np.abs(np.diff(np.where(good, flux, 0.0), 4)[whole])) / 0.6745 / np.sqrt(70.0))
 
 
 def _on_one_grid(

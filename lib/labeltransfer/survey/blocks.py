@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,8 +11,7 @@ import numpy as np
 from astropy.table import Table
 
 from .. import lamost
-from ..archive.folder import spectrum_files
-from ..archive.ingest import read_manifest
+from ..archive.folder import find_spectra
 from ..archive.opening import BLOCK_SIZE, Survey
 from ..archive.store import SpectraStore, is_store
 from ..cannon import CannonModel
@@ -42,6 +41,10 @@ class Transfer(Protocol):
     @property
     def convention(self) -> str:
         """Of the normalization."""
+
+    @property
+    def segments(self) -> Any:
+        """Of the normalization: detectors that are normalized apart, or None."""
 
     @property
     def mask(self) -> str:
@@ -128,19 +131,11 @@ class FileBlocks:
     """LAMOST files, and folders of them."""
 
     def __init__(self, paths: Sequence[Path], transfer: Transfer, block_size: int) -> None:
-        files = list(_files(paths))
-        if not files:
-            where = ", ".join(map(str, paths)) or "no path given"
-            raise ValueError(f"{where}: found no spectra, wanted LAMOST files (*.fits, *.fits.gz) or folders of them")
-        first: dict[str, Path] = {}
-        repeated = [path for path in files if first.setdefault(lamost.identifier(path), path) is not path]
-        self.files, self.block_size = list(first.values()), block_size
+        found = find_spectra(paths)
+        self.files, self.block_size = list(found.spectra.values()), block_size
         self.grid, self.mask = transfer.model.wavelength, transfer.mask
         self.sizes = _sizes(len(self.files), block_size)
-        self.unreadable = [
-            Unreadable(str(path), f"same file name as {first[lamost.identifier(path)]}; the first is used")
-            for path in repeated
-        ]
+        self.unreadable = found.left_out
 
     def facts(self) -> dict[str, Any]:
         """See `Blocks`."""
@@ -159,8 +154,7 @@ class StoreBlocks:
     def __init__(self, store: SpectraStore, transfer: Transfer) -> None:
         check_alike(transfer, store)
         self.store, self.sizes = store, store.sizes
-        skipped = [line for line in read_manifest(store.folder) if line["status"] == "skipped"]
-        self.unreadable = [Unreadable(line["file"], line["reason"]) for line in skipped]
+        self.unreadable = store.skipped
 
     def facts(self) -> dict[str, Any]:
         """See `Blocks`."""
@@ -184,7 +178,7 @@ class SurveyBlocks:
         if survey.mask != transfer.mask:
             raise ValueError(f"{survey!r}: mask {survey.mask!r}, the model wants {transfer.mask!r}; open it with that")
         self.survey, self.block_size = survey, block_size
-        self.unreadable: list[Unreadable] = []
+        self.unreadable: list[Unreadable] = list(getattr(survey, "refused", []))
         self.sizes = _sizes(len(survey.dr2_catalogue()), block_size)
 
     def facts(self) -> dict[str, Any]:
@@ -234,6 +228,11 @@ def check_alike(transfer: Transfer, store: SpectraStore) -> None:
     """
     if not len(store):
         raise ValueError(f"{store.folder}: no readable spectrum in the store, wanted at least one; see manifest.csv")
+    if transfer.segments:
+        raise ValueError(
+            f"{store.folder}: its spectra are normalized in one piece, the model wants {len(transfer.segments)} "
+            "detectors apart; label the files themselves"
+        )
     wanted = {"mask": transfer.mask, "width": transfer.width, "convention": transfer.convention}
     for name, value in wanted.items():
         if store.facts[name] != value:
@@ -244,14 +243,6 @@ def check_alike(transfer: Transfer, store: SpectraStore) -> None:
     pixels = transfer.model.wavelength
     if pixels.shape != store.wavelength.shape or not np.allclose(pixels, store.wavelength, rtol=1e-8):
         raise ValueError(f"{store.folder}: the pixels of the store are not the model's; ingest the files again")
-
-
-def _files(paths: Iterable[Path]) -> Iterator[Path]:
-    for path in paths:
-        if path.is_dir():
-            yield from spectrum_files(path)
-        else:
-            yield path
 
 
 def _sizes(total: int, block_size: int) -> list[int]:

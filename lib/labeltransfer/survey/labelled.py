@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,9 @@ from astropy.table import Table
 
 from .. import catalogue
 from ..lamost import Unreadable
+
+SHOWN = 8
+"""Kinds of reasons in a summary, the most frequent first."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,11 +49,17 @@ class Labelled:
             f"{self.n_stars:,} stars labelled: {self.n_good:,} good by the catalogue's own rule, {self.n_outside:,} "
             f"outside the reference set, {self.n_failed:,} did not converge; {len(self.unreadable):,} files not read"
         ]
-        reasons = Counter(failure.reason.split(":")[0].split(";")[0] for failure in self.unreadable)
-        lines += [f"{count:9,}  {reason}" for reason, count in reasons.most_common()]
+        reasons = Counter(_kind(failure.reason) for failure in self.unreadable).most_common()
+        lines += [f"{count:9,}  {reason}" for reason, count in reasons[:SHOWN]]
+        lines += [f"{sum(count for _, count in reasons[SHOWN:]):9,}  for other reasons"] if reasons[SHOWN:] else []
         if self.simulated:
             lines.append("the model was trained on simulated spectra: labels of real stars by it mean nothing")
         return "\n".join(lines)
+
+
+def _kind(reason: str) -> str:
+    """What is common to reasons of one kind: without names of files, numbers, and what was wanted."""
+    return re.sub(r"[-+]?\d[\d,.]*", "…", re.split(r"[:;(]| as ", reason)[0].strip())
 
 
 def counted(table: Table) -> dict[str, int]:

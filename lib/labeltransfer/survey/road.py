@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,6 +30,9 @@ from ..parallel.workers import Workers, workers
 from ..spectra import Spectra
 from .blocks import Blocks, Source, Transfer, blocks_of, paths_of
 from .labelled import Labelled, counted
+
+Segments = Sequence[tuple[float, float]] | None
+"""Of `normalize`: the detectors that are normalized apart."""
 
 
 @overload
@@ -167,9 +170,9 @@ def _read_note(kept: Parts, number: int) -> tuple[int, list[Unreadable]]:
     return int(note["rows"]), [Unreadable(**failure) for failure in note["unreadable"]]
 
 
-def normalized(spectra: Spectra, width: float, convention: str) -> Spectra:
+def normalized(spectra: Spectra, width: float, convention: str, segments: Segments = None) -> Spectra:
     """The spectra divided by their broad average, unless they are already."""
-    return spectra if spectra.normalized else normalize(spectra, width, convention)
+    return spectra if spectra.normalized else normalize(spectra, width, convention, segments)
 
 
 def infer_survey(

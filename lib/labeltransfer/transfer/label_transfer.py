@@ -29,7 +29,7 @@ _MODEL_ARRAYS = ("pivots", "scales", "wavelength", "coefficients", "scatter", "l
 _MODEL_FACTS = ("order", "n_reference", "training_hash")
 _ERROR_ARRAYS = ("floor", "inverse", "residual")
 _SETTINGS = (
-    "width", "convention", "mask", "simulated", "recipe", "label_error_strength", "distance_cut", "report",
+    "width", "convention", "segments", "mask", "simulated", "recipe", "label_error_strength", "distance_cut", "report",
 )  # fmt: skip
 
 
@@ -42,7 +42,7 @@ class LabelTransfer:
     model : trained
     reference_labels : (N, L) of the stars it was trained on
     starts : (S, L) starting points of the test step
-    width, convention : of the normalization
+    width, convention, segments : of the normalization
     mask : LAMOST's pixel mask that was applied
     simulated : whether it was trained on simulated spectra
     counts : how many stars there were, and why some were excised
@@ -77,6 +77,7 @@ class LabelTransfer:
     validation: CrossValidation | None = None
     reference: ReferenceSet | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    segments: tuple[tuple[float, float], ...] | None = None
 
     def __repr__(self) -> str:
         kind = "simulated spectra" if self.simulated else "spectra"
@@ -85,7 +86,7 @@ class LabelTransfer:
 
     def prepared(self, spectra: Spectra) -> Spectra:
         """The spectra as the model wants them: normalized, unless they are, and with the errors that it believes in."""
-        spectra = normalized(spectra, self.width, self.convention)
+        spectra = normalized(spectra, self.width, self.convention, self.segments)
         return with_error_factor(spectra, self.error_factor)
 
     def infer(self, spectra: Spectra) -> LabelFit:
@@ -133,9 +134,11 @@ class LabelTransfer:
             "model_hash": digest_of_array(np.concatenate([self.model.coefficients.ravel(), self.model.scatter])),
             "model_order": self.model.order,
             "n_reference": self.model.n_reference,
+            "stars_per_term": round(self.model.n_reference / self.model.coefficients.shape[1], 1),
             "labels": list(self.model.label_names),
             "smoothing_width": self.width,
             "smoothing_convention": self.convention,
+            "segments": self.segments,
             "mask": self.mask,
             "simulated": self.simulated,
             "recipe": self.recipe,
@@ -230,6 +233,8 @@ class LabelTransfer:
         model = CannonModel(names, **parts, **facts["model"])
         labels = Labels(arrays["ids"], names, arrays["values"], arrays.get("covariance"))
         settings = {**facts["settings"], "report": tuple(facts["settings"].get("report", ()))}
+        if settings.get("segments"):
+            settings["segments"] = tuple((low, high) for low, high in settings["segments"])
         factor = arrays.get("error_factor", np.array(1.0))
         tried = {key.removeprefix("tried_"): array for key, array in arrays.items() if key.startswith("tried_")}
         return cls(

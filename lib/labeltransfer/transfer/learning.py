@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from ..archive.opening import Survey
 from ..archive.overlap import Overlap
 from ..cannon.model import scaling
 from ..catalogue import DISTANCE_CUT
+from ..continuum import check_segments
 from ..inference import starting_points
 from ..labels import LABELS, Labels
 from ..reference import LABEL_SCALES, ReferenceSet, quality_cuts, usual_distance
@@ -50,6 +51,7 @@ def learn(
     groups: np.ndarray | Mapping[str, Any] | None = None,
     width: float = 50.0,
     convention: str = "paper",
+    segments: Sequence[tuple[float, float]] | None = None,
     clip_sigma: float = 4.0,
     alpha_m_min: float = -0.1,
     starts: np.ndarray | None = None,
@@ -85,7 +87,8 @@ def learn(
     n_folds : of every cross-validation; by default 8, or 3 where there are more than a hundred stars a term
     groups : cluster, plate or night of each star, by id or in the order of `spectra`: stars of one group are never
         judged by a model that has seen another of it
-    width, convention : of the normalization, see `normalize`
+    width, convention, segments : of the normalization, see `normalize`; `segments` are the detectors that are
+        normalized apart, here and in `LabelTransfer.label`
     clip_sigma : of the clip
     alpha_m_min : dex, of the paper's cuts
     starts, n_starts : (S, L) starting points of the test step, or how many are drawn
@@ -106,16 +109,18 @@ def learn(
         raise ValueError(f"recipe: found {recipe!r}, wanted one of {', '.join(RECIPES)}")
     rng = rng or np.random.default_rng(0)
     factor = error_factor if error_factor is not None else ("auto" if recipe == "robust" else 1.0)
-    settings: dict[str, Any] = {"width": width, "convention": convention, "simulated": simulated}
+    pieces = None if segments is None else check_segments(segments)
+    how = {"width": width, "convention": convention, "segments": pieces}
+    settings: dict[str, Any] = {**how, "simulated": simulated}
     if isinstance(spectra, Spectra):
         if not isinstance(labels, Labels):
             raise TypeError(f"learn: found labels of type {type(labels).__name__}, wanted Labels beside the spectra")
         notes: tuple[str, ...] = ()
-        candidates, counts = _joined(spectra, labels, recipe, alpha_m_min, width, convention)
+        candidates, counts = _joined(spectra, labels, recipe, alpha_m_min, how)
     else:
         if labels is not None:
             raise TypeError("learn: a survey brings its own labels; give spectra and labels, or a survey")
-        candidates, counts, notes = _of_survey(spectra, alpha_m_min, width, convention)
+        candidates, counts, notes = _of_survey(spectra, alpha_m_min, how)
         settings |= {"mask": spectra.mask, "simulated": spectra.simulated}
     asked = Asked(
         candidates.labels.names,
@@ -168,7 +173,7 @@ def learn(
 
 
 def _joined(
-    spectra: Spectra, labels: Labels, recipe: str, alpha_m_min: float, width: float, convention: str
+    spectra: Spectra, labels: Labels, recipe: str, alpha_m_min: float, how: Mapping[str, Any]
 ) -> tuple[ReferenceSet, dict[str, int]]:
     counts = {
         "spectra": len(spectra),
@@ -183,21 +188,21 @@ def _joined(
         keep = ~np.any(list(excised.values()), axis=0) if excised else np.ones(len(labels), dtype=bool)
         labels = labels[keep]
     candidates = ReferenceSet.join(spectra, labels)
-    return ReferenceSet(normalized(candidates.spectra, width, convention), candidates.labels), counts
+    return ReferenceSet(normalized(candidates.spectra, **how), candidates.labels), counts
 
 
 def _of_survey(
-    survey: Survey, alpha_m_min: float, width: float, convention: str
+    survey: Survey, alpha_m_min: float, how: Mapping[str, Any]
 ) -> tuple[ReferenceSet, dict[str, int], tuple[str, ...]]:
     made = getattr(survey, "normalization", None)
-    if made not in (None, (width, convention)):
+    if made is not None and (*made, None) != tuple(how.values()):
         raise ValueError(f"{survey!r}: normalized with width {made[0]:g}, {made[1]}; ingest again, or train with that")
     overlap: Overlap = survey.overlap()
     excised = quality_cuts(overlap.labels, overlap.flagged, alpha_m_min=alpha_m_min)
     keep = ~np.any(list(excised.values()), axis=0)
     if not keep.any():
         raise ValueError(f"{survey.description}: none of {len(overlap)} stars passes the cuts on labels and flags")
-    candidates = ReferenceSet.join(normalized(overlap.spectra[keep], width, convention), overlap.labels[keep])
+    candidates = ReferenceSet.join(normalized(overlap.spectra[keep], **how), overlap.labels[keep])
     counts = {**overlap.counts, **{reason: int(stars.sum()) for reason, stars in excised.items()}}
     return candidates, {**counts, "unreadable files": len(overlap.unreadable)}, overlap.notes
 

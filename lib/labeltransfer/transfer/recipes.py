@@ -130,7 +130,7 @@ def _rounds(
             factor = few.everywhere(few.of(factor) * more)
             rests = bool(np.abs(np.median(more) - 1.0) < FACTOR_RESTS)
         again = ~suspects(few.reference.labels, crossed.fit, asked.clip_sigma)
-        counts[f"excised by the cross-fitted clip, round {number}"] = int((~again).sum())
+        counts[f"excised by the cross-fitted clip until the end of round {number}"] = int((~again).sum())
         rests = rests and bool((again != kept).mean() <= CLIP_RESTS)
         kept = again
         if rests:
