@@ -100,8 +100,12 @@ class TransferPlots:
 
     @staticmethod
     def _panels(number: int) -> tuple[Figure, list]:
-        figure, axes = plt.subplots(1, number, figsize=(2.9 * number, 3.0), squeeze=False)
-        return figure, list(axes[0])
+        rows = -(-number // 4)
+        columns = -(-number // rows)
+        figure, axes = plt.subplots(rows, columns, figsize=(2.9 * columns, 3.0 * rows), squeeze=False)
+        for ax in axes.flat[number:]:
+            ax.remove()
+        return figure, list(axes.flat[:number])
 
     def _finished(self, figure: Figure) -> Figure:
         figure.tight_layout(rect=(0.0, 0.0, 1.0, 0.95 if self._transfer.simulated else 1.0))  # room for the mark
