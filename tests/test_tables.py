@@ -218,3 +218,9 @@ def test_the_real_allstar(real_spectra):
     notes = table.meta["notes"]
     assert "fe_h from PARAM_M_H of allStar-v603-extract.fits; 12 of 80 missing; FE_H left alone" in notes
     assert "a_k from AK_WISE of allStar-v603-extract.fits; 8 of 80 missing; AK_TARG left alone" in notes
+
+
+def test_a_unit_behind_a_columns_name_hides_no_label():
+    assert labels_in(["T_eff (K)", "log g (cgs)", "[Fe/H] (dex)", "teff_err (K)", "A_K [mag]"]) == (
+        "teff", "logg", "fe_h", "a_k",
+    )  # fmt: skip

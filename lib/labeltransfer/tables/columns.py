@@ -41,7 +41,8 @@ def is_missing(values: np.ndarray, *, positive: bool = False) -> np.ndarray:
 
 
 def _plain_name(name: str) -> str:
-    """Letters and digits of a name in lower case: ``[Fe/H]``, ``Fe_H`` and ``feh`` are one."""
+    """Letters and digits of a name in lower case, no unit: ``[Fe/H] (dex)``, ``Fe_H``, ``feh`` are one."""
+    name = re.sub(r"\s+[(\[][^)\]]*[)\]]\s*$", "", name)
     return re.sub(r"[^a-z0-9]+", "", name.lower().replace("α", "alpha"))
 
 
