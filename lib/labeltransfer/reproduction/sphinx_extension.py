@@ -36,6 +36,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.connect("builder-inited", index_prose)
     app.connect("html-page-context", without_thebe, priority=900)
+    app.connect("html-page-context", edit_text, priority=900)
     name = os.environ.get("LABELTRANSFER_RUN")
     if name:
         shown = ShownRun(Book(), read_record(name))
@@ -161,6 +162,14 @@ def without_thebe(app: Sphinx, page: str, template: str, context: dict[str, Any]
     """Leave out the scripts of sphinx-thebe, which is switched off: it declares its constants twice."""
     scripts = context.get("script_files", [])
     context["script_files"] = [script for script in scripts if "thebe" not in _script(script).lower()]
+
+
+def edit_text(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Let the button to edit a page lead to the chapter's text: it is rendered from a notebook."""
+    for group in context.get("header_buttons", []):
+        for button in group.get("buttons", []):
+            if button["label"] == "source-edit-button":
+                button["url"] = button["url"].replace(".ipynb", ".md")
 
 
 def _script(script: Any) -> str:
