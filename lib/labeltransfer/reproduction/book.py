@@ -133,6 +133,11 @@ class ChapterText:
         except (ValueError, SyntaxError) as error:
             raise ValueError(f"{self.path.name}: {error}") from None
 
+    @property
+    def choices(self) -> list[str]:
+        """Parameters on which its results depend: all but the run's name."""
+        return [name for name in self.parameters if name != "run"]
+
     def _named(self, method: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(re.findall(rf"chapter\.{method}\(\s*\"(\w+)\"", self.code)))
 
@@ -249,11 +254,10 @@ class Book:
         """
         facts: list[Any] = [science_hash(), data_hash]
         for one in [*self.upstream(chapter), chapter]:
-            names = [name for name in one.parameters if name != "run"]
-            missing = [name for name in names if name not in values]
+            missing = [name for name in one.choices if name not in values]
             if missing:
                 raise ValueError(f"{chapter.stem}: needs {one.stem}, so it must declare {', '.join(missing)}, too")
-            facts.append([one.stem, one.code, {name: values[name] for name in names}])
+            facts.append([one.stem, one.code, {name: values[name] for name in one.choices}])
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
     def outputs_key(self, chapter: ChapterText, values: Mapping[str, Any], data_hash: str = "") -> str:

@@ -1,7 +1,7 @@
 """Render a run as HTML pages: the pages show the very outputs of that run, and nothing is executed again.
 
-Every run is rendered from a staged copy of the book, in which chapters are notebooks with that run's outputs. A run that
-is not the default one has a banner that names it, and a chapter that it lacks says so.
+Every run is rendered from a staged copy of the book, in which chapters are notebooks with that run's outputs. A run
+that is not the default one has a banner that names it, and a chapter that it lacks says so.
 """
 
 from __future__ import annotations
@@ -26,18 +26,13 @@ from .book import Book, ChapterText, runs_folder
 from .execute import PARENT
 from .record import Record, check_current, check_whole, has_chapter, read_record
 from .sync import notebook_of, read_notebook, tags
+from .tables import html
 
 DEFAULT = "default"
 VARIANTS = "variants"
 INJECTED = "injected-parameters"
 START = "from labeltransfer.reproduction.execute import end_with_parent; end_with_parent(); "
 START += "from jupyter_book.cli.main import main; main()"
-LIST = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,
-initial-scale=1"><title>The same book from other runs</title><style>:root {{ color-scheme: light dark }}
-body {{ font: 1rem/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 44rem; padding: 0 1rem }}</style></head>
-<body><main><h1>The same book from other runs</h1><ul>{links}</ul><p><a href="../book/index.html">The default run</a>.
-<code>labeltransfer build NAME</code> adds a run.</p></main></body></html>
-"""
 
 
 def build(book: Book, name: str = DEFAULT) -> Path:
@@ -118,8 +113,7 @@ def link_variants(rendered: Path, main: Path) -> list[str]:
                 target = beside / name / page.relative_to(pages)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _copy(page, target)
-        links = "".join(f'<li><a href="{name}/index.html">run {escape(name)}</a></li>' for name in variants)
-        (beside / "index.html").write_text(LIST.format(links=links or "<li>none yet</li>"), encoding="utf-8")
+        (beside / "index.html").write_text(html("variants", list(variants)), encoding="utf-8")
     except OSError:
         shutil.rmtree(beside, ignore_errors=True)
         raise
@@ -207,14 +201,14 @@ def _absent(chapter: ChapterText, record: Record) -> str:
 def configuration(book: Book, record: Record) -> dict[str, Any]:
     """Settings of jupyter-book: the book's own, with a banner if the run is not of the default parameters."""
     settings: dict[str, Any] = yaml.safe_load((book.root / "_config.yml").read_text(encoding="utf-8"))
-    html = settings.get("html", {})
+    of_pages = settings.get("html", {})
     if record.name != DEFAULT:
         settings["title"] = f"{settings['title']} (run {record.name})"
         settings.pop("launch_buttons", None)
-        html = {key: value for key, value in html.items() if not key.startswith("use_")}
+        of_pages = {key: value for key, value in of_pages.items() if not key.startswith("use_")}
     if record.name != DEFAULT or record.changed(book):
-        html = {**html, "announcement": banner(book, record)}
-    return {**settings, "html": html, "execute": {**settings.get("execute", {}), "execute_notebooks": "off"}}
+        of_pages = {**of_pages, "announcement": banner(book, record)}
+    return {**settings, "html": of_pages, "execute": {**settings.get("execute", {}), "execute_notebooks": "off"}}
 
 
 def banner(book: Book, record: Record) -> str:

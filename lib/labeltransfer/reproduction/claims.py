@@ -76,6 +76,15 @@ class Check:
             return ""
         return format(int(self.paper) if self.form.endswith("d") else self.paper, self.form)
 
+    def written(self, limit: str = "") -> str:
+        """What the paper claims, in words short enough for a table; `limit` is the text of the number of `than`."""
+        if self.compare == "between":
+            return f"{self.low:g} … {self.high:g}"
+        if self.compare == "sign" and self.paper is not None:
+            return "negative" if self.paper < 0 else "positive"
+        sign = {"at most": "≤ ", "at least": "≥ "}.get(self.compare, "")
+        return sign + (f"{self.limit} {limit}".strip() if self.than else self.paper_text)
+
     def passes(self, value: float, limit: float | None = None, spread: float = 0.0) -> bool | None:
         """Whether our value agrees with the paper's; None if that cannot be said for its spread.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +63,13 @@ class Compared:
     agrees: bool | None
     possible: bool
 
+    @property
+    def notes(self) -> list[str]:
+        """What stands below our number: its spread, to two digits, and how far it is from the paper's."""
+        places = max(0, 1 - math.floor(math.log10(self.spread))) if self.spread else 0
+        spread = f"± {self.spread:,.{places}f} from survey to survey" if self.spread else ""
+        return [note for note in (spread, self.in_words) if note]
+
 
 @dataclass(frozen=True)
 class Row:
@@ -118,19 +126,17 @@ def compare(check: Check, numbers: Mapping[str, Number], spread: Spread | None =
     elif check.tolerance and possible:
         words = f"tolerance {check.tolerance:.2g}"
     shown = NOT_AVAILABLE if ours is None else ours.text
-    return Compared(check.what, written(check, other), shown, check.unit, check.number, words, sd, agrees, possible)
-
-
-def written(check: Check, other: Number | None = None) -> str:
-    """What the paper claims, in words short enough for a table."""
-    if check.compare == "between":
-        return f"{check.low:g} … {check.high:g}"
-    if check.compare == "sign" and check.paper is not None:
-        return "negative" if check.paper < 0 else "positive"
-    sign = {"at most": "≤ ", "at least": "≥ "}.get(check.compare, "")
-    if check.than:
-        return f"{sign}{check.limit} {'' if other is None else other.text}".strip()
-    return sign + check.paper_text
+    return Compared(
+        check.what,
+        check.written("" if other is None else other.text),
+        shown,
+        check.unit,
+        check.number,
+        words,
+        sd,
+        agrees,
+        possible,
+    )
 
 
 def judge(
