@@ -12,8 +12,8 @@ from ..files import written_whole
 from .book import Book, runs_folder
 from .claims import checks
 from .drawings import Drawing, of_the_paper
-from .numbers import Number, read_numbers, write_json
-from .record import Record, read_record
+from .numbers import write_json
+from .record import Record, numbers_of, read_record
 from .sync import read_notebook
 from .tables import html
 from .verdicts import Spread
@@ -200,7 +200,7 @@ def compare_runs(book: Book, names: Sequence[str]) -> Comparison:
         If a run did not finish, or its files are damaged or of another format.
     """
     records = tuple(read_record(name, book.root) for name in names)
-    columns = [_numbers_of(book, record) for record in records]
+    columns = [numbers_of(book, record) for record in records]
     tolerances = {check.number: check.tolerance for _, check in checks() if check.compare == "within"}
     spread = Spread.read(book.root / "sweeps" / "seeds.json", records[0].parameters)
     order = {chapter.stem: place for place, chapter in enumerate(book.chapters)}
@@ -219,15 +219,6 @@ def compare_runs(book: Book, names: Sequence[str]) -> Comparison:
             )
         )
     return Comparison(records, tuple(rows))
-
-
-def _numbers_of(book: Book, record: Record) -> dict[str, Number]:
-    record.check_finished()
-    path = runs_folder(book.root) / record.name / "numbers.json"
-    again = f"`labeltransfer run {record.name} --resume` writes it again"
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file; {again}")
-    return read_numbers(path, again)["numbers"]
 
 
 def _picture(book: Book, record: Record, drawing: Drawing) -> str:

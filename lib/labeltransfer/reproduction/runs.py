@@ -233,12 +233,11 @@ def _copy(path: Path, target: Path) -> None:
 
 def collect_numbers(book: Book, record: Record, folder: Path) -> None:
     """Put the numbers of all chapters that have run into ``numbers.json``, as ``chapter:key``; times stand apart."""
-    numbers: dict[str, Number] = {}
-    timings: dict[str, Number] = {}
+    parts: dict[str, dict[str, Number]] = {"numbers": {}, "timings": {}}
     for chapter in book.chapters:
         path = Chapter(book, chapter, dict(record.parameters)).numbers_file(chapter)
         if chapter.stem in record.chapters and path.exists():
             found = read_numbers(path)
-            numbers |= {f"{chapter.stem}:{key}": number for key, number in found["numbers"].items()}
-            timings |= {f"{chapter.stem}:{key}": number for key, number in found["timings"].items()}
-    write_json(folder / "numbers.json", numbers=as_json(numbers), timings=as_json(timings))
+            for part, gathered in parts.items():
+                gathered |= {f"{chapter.stem}:{key}": number for key, number in found[part].items()}
+    write_json(folder / "numbers.json", **{part: as_json(gathered) for part, gathered in parts.items()})

@@ -19,21 +19,6 @@ VERDICTS = (REPRODUCED, DIFFERS, INCONCLUSIVE, CONSISTENT, INCONSISTENT, DEFINIT
 OF_CHANCE = ("run", "seed")
 """Parameters that may differ between a run and the runs that told the spread of its numbers."""
 
-EVIDENCE = {
-    "type": "object",
-    "required": ["name", "title", "inputs", "date", "versions", "numbers", "claims"],
-    "properties": {
-        "inputs": {"type": "array", "items": {"type": "object", "required": ["name", "sha256"]}},
-        "claims": {
-            "additionalProperties": {
-                "type": "object",
-                "required": ["text", "verdict", "on"],
-                "properties": {"verdict": {"enum": [REPRODUCED, DIFFERS, INCONCLUSIVE]}, "on": {"type": "string"}},
-            }
-        },
-    },
-}
-
 BEYOND = frozenset({
     "cut-alpha-sign", "error-factor-dr10", "ness-cluster-out", "ness-rms", "real-cross-validation", "reference-bimodal",
     "reference-variances",
@@ -197,7 +182,7 @@ def read_evidence(folder: Path) -> dict[str, tuple[dict[str, Any], ...]]:
             content = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{path.name}: not JSON ({error})") from error
-        check_against(EVIDENCE, content, path.name)
+        check_against("evidence", content, path.name)
         for claim, said in content["claims"].items():
             if claim in BEYOND:
                 continue
