@@ -59,11 +59,6 @@ def read_cells(text: str) -> list[Cell]:
     return cells
 
 
-def code_cells(text: str) -> list[Cell]:
-    """Code cells of a MyST text notebook; none of a page without any."""
-    return [cell for cell in read_cells(text) if cell.is_code] if "{code-cell}" in text else []
-
-
 def declared(cells: list[Cell]) -> dict[str, Any]:
     """Parameters and defaults of the cell tagged `parameters`, in its order; imports may stand before them.
 

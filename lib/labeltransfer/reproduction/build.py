@@ -22,9 +22,9 @@ from nbformat import NotebookNode
 
 from ..files import written_whole
 from ..files.locks import only_writer
-from .book import Book, ChapterText, runs_folder
+from .book import Book, ChapterText
 from .execute import PARENT
-from .record import Record, check_current, check_whole, has_chapter, read_record
+from .record import Record, check_current, check_whole, has_chapter, notebook_of_run, read_record
 from .sync import notebook_of, read_notebook, tags
 from .tables import html
 
@@ -168,7 +168,7 @@ def with_outputs(book: Book, record: Record, chapter: ChapterText) -> NotebookNo
     ValueError
         If the notebook of the run is damaged, or of other code.
     """
-    path = runs_folder(book.root) / record.name / f"{chapter.stem}.ipynb"
+    path = notebook_of_run(book, record, chapter)
     done = read_notebook(path, f"`labeltransfer run {record.name}` makes it again")
     notebook = notebook_of(chapter.path)
     for number, cell in enumerate(done.cells):

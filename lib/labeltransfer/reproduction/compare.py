@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..files import written_whole
-from .book import Book, runs_folder
+from .book import Book
 from .claims import checks
 from .drawings import Drawing, of_the_paper
 from .numbers import write_json
-from .record import Record, numbers_of, read_record
+from .record import Record, has_chapter, notebook_of_run, numbers_of, read_record
 from .sync import read_notebook
 from .tables import html
 from .verdicts import Spread
@@ -223,9 +223,9 @@ def compare_runs(book: Book, names: Sequence[str]) -> Comparison:
 
 def _picture(book: Book, record: Record, drawing: Drawing) -> str:
     """The PNG of a drawing in a run, in base64; empty if the run did not make it."""
-    path = runs_folder(book.root) / record.name / f"{drawing.chapter.stem}.ipynb"
-    if drawing.chapter.stem not in record.chapters or not path.exists():
+    if not has_chapter(book, record, drawing.chapter):
         return ""
+    path = notebook_of_run(book, record, drawing.chapter)
     cells = read_notebook(path, f"`labeltransfer run {record.name}` makes it again").cells
     outputs = [
         one for cell in cells if cell.source.strip() == drawing.source.strip() for one in cell.get("outputs", [])

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,13 +86,9 @@ class _Watch(threading.Thread):
     def run(self) -> None:
         me = psutil.Process()
         while not self.stop.wait(self.interval):
-            total = 0
-            for process in me.children(recursive=True):
-                try:
-                    total += process.memory_info().rss
-                except psutil.Error:
-                    continue
-            self.peak = max(self.peak, total / 1e6)
+            with suppress(psutil.Error):  # a child that has just ended
+                total = sum(process.memory_info().rss for process in me.children(recursive=True))
+                self.peak = max(self.peak, total / 1e6)
 
 
 def execute_chapter(

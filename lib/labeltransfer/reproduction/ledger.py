@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ class Ledger(Shown):
             raise ValueError("this part of the ledger has no file of its own; give a path")
         return write_json(
             target, data=self.data, parameters=self.parameters, totals=self.totals(),
-            evidence=self.evidence_totals(), claims=[asdict(one) for one in self.rows],
+            evidence=self.evidence_totals(), claims=self.rows,
         )  # fmt: skip
 
     def take_away(self) -> TakeAway:

@@ -118,16 +118,17 @@ def check_name(name: str) -> str:
 
 def has_chapter(book: Book, record: Record, chapter: ChapterText) -> bool:
     """Whether a run has executed a chapter."""
-    return chapter.stem in record.chapters and _notebook(book, record, chapter).exists()
+    return chapter.stem in record.chapters and notebook_of_run(book, record, chapter).exists()
 
 
 def check_current(book: Book, record: Record, chapter: ChapterText) -> None:
     """Raise a ValueError if an executed chapter is not what code, parameters and data of the run give today."""
     values = {**book.defaults, **record.parameters}
     if record.chapters[chapter.stem].get("outputs") != book.outputs_key(chapter, values, record.key_data):
+        path = notebook_of_run(book, record, chapter)
         raise ValueError(
-            f"{_notebook(book, record, chapter)}: the chapter's code has changed since it ran, or that of the library "
-            f"or of a chapter before it; `labeltransfer run {record.name} --resume` runs again what is not up to date"
+            f"{path}: the chapter's code has changed since it ran, or that of the library or of a chapter before it; "
+            f"`labeltransfer run {record.name} --resume` runs again what is not up to date"
         )
 
 
@@ -165,7 +166,8 @@ def numbers_of(book: Book, record: Record) -> dict[str, Number]:
     return read_numbers(path, again)["numbers"]
 
 
-def _notebook(book: Book, record: Record, chapter: ChapterText) -> Path:
+def notebook_of_run(book: Book, record: Record, chapter: ChapterText) -> Path:
+    """Where a run keeps a chapter as it executed it."""
     return runs_folder(book.root) / record.name / f"{chapter.stem}.ipynb"
 
 

@@ -20,7 +20,7 @@ from ..files.locks import only_writer
 from .book import Book, ChapterText, runs_folder, science_hash
 from .chapter import Chapter
 from .execute import ChapterFailed, end_with_parent, environment, execute_chapter
-from .numbers import Number, as_json, read_numbers, write_json
+from .numbers import Number, read_numbers, write_json
 from .parameters import check_all
 from .record import Record, check_name, commit, lock_hash, read_record, versions
 
@@ -240,4 +240,4 @@ def collect_numbers(book: Book, record: Record, folder: Path) -> None:
             found = read_numbers(path)
             for part, gathered in parts.items():
                 gathered |= {f"{chapter.stem}:{key}": number for key, number in found[part].items()}
-    write_json(folder / "numbers.json", **{part: as_json(gathered) for part, gathered in parts.items()})
+    write_json(folder / "numbers.json", **parts)

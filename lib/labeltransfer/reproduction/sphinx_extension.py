@@ -10,7 +10,6 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from types import MethodType
 from typing import Any
 
 from docutils import nodes  # type: ignore[import-untyped]
@@ -128,13 +127,13 @@ def index_prose(app: Sphinx) -> None:
     if index is None:
         return
 
-    def index_page(builder: Any, pagename: str, doctree: nodes.document, title: str) -> None:
+    def index_page(pagename: str, doctree: nodes.document, title: str) -> None:
         said = doctree.deepcopy()
         for part in list(said.findall(lambda node: _has_class(node, CODE))):
             part.parent.remove(part)
         index(pagename, said, title)
 
-    app.builder.index_page = MethodType(index_page, app.builder)  # type: ignore[attr-defined]
+    app.builder.index_page = index_page  # type: ignore[attr-defined]
 
 
 def without_thebe(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:

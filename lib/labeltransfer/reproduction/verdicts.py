@@ -103,13 +103,11 @@ def compare(check: Check, numbers: Mapping[str, Number], spread: Spread | None =
     possible = value is not None and (not check.than or limit is not None)
     sd = 0.0 if spread is None else spread.of(check.number)
     agrees = check.passes(value, limit, sd) if possible and value is not None else None
-    words = ""
+    words, tolerance = "", f"{check.tolerance:.2g}" if check.tolerance < 10 else f"{check.tolerance:,.0f}"
     if check.compare == "within" and check.tolerance and value is not None and check.paper is not None:
-        share = abs(value - check.paper) / check.tolerance
-        words = f"{share:.1f} times the tolerance of {check.tolerance:.2g}" if check.tolerance < 10 else (
-            f"{share:.1f} times the tolerance of {check.tolerance:,.0f}")  # fmt: skip
+        words = f"{abs(value - check.paper) / check.tolerance:.1f} times the tolerance of {tolerance}"
     elif check.tolerance and possible:
-        words = f"tolerance {check.tolerance:.2g}"
+        words = f"tolerance {tolerance}"
     shown = NOT_AVAILABLE if ours is None else ours.text
     return Compared(
         check.what,
