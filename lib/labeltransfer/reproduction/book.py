@@ -253,14 +253,14 @@ class Book:
             if missing:
                 raise ValueError(f"{chapter.stem}: needs {one.stem}, so it must declare {', '.join(missing)}, too")
             facts.append([one.stem, one.code, {name: values[name] for name in one.choices}])
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+        return _hash(facts)
 
     def outputs_key(self, chapter: ChapterText, values: Mapping[str, Any], data_hash: str = "") -> str:
         """As `key`, and of the numbers of other chapters where it shows them: pages of one key agree in all numbers."""
         facts = [self.key(chapter, values, data_hash)]
         if chapter.judges:
             facts += [self.key(one, values, data_hash) for one in self.chapters if one.stem != chapter.stem]
-        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+        return _hash(facts)
 
     def page_key(self, chapter: ChapterText, values: Mapping[str, Any], data_hash: str = "") -> str:
         """As `outputs_key`, and of versions, prose, figures and this machinery: an executed notebook is as new."""
@@ -269,7 +269,11 @@ class Book:
         facts.append(lock.read_text(encoding="utf-8") if lock.exists() else "")
         if "chapter.book" in chapter.code:
             facts += [one.text for one in self.chapters]
-        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+        return _hash(facts)
+
+
+def _hash(facts: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 @functools.cache

@@ -7,11 +7,8 @@ that is not the default one has a banner that names it, and a chapter that it la
 from __future__ import annotations
 
 import errno
-import os
 import re
 import shutil
-import subprocess
-import sys
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -23,7 +20,7 @@ from nbformat import NotebookNode
 from ..files import written_whole
 from ..files.locks import only_writer
 from .book import Book, ChapterText
-from .execute import PARENT
+from .execute import call
 from .record import Record, check_current, check_whole, has_chapter, notebook_of_run, read_record
 from .sync import notebook_of, read_notebook, tags
 from .tables import html
@@ -221,13 +218,9 @@ def banner(book: Book, record: Record) -> str:
 
 def _jupyter_book(book: Book, record: Record, source: Path, out: Path, strict: bool) -> None:
     """Call jupyter-book; if strict, no warning may remain."""
-    command = [sys.executable, "-c", START, "build", str(source), "--path-output", str(out), "--all"]
+    command = ["-c", START, "build", str(source), "--path-output", str(out), "--all"]
     command += ["-W", "--keep-going", "-n"] if strict else []
-    environment = {
-        **os.environ, "PYTHONWARNINGS": "ignore", "NO_COLOR": "1", PARENT: str(os.getpid()),
-        "LABELTRANSFER_BOOK": str(book.root), "LABELTRANSFER_RUN": record.name,
-    }  # fmt: skip
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = call(book, command, PYTHONWARNINGS="ignore", NO_COLOR="1", LABELTRANSFER_RUN=record.name)
     log = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
     log_file = out / "_build" / "build.log"
     log_file.parent.mkdir(parents=True, exist_ok=True)

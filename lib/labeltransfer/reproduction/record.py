@@ -173,14 +173,11 @@ def notebook_of_run(book: Book, record: Record, chapter: ChapterText) -> Path:
 
 def commit(root: Path) -> str:
     """Short hash of the source tree's commit, with a plus if files differ from it; empty outside git."""
-    words: list[str] = []
-    for question in (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "--untracked-files=no"]):
-        try:
-            answer = subprocess.run(["git", *question], cwd=root, capture_output=True, text=True, check=True)
-        except (OSError, subprocess.CalledProcessError):
-            return ""
-        words.append(answer.stdout.strip())
-    return words[0] + ("+" if words[1] else "")
+    question = ["git", "describe", "--always", "--exclude=*", "--dirty=+"]
+    try:
+        return subprocess.run(question, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def lock_hash(root: Path) -> str:

@@ -16,9 +16,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import json
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +32,7 @@ import yaml
 from ..parallel import available_cores
 from .book import Book, runs_folder
 from .claims import check_against
-from .execute import ONE_THREAD, PARENT
+from .execute import ONE_THREAD, call
 from .numbers import write_json
 from .parameters import UNCLEAR_NUMBER, check_all
 from .record import Record, check_name, numbers_of, read_record
@@ -176,13 +174,12 @@ def run_sweep(
 
 
 def _one(book: Book, name: str, sweep: Sweep, options: Sequence[str]) -> Outcome:
-    command = [sys.executable, "-m", "labeltransfer", "run", name, *options]
+    command = ["-m", "labeltransfer", "run", name, *options]
     command += ["--resume"] if resumable(book, name) else []
     command += [] if sweep.chapters is None else ["--chapters", sweep.chapters]
     for key, value in sweep.runs[name].items():
         command += ["-p", key, value if isinstance(value, str) else json.dumps(value)]
-    own = {**os.environ, **ONE_THREAD, "LABELTRANSFER_BOOK": str(book.root), PARENT: str(os.getpid())}
-    done = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
+    done = call(book, command, **ONE_THREAD)
     return Outcome(name, "" if done.returncode == 0 else (done.stderr.strip() or f"ended with {done.returncode}"))
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
+from .book import project_root
+
 
 def words(text: object) -> Markup:
     """Words as HTML: with subscripts, and minus signs where hyphens stand for them."""
@@ -53,3 +55,22 @@ class PlainTable(Shown):
 
     def __repr__(self) -> str:
         return "\n".join(re.sub(r"<[^>]+>", " ", " | ".join(cells)) for cells in self.rows)
+
+
+@dataclass(frozen=True)
+class StarPage(Shown):
+    """Shows the stars of a script that `figures.star_picker.StarPicker.write` wrote."""
+
+    data: Path
+
+    def __repr__(self) -> str:
+        return f"StarPage({self.data.name})"
+
+    def embedded(self, height: int = 1500) -> Any:
+        """The page with all its data in one output, for Jupyter."""
+        from IPython.display import HTML
+
+        static = project_root() / "book" / "_static"
+        files = (static / "explorer.css", self.data, static / "explorer.js")
+        page = html("StarPageAlone", *(file.read_text(encoding="utf-8") for file in files))
+        return HTML(html("embedded", page, height))
