@@ -18,18 +18,6 @@ from .drawings import Drawing, drawings, of_the_paper, purpose
 from .parameters import PARAMETERS, Parameter
 from .tables import Shown
 
-HEADER = {
-    "CREATOR": "this library and its version",
-    "VERSIONS": f"versions of {', '.join(catalogue.PACKAGES)}, as JSON",
-    "PROVENAN": "as JSON: fingerprints of model and reference set, labels, normalization, mask, and whether the "
-    "survey is simulated",
-}
-MANIFEST = {
-    "file": "below the folder that was ingested",
-    "id": "name of the spectrum, as in the catalogue",
-    "status": "read or skipped",
-    "reason": "why it was skipped: what was found and what was wanted",
-}
 KINDS = {"f": "number", "i": "whole number", "b": "yes or no", "U": "text", "S": "text"}
 
 
@@ -137,21 +125,3 @@ class DataModel(Shown):
     def in_words(self, kind: str) -> str:
         """A type as readers call it."""
         return KINDS[np.dtype(kind).kind]
-
-    def header(self) -> Listing:
-        """What the header says about where the catalogue comes from."""
-        return Listing(HEADER)
-
-    def manifest(self) -> Listing:
-        """What a store says of every file."""
-        return Listing(MANIFEST)
-
-
-@dataclass(frozen=True)
-class Listing(Shown):
-    """Names and what they mean."""
-
-    words: dict[str, str]
-
-    def __repr__(self) -> str:
-        return "\n".join(f"{name:10} {words}" for name, words in self.words.items())
