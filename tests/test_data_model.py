@@ -28,9 +28,8 @@ def test_other_labels_have_theirs():
 def listed(section):
     """What the page lists under a heading: names and what they mean."""
     page = (project_root() / "book" / "A7_data_model.md").read_text(encoding="utf-8")
-    return dict(
-        re.findall(r"^`(\w+)`\n: (.+)$", page.partition(f"## {section}\n")[2].partition("\n## ")[0], re.MULTILINE)
-    )
+    text = page.partition(f"## {section}\n")[2].partition("\n## ")[0]
+    return dict(re.findall(r"^`(\w+)`\n: (.+)$", text, re.MULTILINE))
 
 
 def test_header_and_manifest_are_those_that_are_written(tmp_path):

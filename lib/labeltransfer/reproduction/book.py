@@ -229,14 +229,12 @@ class Book:
 
     def upstream(self, chapter: ChapterText) -> list[ChapterText]:
         """Chapters whose results this one takes, directly or through others, in the book's order."""
-        found: dict[str, ChapterText] = {}
+        found: set[str] = set()
         waiting = [chapter]
         while waiting:
-            for name in waiting.pop().reads:
-                writer = self.writer(name)
-                if writer.stem not in found and writer.stem != chapter.stem:
-                    found[writer.stem] = writer
-                    waiting.append(writer)
+            writers = {self.writer(name).stem for name in waiting.pop().reads} - found - {chapter.stem}
+            found |= writers
+            waiting += map(self.chapter, writers)
         return [one for one in self.chapters if one.stem in found]
 
     def key(self, chapter: ChapterText, values: Mapping[str, Any], data_hash: str = "") -> str:

@@ -116,16 +116,15 @@ class Comparison:
         first, *others = self.records
         shown = [one for one in self.rows if everything or not others or one.matters]
         heading = f"{'':38}{first.name[-14:]:>15}" + "".join(f"{one.name[-14:]:>15}{'':>18}" for one in others)
-        found, cut = [heading.rstrip()], 0
+        found = [heading.rstrip()]
         for chapter, rows in itertools.groupby(shown, lambda one: one.number.partition(":")[0]):
-            lines = [f"{chapter}:", *map(self._line, rows)]
-            room = len(lines) if everything else max(SCREEN - len(found) - 3, 0)
-            cut += max(len(lines) - max(room, 1), 0) if room > 1 else len(lines) - 1
-            found += lines[:room] if room > 1 else []
-        quiet = len(self.rows) - len(shown)
-        if cut:
-            found.append(f"and {cut} more numbers that changed")
+            found += [f"{chapter}:", *map(self._line, rows)]
+        room = SCREEN - 2
+        if len(found) > room and not everything:
+            cut = sum(line.startswith("  ") for line in found[room:])
+            found = [*found[:room], f"and {cut} more numbers that changed"]
         if others and not everything:
+            quiet = len(self.rows) - len(shown)
             found.append(f"{quiet} numbers differ by no more than tolerance or chance; --all shows everything")
         return found
 
