@@ -36,7 +36,7 @@ from .execute import ONE_THREAD, call
 from .numbers import write_json
 from .parameters import UNCLEAR_NUMBER, check_all
 from .record import Record, check_name, numbers_of, read_record
-from .runs import print_now, resumable
+from .runs import print_now
 
 ENTRIES = ("name", "base", "chapters", "runs", "grid")
 MEMORY_OF_A_RUN = 2.5e9
@@ -175,7 +175,7 @@ def run_sweep(
 
 def _one(book: Book, name: str, sweep: Sweep, options: Sequence[str]) -> Outcome:
     command = ["-m", "labeltransfer", "run", name, *options]
-    command += ["--resume"] if resumable(book, name) else []
+    command += ["--resume"] if (runs_folder(book.root) / name / "run.json").exists() else []
     command += [] if sweep.chapters is None else ["--chapters", sweep.chapters]
     for key, value in sweep.runs[name].items():
         command += ["-p", key, value if isinstance(value, str) else json.dumps(value)]
