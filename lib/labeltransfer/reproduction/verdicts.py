@@ -78,7 +78,6 @@ class Spread:
     """Mean and standard deviation of numbers over surveys that differ in their seed alone, as a sweep gathered them."""
 
     numbers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path, parameters: Mapping[str, Any]) -> Spread:
@@ -88,7 +87,7 @@ class Spread:
         content = json.loads(path.read_text(encoding="utf-8"))
         known = {name: value for name, value in content["parameters"].items() if name not in OF_CHANCE}
         fits = all(parameters.get(name, value) == value for name, value in known.items())
-        return cls(content["numbers"], content["parameters"]) if fits else cls()
+        return cls(content["numbers"]) if fits else cls()
 
     def of(self, number: str) -> float:
         """Standard deviation of a number; 0 if it is not known."""
