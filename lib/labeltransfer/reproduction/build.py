@@ -152,7 +152,9 @@ def stage(book: Book, record: Record, target: Path) -> bool:
         for page in target.rglob("*.md"):
             page.write_text(quoted.sub("n/a", page.read_text(encoding="utf-8")), encoding="utf-8")
     settings = configuration(book, record)
-    settings["exclude_patterns"] = [page.relative_to(target).as_posix() for page in shown]  # for their notebooks
+    excluded = [one for one in settings.get("exclude_patterns", []) if not one.endswith(".ipynb")]
+    texts = [page.relative_to(target).as_posix() for page in shown]  # their notebooks stand for them
+    settings["exclude_patterns"] = [*excluded, *texts]
     (target / "_config.yml").write_text(yaml.safe_dump(settings, allow_unicode=True, sort_keys=False), encoding="utf-8")
     return not absent
 
