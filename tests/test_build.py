@@ -43,6 +43,10 @@ def test_pages_show_the_run(small_copy):
 
 
 def test_any_run_becomes_a_book_with_a_banner(small_copy):
+    page = small_copy / "book" / "02_mean.md"
+    page.write_text(
+        page.read_text().replace("The mean is", "Of {glue:text}`03_ledger.md::n_claims:s` claims: the mean is")
+    )
     book = Book(small_copy)
     record = run(book, "part", {"n_overlap": 60}, "1-2", say=lambda line: None)
     record.status, record.failure = "failed", "03_ledger: cell 2 ('a') failed: ValueError: no `star`\nthe notebook"
@@ -51,6 +55,7 @@ def test_any_run_becomes_a_book_with_a_banner(small_copy):
     whole = (pages / "book" / "01_stars.html").read_text(encoding="utf-8")
     assert "n_overlap = 60" in whole
     assert "failed before its end, simulated data" in whole
+    assert "Of n/a claims" in article(pages / "book" / "02_mean.html"), "a number of a chapter that did not run"
     absent = article(pages / "book" / "03_ledger.html")
     assert "This run did not execute this chapter" in absent
     assert "ValueError: no 'star'" in absent

@@ -149,7 +149,7 @@ def stage(book: Book, record: Record, target: Path) -> bool:
             absent.append(chapter.stem)
     if absent:
         quoted = re.compile(rf"\{{glue:text\}}`({'|'.join(absent)})\.md::[^`]*`")
-        for page in target.rglob("*.md"):
+        for page in [*target.rglob("*.md"), *target.rglob("*.ipynb")]:
             page.write_text(quoted.sub("n/a", page.read_text(encoding="utf-8")), encoding="utf-8")
     settings = configuration(book, record)
     excluded = [one for one in settings.get("exclude_patterns", []) if not one.endswith(".ipynb")]
