@@ -8,10 +8,10 @@ import pytest
 
 from labeltransfer.files.locks import only_writer
 from labeltransfer.reproduction.book import Book
-from labeltransfer.reproduction.build import banner, build, link_variants, seed_cache
+from labeltransfer.reproduction.build import banner, build, link_variants
 from labeltransfer.reproduction.record import read_record
 from labeltransfer.reproduction.runs import run
-from labeltransfer.reproduction.sphinx_extension import provenance
+from labeltransfer.reproduction.sphinx_extension import edit_text, provenance
 from miniature_book import small_files
 
 
@@ -43,6 +43,10 @@ def test_pages_show_the_run(small_copy):
 
 
 def test_any_run_becomes_a_book_with_a_banner(small_copy):
+    page = small_copy / "book" / "02_mean.md"
+    page.write_text(
+        page.read_text().replace("The mean is", "Of {glue:text}`03_ledger.md::n_claims:s` claims: the mean is")
+    )
     book = Book(small_copy)
     record = run(book, "part", {"n_overlap": 60}, "1-2", say=lambda line: None)
     record.status, record.failure = "failed", "03_ledger: cell 2 ('a') failed: ValueError: no `star`\nthe notebook"
@@ -51,6 +55,7 @@ def test_any_run_becomes_a_book_with_a_banner(small_copy):
     whole = (pages / "book" / "01_stars.html").read_text(encoding="utf-8")
     assert "n_overlap = 60" in whole
     assert "failed before its end, simulated data" in whole
+    assert "Of n/a claims" in article(pages / "book" / "02_mean.html"), "a number of a chapter that did not run"
     absent = article(pages / "book" / "03_ledger.html")
     assert "This run did not execute this chapter" in absent
     assert "ValueError: no 'star'" in absent
@@ -173,10 +178,9 @@ def test_one_process_renders_at_a_time(small_run):
         build(Book(small_run))
 
 
-def test_no_room_for_the_cache_names_the_place(small_run, tmp_path):
-    record = read_record("default", small_run)
-    with small_files(0), pytest.raises(OSError, match=r"disk I/O error.*jupyter_cache"):
-        seed_cache(Book(small_run), record, small_run, tmp_path / "jupyter_cache")
+def test_no_room_for_the_copy_names_the_place(small_copy):
+    with small_files(0), pytest.raises(OSError, match=r"File too large.*rendering-default"):
+        build(Book(small_copy))
 
 
 def test_variants_are_copied_whole_or_not_at_all(tmp_path):
@@ -206,3 +210,15 @@ def test_banner_and_provenance_are_plain_html(small_run):
     assert "&lt;b&gt;" in banner(Book(small_run), record)
     record.data = "<script>"
     assert "&lt;script&gt;" in provenance(record, "02_mean")
+
+
+def test_the_button_to_edit_a_page_leads_to_its_text():
+    edit, issue = (
+        {"label": f"source-{kind}-button", "url": "https://x.org/edit/main/book/02_mean.ipynb"}
+        for kind in ("edit", "issue")
+    )
+    edit_text(
+        None, "book/02_mean", "page.html", {"header_buttons": [{"label": "print"}, {"buttons": [edit, issue]}]}, None
+    )
+    assert edit["url"].endswith("edit/main/book/02_mean.md")
+    assert issue["url"].endswith(".ipynb")

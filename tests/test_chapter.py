@@ -6,7 +6,7 @@ from astropy.table import Table
 
 from labeltransfer import Labels
 from labeltransfer.reproduction import open_chapter
-from labeltransfer.reproduction.book import Book, code_cells, declared
+from labeltransfer.reproduction.book import Book, declared, read_cells
 from labeltransfer.reproduction.numbers import Number, read_numbers, table
 
 DEFAULT = {"run": "default", "n_overlap": 100, "clip_sigma": 4.0, "seed": 2017}
@@ -18,7 +18,7 @@ def test_code_cells_with_both_ways_to_write_options():
         "```{code-cell} ipython3\n---\ntags: [c]\nmystnb:\n  image: {alt: A}\n---\ny = 2\n```\n\n"
         "```{code-cell} ipython3\nz = 3\n```\n\n```python\nno = 4\n```\n"
     )
-    first, second, third = code_cells(text)
+    first, second, third = [cell for cell in read_cells(text) if cell.is_code]
     assert (first.tags, first.source) == (("a", "b"), "x = 1")
     assert (second.tags, second.source) == (("c",), "y = 2")
     assert second.options["mystnb"]["image"]["alt"] == "A"
@@ -26,7 +26,7 @@ def test_code_cells_with_both_ways_to_write_options():
 
 
 def test_a_parameters_cell_holds_nothing_else():
-    cells = code_cells("```{code-cell} ipython3\n:tags: [parameters]\n\nx: int = 1\ny = 2\n```\n")
+    cells = read_cells("```{code-cell} ipython3\n:tags: [parameters]\n\nx: int = 1\ny = 2\n```\n")
     with pytest.raises(ValueError, match="y = 2"):
         declared(cells)
 

@@ -13,7 +13,7 @@ from labeltransfer.mock import SimulatedSurvey, write_survey
 from labeltransfer.reproduction import evidence
 from labeltransfer.reproduction.book import project_root
 from labeltransfer.reproduction.claims import claims
-from labeltransfer.reproduction.evidence_numbers import differences, rounded, sampling_error
+from labeltransfer.reproduction.evidence import differences, rounded, sampling_error
 
 RECORDED = [name for name, path in evidence.scripts().items() if path.with_suffix(".json").exists()]
 
@@ -28,7 +28,7 @@ def own_project(tmp_path, monkeypatch):
     np.savetxt(data / "values.txt", np.random.default_rng(1).normal(5, 1, 200), fmt="%.12f")
     (folder / "mean_value.py").write_text(
         "import numpy as np\n"
-        "from labeltransfer.reproduction.evidence_numbers import claim, verdict, with_error\n"
+        "from labeltransfer.reproduction.evidence import claim, verdict, with_error\n"
         "TITLE = 'A mean'\n"
         f"INPUTS = ({{'name': 'sub/values.txt', 'sha256': '{evidence.digest(data / 'values.txt')}', 'rows': 200,\n"
         "            'url': 'https://example.org/values.txt'},)\n"

@@ -12,8 +12,8 @@ from explorer_stars import N_PIXELS, giants, picked, survey
 from labeltransfer.figures import star_picker as explorer
 from labeltransfer.figures.star_picker import error_bytes, flux_steps, spread_over_planes
 from labeltransfer.labels import PAPER_LABELS
-from labeltransfer.reproduction.explorer import StarPage
 from labeltransfer.reproduction.sphinx_extension import EXPLORER
+from labeltransfer.reproduction.tables import StarPage
 
 
 def decoded(text, dtype):

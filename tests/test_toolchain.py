@@ -98,7 +98,7 @@ def test_every_page_is_in_the_table_of_contents():
 
 
 def test_labels_can_be_had_without_the_tools_of_the_book():
-    hidden = ["papermill", "jupytext", "nbformat", "myst_nb", "jupyter_cache", "psutil", "IPython"]
+    hidden = ["papermill", "jupytext", "nbformat", "myst_nb", "jinja2", "psutil", "IPython"]
     code = (
         f"import sys\nfor name in {hidden!r}: sys.modules[name] = None\n"
         "from labeltransfer.command import main\nmain(['infer', '--help'])"

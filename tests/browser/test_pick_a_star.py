@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from explorer_stars import picked, survey
-from labeltransfer.reproduction.explorer import StarPage
+from labeltransfer.reproduction.tables import StarPage
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "_build" / "screenshots"

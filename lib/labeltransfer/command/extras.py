@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 EXTRAS = {
     "survey": ("zarr", "dask", "distributed", "pyarrow", "pooch"),
-    "book": ("jupyter_book", "jupytext", "jupyter_cache", "myst_nb", "nbformat", "papermill", "psutil", "docutils"),
+    "book": ("jupyter_book", "jupytext", "jinja2", "myst_nb", "nbformat", "papermill", "psutil", "docutils"),
 }
 """What is imported of the packages that ``pip install "labeltransfer[…]"`` adds."""
 

@@ -1,5 +1,11 @@
 """The book's machinery: parameters, chapters, runs, twins, pages and the ledger of claims."""
 
-import lazy_loader
+from typing import TYPE_CHECKING
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+import lazy_loader  # type: ignore[import-untyped]
+
+if TYPE_CHECKING:
+    from .chapter import Chapter, open_chapter
+
+__all__ = ["Chapter", "open_chapter"]
+__getattr__, __dir__, _ = lazy_loader.attach(__name__, submod_attrs={"chapter": __all__})

@@ -59,11 +59,6 @@ def read_cells(text: str) -> list[Cell]:
     return cells
 
 
-def code_cells(text: str) -> list[Cell]:
-    """Code cells of a MyST text notebook; none of a page without any."""
-    return [cell for cell in read_cells(text) if cell.is_code] if "{code-cell}" in text else []
-
-
 def declared(cells: list[Cell]) -> dict[str, Any]:
     """Parameters and defaults of the cell tagged `parameters`, in its order; imports may stand before them.
 
@@ -132,6 +127,11 @@ class ChapterText:
             return declared(self.cells)
         except (ValueError, SyntaxError) as error:
             raise ValueError(f"{self.path.name}: {error}") from None
+
+    @property
+    def choices(self) -> list[str]:
+        """Parameters on which its results depend: all but the run's name."""
+        return [name for name in self.parameters if name != "run"]
 
     def _named(self, method: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(re.findall(rf"chapter\.{method}\(\s*\"(\w+)\"", self.code)))
@@ -229,14 +229,12 @@ class Book:
 
     def upstream(self, chapter: ChapterText) -> list[ChapterText]:
         """Chapters whose results this one takes, directly or through others, in the book's order."""
-        found: dict[str, ChapterText] = {}
+        found: set[str] = set()
         waiting = [chapter]
         while waiting:
-            for name in waiting.pop().reads:
-                writer = self.writer(name)
-                if writer.stem not in found and writer.stem != chapter.stem:
-                    found[writer.stem] = writer
-                    waiting.append(writer)
+            writers = {self.writer(name).stem for name in waiting.pop().reads} - found - {chapter.stem}
+            found |= writers
+            waiting += map(self.chapter, writers)
         return [one for one in self.chapters if one.stem in found]
 
     def key(self, chapter: ChapterText, values: Mapping[str, Any], data_hash: str = "") -> str:
@@ -249,19 +247,18 @@ class Book:
         """
         facts: list[Any] = [science_hash(), data_hash]
         for one in [*self.upstream(chapter), chapter]:
-            names = [name for name in one.parameters if name != "run"]
-            missing = [name for name in names if name not in values]
+            missing = [name for name in one.choices if name not in values]
             if missing:
                 raise ValueError(f"{chapter.stem}: needs {one.stem}, so it must declare {', '.join(missing)}, too")
-            facts.append([one.stem, one.code, {name: values[name] for name in names}])
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+            facts.append([one.stem, one.code, {name: values[name] for name in one.choices}])
+        return _hash(facts)
 
     def outputs_key(self, chapter: ChapterText, values: Mapping[str, Any], data_hash: str = "") -> str:
         """As `key`, and of the numbers of other chapters where it shows them: pages of one key agree in all numbers."""
         facts = [self.key(chapter, values, data_hash)]
         if chapter.judges:
             facts += [self.key(one, values, data_hash) for one in self.chapters if one.stem != chapter.stem]
-        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+        return _hash(facts)
 
     def page_key(self, chapter: ChapterText, values: Mapping[str, Any], data_hash: str = "") -> str:
         """As `outputs_key`, and of versions, prose, figures and this machinery: an executed notebook is as new."""
@@ -270,7 +267,11 @@ class Book:
         facts.append(lock.read_text(encoding="utf-8") if lock.exists() else "")
         if "chapter.book" in chapter.code:
             facts += [one.text for one in self.chapters]
-        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+        return _hash(facts)
+
+
+def _hash(facts: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 @functools.cache

@@ -1,49 +1,35 @@
 """Render a run as HTML pages: the pages show the very outputs of that run, and nothing is executed again.
 
-Every run is rendered from a staged copy of the book: its chapters' text, whose outputs are put into jupyter-cache. A
-run that is not the default one has a banner that names it, and a chapter that it lacks says so.
+Every run is rendered from a staged copy of the book, in which chapters are notebooks with that run's outputs. A run
+that is not the default one has a banner that names it, and a chapter that it lacks says so.
 """
 
 from __future__ import annotations
 
 import errno
-import os
 import re
 import shutil
-import subprocess
-import sys
 from html import escape
 from pathlib import Path
 from typing import Any
 
-import jupytext
 import nbformat
 import yaml
-from jupyter_cache import get_cache
-from jupyter_cache.base import CacheBundleIn
-from myst_nb.core.read import read_myst_markdown_notebook
-from myst_parser.config.main import MdParserConfig
 from nbformat import NotebookNode
-from sqlalchemy.exc import SQLAlchemyError
 
 from ..files import written_whole
 from ..files.locks import only_writer
-from .book import Book, ChapterText, runs_folder
-from .execute import PARENT
-from .record import Record, check_current, check_whole, has_chapter, read_record
-from .sync import read_notebook, tags
+from .book import Book, ChapterText
+from .execute import call
+from .record import Record, check_current, check_whole, has_chapter, notebook_of_run, read_record
+from .sync import notebook_of, read_notebook, tags
+from .tables import html
 
 DEFAULT = "default"
 VARIANTS = "variants"
 INJECTED = "injected-parameters"
 START = "from labeltransfer.reproduction.execute import end_with_parent; end_with_parent(); "
 START += "from jupyter_book.cli.main import main; main()"
-LIST = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,
-initial-scale=1"><title>The same book from other runs</title><style>:root {{ color-scheme: light dark }}
-body {{ font: 1rem/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 44rem; padding: 0 1rem }}</style></head>
-<body><main><h1>The same book from other runs</h1><ul>{links}</ul><p><a href="../book/index.html">The default run</a>.
-<code>labeltransfer build NAME</code> adds a run.</p></main></body></html>
-"""
 
 
 def build(book: Book, name: str = DEFAULT) -> Path:
@@ -87,9 +73,8 @@ def build(book: Book, name: str = DEFAULT) -> Path:
 def _render(book: Book, record: Record, out: Path) -> Path:
     """Render into a folder of its own, and return the folder of the pages."""
     shutil.rmtree(out, ignore_errors=True)
-    source, complete = stage(book, record, out / "source")
-    seed_cache(book, record, source, out / "_build" / ".jupyter_cache")
-    _jupyter_book(book, record, source, out, strict=complete)
+    complete = stage(book, record, out / "source")
+    _jupyter_book(book, record, out / "source", out, strict=complete)
     pages = out / "_build" / "html"
     (pages / ".nojekyll").touch()
     return pages
@@ -125,8 +110,7 @@ def link_variants(rendered: Path, main: Path) -> list[str]:
                 target = beside / name / page.relative_to(pages)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _copy(page, target)
-        links = "".join(f'<li><a href="{name}/index.html">run {escape(name)}</a></li>' for name in variants)
-        (beside / "index.html").write_text(LIST.format(links=links or "<li>none yet</li>"), encoding="utf-8")
+        (beside / "index.html").write_text(html("variants", list(variants)), encoding="utf-8")
     except OSError:
         shutil.rmtree(beside, ignore_errors=True)
         raise
@@ -144,36 +128,63 @@ def _copy(page: Path, target: Path) -> None:
 # ---- the staged copy ------------------------------------------------------------------------------------------------
 
 
-def stage(book: Book, record: Record, target: Path) -> tuple[Path, bool]:
-    """Copy the book for a run: with the values that it was given, and without the chapters that it lacks.
+def stage(book: Book, record: Record, target: Path) -> bool:
+    """Copy the book with the outputs of a run; return whether the run has every chapter.
 
-    Returns
-    -------
-    The copy, and whether the run has every chapter; a chapter it lacks becomes a page that says so, and why.
+    A chapter becomes a notebook of its text and the run's outputs; one that the run lacks a page that says so, and why.
     """
-    target.mkdir(parents=True)
     for folder in {page.parent for page in book.pages}:
-        ignored = shutil.ignore_patterns(".ipynb_checkpoints", *(["*.ipynb"] if record.name != DEFAULT else []))
+        ignored = shutil.ignore_patterns(".ipynb_checkpoints", "*.ipynb")
         shutil.copytree(folder, target / folder.relative_to(book.root), ignore=ignored, dirs_exist_ok=True)
     shutil.copy(book.root / "_toc.yml", target)
-    absent = [chapter for chapter in book.chapters if not has_chapter(book, record, chapter)]
+    absent, shown = [], []
     for chapter in book.chapters:
         page = target / chapter.path.relative_to(book.root)
-        if chapter in absent:
-            page.write_text(_absent(chapter, record), encoding="utf-8")
-        else:
+        if has_chapter(book, record, chapter):
             check_current(book, record, chapter)
-            if record.name != DEFAULT:
-                page.write_text(_with_values(chapter, executed(record, book, chapter)), encoding="utf-8")
-    for page in target.rglob("*.md"):
-        text = page.read_text(encoding="utf-8")
-        for chapter in absent:
-            text = re.sub(rf"\{{glue:text\}}`{chapter.stem}\.md::[^`]*`", "n/a", text)
-        page.write_text(text, encoding="utf-8")
+            nbformat.write(with_outputs(book, record, chapter), page.with_suffix(".ipynb"))
+            shown.append(page)
+        else:
+            page.write_text(_absent(chapter, record), encoding="utf-8")
+            absent.append(chapter.stem)
+    if absent:
+        quoted = re.compile(rf"\{{glue:text\}}`({'|'.join(absent)})\.md::[^`]*`")
+        for page in [*target.rglob("*.md"), *target.rglob("*.ipynb")]:
+            page.write_text(quoted.sub("n/a", page.read_text(encoding="utf-8")), encoding="utf-8")
     settings = configuration(book, record)
-    with (target / "_config.yml").open("w", encoding="utf-8") as stream:
-        yaml.safe_dump(settings, stream, allow_unicode=True, sort_keys=False)
-    return target, not absent
+    excluded = [one for one in settings.get("exclude_patterns", []) if not one.endswith(".ipynb")]
+    texts = [page.relative_to(target).as_posix() for page in shown]  # their notebooks stand for them
+    settings["exclude_patterns"] = [*excluded, *texts]
+    (target / "_config.yml").write_text(yaml.safe_dump(settings, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    return not absent
+
+
+def with_outputs(book: Book, record: Record, chapter: ChapterText) -> NotebookNode:
+    """The notebook of a chapter's text with what the run's notebook shows; one of a variant has its values in a cell.
+
+    Raises
+    ------
+    ValueError
+        If the notebook of the run is damaged, or of other code.
+    """
+    path = notebook_of_run(book, record, chapter)
+    done = read_notebook(path, f"`labeltransfer run {record.name}` makes it again")
+    notebook = notebook_of(chapter.path)
+    for number, cell in enumerate(done.cells):
+        if INJECTED in tags(cell) and record.name != DEFAULT:
+            values = nbformat.v4.new_code_cell(cell.source, metadata={"tags": [INJECTED, "hide-input"]})
+            notebook.cells.insert(number, values)
+    wanted = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    cells = [cell for cell in done.cells if cell.cell_type == "code"]
+    cells = [cell for cell in cells if INJECTED not in tags(cell) or record.name != DEFAULT]
+    if [cell.source.strip() for cell in cells] != [cell.source.strip() for cell in wanted]:
+        raise ValueError(
+            f"{path}: the chapter's code has changed since it ran; `labeltransfer run {record.name} --resume` runs it "
+            "again"
+        )
+    for cell, source in zip(wanted, cells, strict=True):
+        cell.outputs, cell.execution_count = source.outputs, source.execution_count
+    return notebook
 
 
 def _absent(chapter: ChapterText, record: Record) -> str:
@@ -186,27 +197,17 @@ def _absent(chapter: ChapterText, record: Record) -> str:
     return page
 
 
-def _with_values(chapter: ChapterText, done: NotebookNode) -> str:
-    """The chapter's text with a folded cell of the values that papermill put in."""
-    notebook = jupytext.read(chapter.path)
-    for number, cell in enumerate(done.cells):
-        if INJECTED in tags(cell):
-            values = nbformat.v4.new_code_cell(cell.source, metadata={"tags": [INJECTED, "hide-input"]})
-            notebook.cells.insert(number, values)
-    return jupytext.writes(notebook, fmt="md:myst")
-
-
 def configuration(book: Book, record: Record) -> dict[str, Any]:
     """Settings of jupyter-book: the book's own, with a banner if the run is not of the default parameters."""
     settings: dict[str, Any] = yaml.safe_load((book.root / "_config.yml").read_text(encoding="utf-8"))
-    html = settings.get("html", {})
+    of_pages = settings.get("html", {})
     if record.name != DEFAULT:
         settings["title"] = f"{settings['title']} (run {record.name})"
         settings.pop("launch_buttons", None)
-        html = {key: value for key, value in html.items() if not key.startswith("use_")}
+        of_pages = {key: value for key, value in of_pages.items() if not key.startswith("use_")}
     if record.name != DEFAULT or record.changed(book):
-        html = {**html, "announcement": banner(book, record)}
-    return {**settings, "html": html}
+        of_pages = {**of_pages, "announcement": banner(book, record)}
+    return {**settings, "html": of_pages, "execute": {**settings.get("execute", {}), "execute_notebooks": "off"}}
 
 
 def banner(book: Book, record: Record) -> str:
@@ -217,71 +218,17 @@ def banner(book: Book, record: Record) -> str:
     return escape(f"Run “{record.name}”{state}, {kind}: {'; '.join(changed) or 'all parameters at their defaults'}")
 
 
-def executed(record: Record, book: Book, chapter: ChapterText) -> NotebookNode:
-    """A chapter's notebook as the run executed it."""
-    path = runs_folder(book.root) / record.name / f"{chapter.stem}.ipynb"
-    return read_notebook(path, f"`labeltransfer run {record.name}` makes it again")
-
-
-def seed_cache(book: Book, record: Record, source: Path, place: Path) -> None:
-    """Fill jupyter-cache with the outputs of the run, so that jupyter-book executes nothing.
-
-    Raises
-    ------
-    ValueError
-        If a chapter's code has changed since it ran.
-    OSError
-        If there is no room for the cache.
-    """
-    try:
-        cache = get_cache(str(place))
-        for chapter in book.chapters:
-            if has_chapter(book, record, chapter):
-                page = source / chapter.path.relative_to(book.root)
-                seconds = record.chapters[chapter.stem]["seconds"]
-                bundle = CacheBundleIn(
-                    _with_outputs(page, executed(record, book, chapter), record), str(page),
-                    data={"execution_seconds": seconds},
-                )  # fmt: skip
-                cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
-    except SQLAlchemyError as error:
-        raise OSError(errno.EIO, str(error).partition("\n")[0], str(place)) from error
-
-
-def _with_outputs(page: Path, done: NotebookNode, record: Record) -> NotebookNode:
-    """The notebook of a staged page with the outputs of its executed form."""
-    notebook = read_myst_markdown_notebook(page.read_text("utf-8"), config=MdParserConfig(), path=str(page))
-    if notebook is None:
-        raise ValueError(f"{page}: no MyST notebook; its head must name jupytext and a kernelspec")
-    wanted = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    shown = any(INJECTED in tags(cell) for cell in wanted)
-    cells = [cell for cell in done.cells if cell.cell_type == "code" and (shown or INJECTED not in tags(cell))]
-    if [cell.source.strip() for cell in cells] != [cell.source.strip() for cell in wanted]:
-        raise ValueError(
-            f"{page.stem}.ipynb: the chapter's code has changed since it ran; "
-            f"`labeltransfer run {record.name} --resume` runs it again"
-        )
-    for cell, source in zip(wanted, cells, strict=True):
-        cell.outputs, cell.execution_count = source.outputs, source.execution_count
-    return notebook
-
-
 def _jupyter_book(book: Book, record: Record, source: Path, out: Path, strict: bool) -> None:
-    """Call jupyter-book; nothing may be executed, and, if strict, no warning may remain."""
-    command = [sys.executable, "-c", START, "build", str(source), "--path-output", str(out), "--all"]
+    """Call jupyter-book; if strict, no warning may remain."""
+    command = ["-c", START, "build", str(source), "--path-output", str(out), "--all"]
     command += ["-W", "--keep-going", "-n"] if strict else []
-    environment = {
-        **os.environ, "PYTHONWARNINGS": "ignore", "NO_COLOR": "1", PARENT: str(os.getpid()),
-        "LABELTRANSFER_BOOK": str(book.root), "LABELTRANSFER_RUN": record.name,
-    }  # fmt: skip
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = call(book, command, PYTHONWARNINGS="ignore", NO_COLOR="1", LABELTRANSFER_RUN=record.name)
     log = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
     log_file = out / "_build" / "build.log"
     log_file.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(log_file) as temporary:
         temporary.write_text(log, encoding="utf-8")
-    wrong = [line for line in log.splitlines() if re.search(r"WARNING|ERROR|CRITICAL|Executing notebook", line)]
-    ran = [line for line in wrong if "Executing notebook" in line]
-    if done.returncode or ran or (strict and wrong):
+    wrong = [line for line in log.splitlines() if re.search(r"WARNING|ERROR|CRITICAL", line)]
+    if done.returncode or (strict and wrong):
         lines = "\n".join(wrong[:20]) or log[-2000:]
         raise RuntimeError(f"the pages could not be rendered cleanly (all of it in {log_file}):\n{lines}")

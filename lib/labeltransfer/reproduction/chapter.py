@@ -24,7 +24,7 @@ from .book import Book, ChapterText, runs_folder, science_hash
 from .claims import PLAIN, checks
 from .drawings import keep_figure_data, of_the_paper
 from .ledger import ClaimTable, Ledger, TakeAway, quoted_values
-from .numbers import Number, Recorder, as_json, glue, read_numbers, write_json
+from .numbers import Number, Recorder, glue, read_numbers, write_json
 from .parameters import PARAMETERS, check_all, known
 from .record import check_name
 
@@ -245,7 +245,7 @@ class Chapter(Recorder):
                 self.number(key, None)
         write_json(
             self.numbers_file(self.text), chapter=self.stem, parameters=self.values, simulated=self.simulated,
-            numbers=as_json(self.recorded_numbers), timings=as_json(self.timings),
+            numbers=self.recorded_numbers, timings=self.timings,
         )  # fmt: skip
 
     # ---- the paper --------------------------------------------------------------------------------------------------

@@ -12,43 +12,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import yaml
 
-from ..labels import PAPER_LABELS
-
 PLAIN = {"teff": "Teff", "logg": "log g", "fe_h": "[Fe/H]", "alpha_m": "[α/M]", "a_k": "A_K"}
-KINDS = ("definition", "method", "sky")
-COMPARISONS = ("within", "at most", "at least", "between", "sign")
-TEXT = {"type": "string", "minLength": 1}
-NUMBER = {"type": "number"}
-LABEL = {"enum": list(PAPER_LABELS)}
-SCHEMA = {
-    "type": "array",
-    "items": {
-        "type": "object",
-        "additionalProperties": False,
-        "required": ["id", "chapter", "where", "claim", "kind", "why", "checks"],
-        "properties": {
-            **dict.fromkeys(("id", "chapter", "where", "claim", "assumes"), TEXT),
-            "kind": {"enum": list(KINDS)},
-            "why": {"type": "string", "minLength": 9},
-            "labels": {"type": "array", "items": LABEL},
-            "checks": {
-                "type": "array",
-                "minItems": 1,
-                "items": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "properties": {
-                        **dict.fromkeys(("number", "form", "than", "limit", "what", "unit"), TEXT),
-                        **dict.fromkeys(("paper", "tolerance", "low", "high"), NUMBER),
-                        "label": LABEL,
-                        "compare": {"enum": list(COMPARISONS)},
-                        "key": {"type": "string", "pattern": "^paper_"},
-                    },
-                },
-            },
-        },
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -75,6 +39,15 @@ class Check:
         if self.paper is None:
             return ""
         return format(int(self.paper) if self.form.endswith("d") else self.paper, self.form)
+
+    def written(self, limit: str = "") -> str:
+        """What the paper claims, in words short enough for a table; `limit` is the text of the number of `than`."""
+        if self.compare == "between":
+            return f"{self.low:g} … {self.high:g}"
+        if self.compare == "sign" and self.paper is not None:
+            return "negative" if self.paper < 0 else "positive"
+        sign = {"at most": "≤ ", "at least": "≥ "}.get(self.compare, "")
+        return sign + (f"{self.limit} {limit}".strip() if self.than else self.paper_text)
 
     def passes(self, value: float, limit: float | None = None, spread: float = 0.0) -> bool | None:
         """Whether our value agrees with the paper's; None if that cannot be said for its spread.
@@ -136,7 +109,7 @@ def read_claims(path: Path) -> tuple[Claim, ...]:
         Naming the claim and the entry that is not as it should be.
     """
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    check_against(SCHEMA, content, path.name)
+    check_against("claims", content, path.name)
     return tuple(_claim(entry) for entry in content)
 
 
@@ -149,9 +122,10 @@ def _claim(entry: Mapping[str, Any]) -> Claim:
     return Claim(**{**entry, **more})
 
 
-def check_against(schema: Mapping[str, Any], content: Any, name: str) -> None:
-    """Raise a ValueError that names the file, the entry and what is wrong, if `content` does not follow a schema."""
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(content))
+def check_against(schema: str, content: Any, name: str) -> None:
+    """Raise a ValueError that names the file, the entry and what is wrong, if `content` breaks a schema of ours."""
+    wanted = yaml.safe_load(Path(__file__).with_name("schemas.yml").read_text(encoding="utf-8"))[schema]
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(wanted).iter_errors(content))
     if error is not None:
         place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
         raise ValueError(f"{name}: {place.lstrip('.') or 'whole file'}: {error.message}")

@@ -6,17 +6,16 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from html import escape
 from pathlib import Path
 
 from ..files import written_whole
-from .book import Book, runs_folder
+from .book import Book
 from .claims import checks
-from .drawings import of_the_paper
-from .numbers import Number, read_numbers, write_json
-from .record import Record, read_record
+from .drawings import Drawing, of_the_paper
+from .numbers import write_json
+from .record import Record, has_chapter, notebook_of_run, numbers_of, read_record
 from .sync import read_notebook
-from .tables import cell, row, table
+from .tables import html
 from .verdicts import Spread
 
 KEY_FIGURES = ("Fig. 6", "Fig. 8", "Fig. 13", "Fig. 14", "Fig. 15")
@@ -26,18 +25,6 @@ SCREEN = 36
 CHANCE = 0.05
 """Relative change of a number that is taken for chance, where neither tolerance nor spread are known: that of a scatter
 of a few hundred stars."""
-
-STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 1rem auto; max-width: 75rem; padding: 0 1rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid #8886; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
-.differs { font-weight: bold; }
-.figures { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); }
-figure { margin: 0; } img { width: 100%; background: white; }
-"""
 
 
 @dataclass(frozen=True)
@@ -129,16 +116,15 @@ class Comparison:
         first, *others = self.records
         shown = [one for one in self.rows if everything or not others or one.matters]
         heading = f"{'':38}{first.name[-14:]:>15}" + "".join(f"{one.name[-14:]:>15}{'':>18}" for one in others)
-        found, cut = [heading.rstrip()], 0
+        found = [heading.rstrip()]
         for chapter, rows in itertools.groupby(shown, lambda one: one.number.partition(":")[0]):
-            lines = [f"{chapter}:", *map(self._line, rows)]
-            room = len(lines) if everything else max(SCREEN - len(found) - 3, 0)
-            cut += max(len(lines) - max(room, 1), 0) if room > 1 else len(lines) - 1
-            found += lines[:room] if room > 1 else []
-        quiet = len(self.rows) - len(shown)
-        if cut:
-            found.append(f"and {cut} more numbers that changed")
+            found += [f"{chapter}:", *map(self._line, rows)]
+        room = SCREEN - 2
+        if len(found) > room and not everything:
+            cut = sum(line.startswith("  ") for line in found[room:])
+            found = [*found[:room], f"and {cut} more numbers that changed"]
         if others and not everything:
+            quiet = len(self.rows) - len(shown)
             found.append(f"{quiet} numbers differ by no more than tolerance or chance; --all shows everything")
         return found
 
@@ -156,61 +142,50 @@ class Comparison:
 
     def write_html(self, path: str | Path, book: Book) -> Path:
         """Write one page that needs nothing beside itself: parameters, numbers, key figures."""
-        title = "Runs compared: " + ", ".join(record.name for record in self.records)
-        page = (
-            '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
-            f'content="width=device-width, initial-scale=1"><title>{escape(title)}</title><style>{STYLE}</style></head>'
-            f"<body><main><h1>{escape(title)}</h1><p>{escape(self._data())}</p>"
-            f"<h2>Parameters that differ</h2>{self._parameters()}"
-            "<h2>Numbers</h2><p>Differences are to the first run. Bold rows differ by more than tolerance or "
-            f"chance.</p>{self._numbers()}<h2>Key figures</h2>{self._figures(book)}</main></body></html>"
-        )
         with written_whole(path) as temporary:
+            page = html("Comparison", self, self._parameters(), self._figures(book))
             temporary.write_text(page, encoding="utf-8")
         return Path(path)
 
-    def _data(self) -> str:
+    @property
+    def names(self) -> list[str]:
+        """Those of the runs."""
+        return [record.name for record in self.records]
+
+    @property
+    def data(self) -> str:
+        """What the runs are made of, in a sentence."""
         simulated = "Simulated data in " if any(record.simulated for record in self.records) else "Data: "
         return simulated + "; ".join(f"{record.name}: {record.data}" for record in self.records) + "."
 
-    def _parameters(self) -> str:
-        names = dict.fromkeys(name for record in self.records for name in record.parameters if name != "run")
-        columns = {name: [str(record.parameters.get(name, NONE)) for record in self.records] for name in names}
-        rows = [
-            row(map(cell, map(escape, [name, *values]))) for name, values in columns.items() if len(set(values)) > 1
-        ]
-        return _scrolling(["parameter", *(record.name for record in self.records)], rows) if rows else "<p>None.</p>"
+    @property
+    def columns(self) -> list[str]:
+        """Headings of `cells`."""
+        first, *others = self.names
+        return ["number", "unit", first, *(heading for name in others for heading in (name, "difference"))]
 
-    def _numbers(self) -> str:
-        heading = ["number", "unit", self.records[0].name]
-        for record in self.records[1:]:
-            heading += [record.name, "difference"]
+    @property
+    def cells(self) -> list[tuple[bool, list[str]]]:
+        """The numbers as a table: whether a row matters, and its cells."""
         rows = []
         for one in self.rows:
-            cells = [one.number, one.unit, one.texts[0]]
-            for pair in zip(one.texts[1:], one.difference_texts()[1:], strict=True):
-                cells += pair
-            rows.append(row(map(cell, map(escape, cells)), "differs" if one.matters else ""))
-        return _scrolling(heading, rows)
+            pairs = zip(one.texts[1:], one.difference_texts()[1:], strict=True)
+            rows.append((one.matters, [one.number, one.unit, one.texts[0], *itertools.chain(*pairs)]))
+        return rows
 
-    def _figures(self, book: Book) -> str:
-        parts = []
+    def _parameters(self) -> list[tuple[bool, list[str]]]:
+        """Those that differ, a row each, as `cells`."""
+        names = dict.fromkeys(name for record in self.records for name in record.parameters if name != "run")
+        rows = [[name, *(str(record.parameters.get(name, NONE)) for record in self.records)] for name in names]
+        return [(False, cells) for cells in rows if len(set(cells[1:])) > 1]
+
+    def _figures(self, book: Book) -> list[tuple[Drawing, dict[str, str]]]:
+        """The key figures that a run drew: name of the run to PNG, in base64."""
+        found = []
         for drawing in (one for one in of_the_paper(book) if one.paper in KEY_FIGURES):
-            shown = ""
-            for record in self.records:
-                png = _picture(book, record, drawing.chapter.stem, drawing.source)
-                described = f"{escape(drawing.title)}, run {escape(record.name)}"
-                shown += (
-                    f'<figure><img src="data:image/png;base64,{png}" alt="{described}">'
-                    f"<figcaption>{escape(record.name)}</figcaption></figure>"
-                ) * bool(png)
-            if shown:
-                parts.append(f'<h3>{escape(drawing.title)} ({drawing.paper})</h3><div class="figures">{shown}</div>')
-        return "".join(parts) or "<p>None of these runs drew them.</p>"
-
-
-def _scrolling(heading: Sequence[str], rows: Sequence[str]) -> str:
-    return f'<div class="scroll" tabindex="0">{table(heading, rows, "numbers")}</div>'
+            drawn = {record.name: _picture(book, record, drawing) for record in self.records}
+            found.append((drawing, {name: png for name, png in drawn.items() if png}))
+        return [(drawing, pictures) for drawing, pictures in found if pictures]
 
 
 def compare_runs(book: Book, names: Sequence[str]) -> Comparison:
@@ -224,7 +199,7 @@ def compare_runs(book: Book, names: Sequence[str]) -> Comparison:
         If a run did not finish, or its files are damaged or of another format.
     """
     records = tuple(read_record(name, book.root) for name in names)
-    columns = [_numbers_of(book, record) for record in records]
+    columns = [numbers_of(book, record) for record in records]
     tolerances = {check.number: check.tolerance for _, check in checks() if check.compare == "within"}
     spread = Spread.read(book.root / "sweeps" / "seeds.json", records[0].parameters)
     order = {chapter.stem: place for place, chapter in enumerate(book.chapters)}
@@ -245,23 +220,14 @@ def compare_runs(book: Book, names: Sequence[str]) -> Comparison:
     return Comparison(records, tuple(rows))
 
 
-def _numbers_of(book: Book, record: Record) -> dict[str, Number]:
-    record.check_finished()
-    path = runs_folder(book.root) / record.name / "numbers.json"
-    again = f"`labeltransfer run {record.name} --resume` writes it again"
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file; {again}")
-    return read_numbers(path, again)["numbers"]
-
-
-def _picture(book: Book, record: Record, stem: str, source: str) -> str:
-    """The PNG that a cell drew in a run, in base64; empty if the run did not execute it."""
-    path = runs_folder(book.root) / record.name / f"{stem}.ipynb"
-    if stem not in record.chapters or not path.exists():
+def _picture(book: Book, record: Record, drawing: Drawing) -> str:
+    """The PNG of a drawing in a run, in base64; empty if the run did not make it."""
+    if not has_chapter(book, record, drawing.chapter):
         return ""
-    for one in read_notebook(path, f"`labeltransfer run {record.name}` makes it again").cells:
-        if one.cell_type == "code" and one.source.strip() == source.strip():
-            for output in one.outputs:
-                if png := output.get("data", {}).get("image/png"):
-                    return "".join(png).replace("\n", "")
-    return ""
+    path = notebook_of_run(book, record, drawing.chapter)
+    cells = read_notebook(path, f"`labeltransfer run {record.name}` makes it again").cells
+    outputs = [
+        one for cell in cells if cell.source.strip() == drawing.source.strip() for one in cell.get("outputs", [])
+    ]
+    found = [png for output in outputs if (png := output.get("data", {}).get("image/png"))]
+    return "".join(found[0]).replace("\n", "") if found else ""

@@ -7,11 +7,12 @@ import logging
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,12 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def call(book: Book, command: Sequence[str], **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a Python command on a book, with more environment variables; it ends with this process."""
+    own = {**os.environ, **more, "LABELTRANSFER_BOOK": str(book.root), PARENT: str(os.getpid())}
+    return subprocess.run([sys.executable, *command], env=own, capture_output=True, text=True, check=False)
+
+
 class ChapterFailed(RuntimeError):
     """A chapter stopped; the message names chapter, cell and error."""
 
@@ -86,13 +93,9 @@ class _Watch(threading.Thread):
     def run(self) -> None:
         me = psutil.Process()
         while not self.stop.wait(self.interval):
-            total = 0
-            for process in me.children(recursive=True):
-                try:
-                    total += process.memory_info().rss
-                except psutil.Error:
-                    continue
-            self.peak = max(self.peak, total / 1e6)
+            with suppress(psutil.Error):  # a child that has just ended
+                total = sum(process.memory_info().rss for process in me.children(recursive=True))
+                self.peak = max(self.peak, total / 1e6)
 
 
 def execute_chapter(

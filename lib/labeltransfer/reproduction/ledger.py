@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from html import escape
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from .claims import Claim, claims, paper_values
-from .numbers import NOT_AVAILABLE, Number, write_json
-from .tables import cell, grouped, link, row, table, text_of
+from .numbers import Number, write_json
+from .tables import Shown, html
 from .verdicts import (
     DIFFERS,
     INCONCLUSIVE,
-    NOT_TESTABLE,
     REPRODUCED,
     VERDICTS,
-    Compared,
     Row,
     Spread,
     judge,
     read_evidence,
-    written,
 )
+
+IN_THE_PAPER = re.compile(r"Fig\. \d+|Table \d+")
 
 
 @dataclass(frozen=True)
-class Ledger:
-    """Verdicts on claims of a run; shown as a table by notebooks."""
+class Ledger(Shown):
+    """Verdicts on claims of a run."""
 
     rows: tuple[Row, ...]
     data: str
@@ -86,120 +85,56 @@ class Ledger:
             raise ValueError("this part of the ledger has no file of its own; give a path")
         return write_json(
             target, data=self.data, parameters=self.parameters, totals=self.totals(),
-            evidence=self.evidence_totals(), claims=[asdict(one) for one in self.rows],
+            evidence=self.evidence_totals(), claims=self.rows,
         )  # fmt: skip
 
     def take_away(self) -> TakeAway:
         """The verdicts in a box."""
         return TakeAway(self)
 
+    @property
+    def counted(self) -> str:
+        """The verdicts that occur, and how often."""
+        return ", ".join(f"{count} {verdict}" for verdict, count in self.totals().items() if count)
+
     def __repr__(self) -> str:
-        return f"Ledger({_counted(self.totals())})"
+        return f"Ledger({self.counted})"
 
-    def _repr_html_(self) -> str:
-        names = ("Claim", "Verdict", "Quantity", "Paper", "Here", "Real data")
-        return table(names, map(self._row, self.rows), widths=(25, 16, 14, 14, 15, 16))
+    def place(self, row: Row) -> str:
+        """Where a claim leads to: to its figure, or chapter; from a part of the ledger, to the whole one."""
+        if len({other.chapter for other in self.rows}) == 1:
+            return f"06_ledger.html#claim-{row.id}"
+        names = IN_THE_PAPER.findall(row.where.replace("Figs.", "Fig."))
+        return next((self.figures[name] for name in names if name in self.figures), f"{row.chapter}.html")
 
-    def _row(self, one: Row) -> str:
-        place = "" if len({other.chapter for other in self.rows}) > 1 else f"06_ledger.html#claim-{one.id}"
-        first = [
-            ("", f"{link(place or self._figure(one), text_of(one.claim))} <small>{self._where(one)}</small>"),
-            ("", f"{verdict_mark(one.verdict)}<br><small>{_rests_on(one)}</small>"),
-        ]
-        others = [[*_numbers(compared)] for compared in one.compared]
-        others[0].append(cell(_evidence(one), "evidence", rows=len(others)))
-        reason = text_of(f"{one.reason[:1].upper()}{one.reason[1:]}.")
-        note = f"<small>{reason} <em>Tolerance:</em> {text_of(one.why)}</small>"
-        return grouped(first, others, f"claim-{one.id}") + row([cell(note, columns=6)], "note")
+    def where(self, row: Row) -> Markup:
+        """Where it stands in the paper; what is drawn here, too, is a link."""
 
-    def _figure(self, one: Row) -> str:
-        """Address of the figure that shows a claim, or of its chapter."""
-        names = re.findall(r"Fig\. \d+|Table \d+", one.where.replace("Figs.", "Fig."))
-        return next((self.figures[name] for name in names if name in self.figures), f"{one.chapter}.html")
+        def linked(found: re.Match[str]) -> str:
+            address = self.figures.get(found[0])
+            return found[0] if address is None else html("link", address, found[0])
 
-    def _where(self, one: Row) -> str:
-        return re.sub(
-            r"Fig\. \d+|Table \d+",
-            lambda name: link(self.figures[name[0]], name[0]) if name[0] in self.figures else name[0],
-            escape(one.where),
-        )
+        return Markup(IN_THE_PAPER.sub(linked, str(escape(row.where))))
 
 
 @dataclass(frozen=True)
-class TakeAway:
-    """The verdicts of a part of the ledger, one line each, in a box; shown by notebooks."""
+class TakeAway(Shown):
+    """The verdicts of a part of the ledger, one line each, in a box."""
 
     ledger: Ledger
 
-    def __repr__(self) -> str:
-        return "\n".join(f"{one.verdict}: {one.claim}" for one in self._rows())
-
-    def _rows(self) -> list[Row]:
+    @property
+    def rows(self) -> list[Row]:
+        """Those of the ledger, in the order of verdicts."""
         return sorted(self.ledger.rows, key=lambda one: VERDICTS.index(one.verdict))
 
-    def _repr_html_(self) -> str:
-        lines = "".join(
-            f"<li>{verdict_mark(one.verdict)} {link(f'06_ledger.html#claim-{one.id}', text_of(one.claim))}"
-            + "".join(f" <small>On {escape(said['on'])}: {escape(said['verdict'])}.</small>" for said in one.evidence)
-            + "</li>"
-            for one in self._rows()
-        )
-        return f'<div class="take-away"><p>{_counted(self.ledger.totals())}</p><ul>{lines}</ul></div>'
-
-
-def _counted(totals: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {verdict}" for verdict, count in totals.items() if count)
-
-
-def verdict_mark(verdict: str) -> str:
-    """A verdict as the pages show it."""
-    return f'<strong class="verdict {verdict.replace(" ", "-")}">{verdict}</strong>'
-
-
-def _rests_on(one: Row) -> str:
-    """What a verdict rests on, with a link to the assumption or parameter that decides."""
-    if not one.assumes:
-        return "" if one.verdict == NOT_TESTABLE else f"on {one.rests_on}"
-    is_parameter = "." not in one.assumes
-    page = (
-        f"A2_parameters.html#parameter-{one.assumes}"
-        if is_parameter
-        else f"A1_simulated_survey.html#assumed-{one.assumes}"
-    )
-    return (
-        f"on {'a parameter' if is_parameter else 'an assumption'}: {link(page, f'<code>{escape(one.assumes)}</code>')}"
-    )
-
-
-def _evidence(one: Row) -> str:
-    return "<br>".join(
-        f"{verdict_mark(said['verdict'])} <small>{text_of(said['text'])} {escape(said['on'])} "
-        f"(recorded run, {escape(str(said['date']))})</small>"
-        for said in one.evidence
-    )
-
-
-def _numbers(one: Compared) -> Iterable[str]:
-    unit = f"\N{NO-BREAK SPACE}{escape(one.unit)}" if one.unit else ""
-    ours = text_of(one.ours) + (unit if one.ours != NOT_AVAILABLE else "")
-    stem, _, key = one.number.partition(":")
-    shown = link(f"{stem}.html#key-numbers", ours, f"{key}, printed by a checked cell") if key else ours
-    told = [f"± {_rounded(one.spread)} from survey to survey" if one.spread else "", one.in_words]
-    return (
-        cell(text_of(one.what), "what"),
-        cell(f"{text_of(one.paper)}{unit if one.paper[-1:].isdigit() else ''}", "paper"),
-        cell(shown + (f"<br><small>{text_of('; '.join(filter(None, told)))}</small>" if any(told) else ""), "here"),
-    )
-
-
-def _rounded(value: float) -> str:
-    digits = max(0, 1 - math.floor(math.log10(value)))
-    return f"{value:,.{digits}f}"
+    def __repr__(self) -> str:
+        return "\n".join(f"{one.verdict}: {one.claim}" for one in self.rows)
 
 
 @dataclass(frozen=True)
-class ClaimTable:
-    """What the paper claims in the part that a chapter reproduces; shown as a table by notebooks."""
+class ClaimTable(Shown):
+    """What the paper claims in the part that a chapter reproduces."""
 
     claims: tuple[Claim, ...]
 
@@ -210,18 +145,6 @@ class ClaimTable:
 
     def __repr__(self) -> str:
         return "\n".join(f"{claim.where}: {claim.claim}" for claim in self.claims)
-
-    def _repr_html_(self) -> str:
-        return table(("The paper claims", "Quantity", "Value"), map(self._rows, self.claims), "ledger claims")
-
-    def _rows(self, claim: Claim) -> str:
-        words = link(f"06_ledger.html#claim-{claim.id}", text_of(claim.claim))
-        values = [
-            [cell(text_of(check.what), "what"),
-             cell(f"{text_of(written(check))} {'' if check.than else escape(check.unit)}", "value")]
-            for check in claim.checks
-        ]  # fmt: skip
-        return grouped([("", f"{words} <small>{escape(claim.where)}</small>")], values)
 
 
 def quoted_values(text: str) -> dict[str, str]:

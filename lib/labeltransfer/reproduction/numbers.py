@@ -67,9 +67,9 @@ def table(numbers: Mapping[str, Number], keys: Iterable[str]) -> str:
 
 
 def write_json(path: str | Path, **content: Any) -> Path:
-    """Write facts as JSON with the version of the format, whole or not at all; return the path."""
+    """Write facts (numbers and other dataclasses, too) as JSON with the format's version, whole or not at all."""
     with written_whole(path) as temporary:
-        text = json.dumps({**content, "format_version": FORMAT_VERSION}, indent=1, ensure_ascii=False)
+        text = json.dumps({**content, "format_version": FORMAT_VERSION}, indent=1, ensure_ascii=False, default=asdict)
         temporary.write_text(text, encoding="utf-8")
     return Path(path)
 
@@ -92,11 +92,6 @@ def read_numbers(path: Path, again: str = "run the chapter again") -> dict[str, 
     if version != FORMAT_VERSION:
         raise ValueError(f"{path}: not readable, format version {version}, wanted {FORMAT_VERSION}; {again}")
     return content
-
-
-def as_json(numbers: Mapping[str, Number]) -> dict[str, dict[str, Any]]:
-    """Numbers as `write_json` takes them."""
-    return {key: asdict(number) for key, number in numbers.items()}
 
 
 class Recorder:

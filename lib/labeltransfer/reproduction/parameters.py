@@ -50,10 +50,8 @@ class Parameter:
         """The allowed values in words."""
         if self.choices:
             return ", ".join(self.choices)
-        if self.kind in ("int", "float") and (math.isfinite(self.low) or math.isfinite(self.high)):
-            lower = f"{self.low:.10g}" if math.isfinite(self.low) else ""
-            upper = f"{self.high:.10g}" if math.isfinite(self.high) else ""
-            return f"{lower} to {upper}" if lower and upper else f"at least {lower}" if lower else f"at most {upper}"
+        if self.kind in ("int", "float"):
+            return f"{self.low:.10g} to {self.high:.10g}"
         return {"list": "names of labels", "bool": "true, false"}.get(self.kind, "any")
 
     @property

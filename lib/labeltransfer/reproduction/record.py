@@ -8,7 +8,7 @@ import platform
 import re
 import subprocess
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -16,29 +16,9 @@ from ..files import FORMAT_VERSION
 from ..files.locks import is_held
 from .book import Book, ChapterText, runs_folder
 from .claims import check_against
-from .numbers import write_json
+from .numbers import Number, read_numbers, write_json
 
 VERSIONS_OF = ("labeltransfer", "numpy", "scipy", "astropy", "matplotlib", "numba", "papermill", "jupyter-book")
-OBJECT, STRING, NUMBER = {"type": "object"}, {"type": "string"}, {"type": "number"}
-SCHEMA = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["name", "parameters"],
-    "properties": {
-        **dict.fromkeys(("name", "status", "data", "data_hash", "commit", "lock", "python", "failure"), STRING),
-        **dict.fromkeys(("parameters", "versions"), OBJECT),
-        "simulated": {"type": "boolean"},
-        "format_version": {"const": FORMAT_VERSION},
-        "chapters": {
-            "type": "object",
-            "additionalProperties": {
-                "type": "object",
-                "required": ["seconds", "peak_memory", "key"],
-                "properties": {"seconds": NUMBER, "peak_memory": NUMBER, "key": STRING},
-            },
-        },
-    },
-}
 
 
 @dataclass
@@ -117,7 +97,7 @@ def read_record(name: str, root: Path | None = None) -> Record:
         content = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(content, dict) and (version := content.get("format_version")) != FORMAT_VERSION:
             raise ValueError(f"format version {version}, wanted {FORMAT_VERSION}")
-        check_against(SCHEMA, content, "record")
+        check_against("record", content, "record")
     except ValueError as error:
         raise ValueError(
             f"{path}: not a readable record ({error}); `labeltransfer run {name} --replace` makes the run anew"
@@ -138,16 +118,17 @@ def check_name(name: str) -> str:
 
 def has_chapter(book: Book, record: Record, chapter: ChapterText) -> bool:
     """Whether a run has executed a chapter."""
-    return chapter.stem in record.chapters and _notebook(book, record, chapter).exists()
+    return chapter.stem in record.chapters and notebook_of_run(book, record, chapter).exists()
 
 
 def check_current(book: Book, record: Record, chapter: ChapterText) -> None:
     """Raise a ValueError if an executed chapter is not what code, parameters and data of the run give today."""
     values = {**book.defaults, **record.parameters}
     if record.chapters[chapter.stem].get("outputs") != book.outputs_key(chapter, values, record.key_data):
+        path = notebook_of_run(book, record, chapter)
         raise ValueError(
-            f"{_notebook(book, record, chapter)}: the chapter's code has changed since it ran, or that of the library "
-            f"or of a chapter before it; `labeltransfer run {record.name} --resume` runs again what is not up to date"
+            f"{path}: the chapter's code has changed since it ran, or that of the library or of a chapter before it; "
+            f"`labeltransfer run {record.name} --resume` runs again what is not up to date"
         )
 
 
@@ -169,20 +150,34 @@ def check_whole(book: Book, record: Record) -> None:
         check_current(book, record, chapter)
 
 
-def _notebook(book: Book, record: Record, chapter: ChapterText) -> Path:
+def numbers_of(book: Book, record: Record) -> dict[str, Number]:
+    """The numbers of a run, by ``chapter:key``.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If the run did not finish, or its numbers are lost, damaged or of another format.
+    """
+    record.check_finished()
+    path = runs_folder(book.root) / record.name / "numbers.json"
+    again = f"`labeltransfer run {record.name} --resume` writes it again"
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file; {again}")
+    return read_numbers(path, again)["numbers"]
+
+
+def notebook_of_run(book: Book, record: Record, chapter: ChapterText) -> Path:
+    """Where a run keeps a chapter as it executed it."""
     return runs_folder(book.root) / record.name / f"{chapter.stem}.ipynb"
 
 
 def commit(root: Path) -> str:
     """Short hash of the source tree's commit, with a plus if files differ from it; empty outside git."""
-    words: list[str] = []
-    for question in (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "--untracked-files=no"]):
-        try:
-            answer = subprocess.run(["git", *question], cwd=root, capture_output=True, text=True, check=True)
-        except (OSError, subprocess.CalledProcessError):
-            return ""
-        words.append(answer.stdout.strip())
-    return words[0] + ("+" if words[1] else "")
+    question = ["git", "describe", "--always", "--exclude=*", "--dirty=+"]
+    try:
+        return subprocess.run(question, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def lock_hash(root: Path) -> str:
@@ -192,15 +187,9 @@ def lock_hash(root: Path) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that matter most."""
-    return {package: _version(package) for package in VERSIONS_OF}
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
+    """Versions of the packages that matter most; of one that is not installed, an empty word."""
+    installed = {one.name: one.version for one in distributions()}
+    return {package: installed.get(package, "") for package in VERSIONS_OF}
 
 
 def list_runs(book: Book) -> list[str]:

@@ -20,7 +20,7 @@ from ..files.locks import only_writer
 from .book import Book, ChapterText, runs_folder, science_hash
 from .chapter import Chapter
 from .execute import ChapterFailed, end_with_parent, environment, execute_chapter
-from .numbers import Number, as_json, read_numbers, write_json
+from .numbers import Number, read_numbers, write_json
 from .parameters import check_all
 from .record import Record, check_name, commit, lock_hash, read_record, versions
 
@@ -79,16 +79,11 @@ def run(
             _begin(record, before, folder)
             say(f"run {name}: {record.data}\n  into {folder}")
             _execute(book, chosen, record, folder, resume, source, say)
-            collect_numbers(book, record, folder)
+            _collect(book, record, folder)
             record.status = "finished"
             record.write(folder)
     say(f"  {'in all':24} {record.seconds:7.1f} s")
     return record
-
-
-def resumable(book: Book, name: str) -> bool:
-    """Whether there is a run of this name, damaged or not."""
-    return (runs_folder(book.root) / name / "run.json").exists()
 
 
 def _before(book: Book, name: str, replace: bool) -> Record | None:
@@ -172,8 +167,6 @@ def _execute(
             continue
         record.chapters.pop(chapter.stem, None)
         cost = execute_chapter(book, chapter, values, folder / f"{chapter.stem}.ipynb")
-        if chapter.judges:
-            _publish_claims(book, chapter, record, folder)
         record.chapters[chapter.stem] = {
             "seconds": round(cost.seconds, 2),
             "peak_memory": round(cost.peak_memory),
@@ -210,20 +203,11 @@ def _is_done(record: Record, folder: Path, chapter: ChapterText, key: str) -> bo
 
 def _take(source: Path, folder: Path, chapter: ChapterText, key: str) -> None:
     """Give a run the notebook and the results of a chapter of another run."""
-    results = [path for path in (source / "data").glob(f"*-{key}*") if path.is_file()]
     (folder / "data").mkdir(exist_ok=True)
-    for path in results:
-        if not (folder / "data" / path.name).exists():
+    for path in (source / "data").glob(f"*-{key}*"):
+        if path.is_file() and not (folder / "data" / path.name).exists():
             _copy(path, folder / "data" / path.name)
-    for path in [*([source / "claims.json"] if chapter.judges else []), source / f"{chapter.stem}.ipynb"]:
-        _copy(path, folder / path.name)
-
-
-def _publish_claims(book: Book, chapter: ChapterText, record: Record, folder: Path) -> None:
-    """The ledger that a run has just written, among results of any parameters, becomes that of the run."""
-    ledger = Chapter(book, chapter, dict(record.parameters)).ledger_file
-    if ledger.exists():
-        _copy(ledger, folder / "claims.json")
+    _copy(source / f"{chapter.stem}.ipynb", folder / f"{chapter.stem}.ipynb")
 
 
 def _copy(path: Path, target: Path) -> None:
@@ -231,14 +215,15 @@ def _copy(path: Path, target: Path) -> None:
         shutil.copyfile(path, temporary)
 
 
-def collect_numbers(book: Book, record: Record, folder: Path) -> None:
-    """Put the numbers of all chapters that have run into ``numbers.json``, as ``chapter:key``; times stand apart."""
-    numbers: dict[str, Number] = {}
-    timings: dict[str, Number] = {}
-    for chapter in book.chapters:
-        path = Chapter(book, chapter, dict(record.parameters)).numbers_file(chapter)
-        if chapter.stem in record.chapters and path.exists():
-            found = read_numbers(path)
-            numbers |= {f"{chapter.stem}:{key}": number for key, number in found["numbers"].items()}
-            timings |= {f"{chapter.stem}:{key}": number for key, number in found["timings"].items()}
-    write_json(folder / "numbers.json", numbers=as_json(numbers), timings=as_json(timings))
+def _collect(book: Book, record: Record, folder: Path) -> None:
+    """Gather what the chapters left among results of any parameters: their numbers, times apart, and the ledger."""
+    parts: dict[str, dict[str, Number]] = {"numbers": {}, "timings": {}}
+    for text in (one for one in book.chapters if one.stem in record.chapters):
+        chapter = Chapter(book, text, dict(record.parameters))
+        if chapter.numbers_file(text).exists():
+            found = read_numbers(chapter.numbers_file(text))
+            for part, gathered in parts.items():
+                gathered |= {f"{text.stem}:{key}": number for key, number in found[part].items()}
+        if text.judges and chapter.ledger_file.exists():
+            _copy(chapter.ledger_file, folder / "claims.json")
+    write_json(folder / "numbers.json", **parts)

@@ -9,9 +9,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
-from html import escape
 from pathlib import Path
-from types import MethodType
 from typing import Any
 
 from docutils import nodes  # type: ignore[import-untyped]
@@ -20,6 +18,7 @@ from sphinx.application import Sphinx
 from .book import Book, runs_folder
 from .drawings import all_drawings, kept
 from .record import Record, read_record
+from .tables import html
 
 DOWNLOADS = Path("_downloads") / "figures"
 EXPLORER = re.compile(r"_static/(explorer_data[\w.-]*\.js)")
@@ -36,6 +35,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.connect("builder-inited", index_prose)
     app.connect("html-page-context", without_thebe, priority=900)
+    app.connect("html-page-context", edit_text, priority=900)
     name = os.environ.get("LABELTRANSFER_RUN")
     if name:
         shown = ShownRun(Book(), read_record(name))
@@ -64,7 +64,7 @@ class ShownRun:
                 self._link_data(doctree, docname, name, sources)
         cost = self.record.chapters.get(stem) or {}
         for box in doctree.findall(lambda node: _has_class(node, AIMS)) if cost else ():
-            box.append(_raw(f'<p class="cost">In this run: {_cost(cost)}.</p>'))
+            box.append(_raw(html("aims", cost)))
         for place in doctree.findall(lambda node: _has_class(node, GALLERY)):
             place.append(_raw(gallery(app, self.book, "../" * docname.count("/"))))
         for part in doctree.findall(nodes.raw):
@@ -80,18 +80,11 @@ class ShownRun:
         place = next(doctree.findall(lambda node: isinstance(node, nodes.Element) and name in node["ids"]), None)
         if place is None:
             return
-        parts = [""] if len(sources) == 1 else [f", part {number + 1}" for number in range(len(sources))]
         figure = next((node for node in [place, *place.findall(nodes.figure)] if isinstance(node, nodes.figure)), None)
-        links = []
-        for number, (source, part) in enumerate(zip(sources, parts, strict=True)):
-            target = DOWNLOADS / (f"{name}-{number + 1}.csv" if part else f"{name}.csv")
-            self.copies[target] = source
-            what = "figure" if figure is not None else "table"
-            links.append(
-                f'<a href="{"../" * docname.count("/")}{target.as_posix()}" download '
-                f'aria-label="Data of this {what}{part}, CSV">data{part} (CSV)</a>'
-            )
-        shown = _raw(f'<p class="figure-data">{" ".join(links)}</p>')
+        names = [f"{name}.csv"] if len(sources) == 1 else [f"{name}-{k + 1}.csv" for k in range(len(sources))]
+        self.copies |= {DOWNLOADS / one: source for one, source in zip(names, sources, strict=True)}
+        paths = ["../" * docname.count("/") + (DOWNLOADS / one).as_posix() for one in names]
+        shown = _raw(html("data_links", paths, "figure" if figure is not None else "table"))
         if figure is not None:
             figure.append(nodes.legend("", shown))
             return
@@ -118,28 +111,14 @@ def gallery(app: Sphinx, book: Book, to_root: str) -> str:
         figures = [one for one in app.env.get_doctree(page).findall(nodes.figure) if drawing.name in one["ids"]]
         for image in [image for figure in figures for image in figure.findall(nodes.image)][:1]:
             _, file = app.env.images[image["uri"]]
-            words = escape(f"{drawing.title} ({drawing.paper})" if drawing.paper else drawing.title)
-            picture = f'<img src="{to_root}_images/{escape(file)}" alt="" loading="lazy">'
-            shown.append(f'<a href="{escape(drawing.link)}">{picture}<span>{words}</span></a>')
+            shown.append(html("small_picture", drawing, f"{to_root}_images/{file}"))
     return "".join(shown)
 
 
 def provenance(record: Record, stem: str) -> str:
     """HTML text about a run and about what one chapter of it cost."""
-    parts = [f"Run <code>{escape(record.name)}</code>", escape(record.data), f"data {record.data_hash[:12]}"]
     cost = record.chapters.get(stem, {})
-    made = record.made_with | cost
-    versions = [f"{name} {made['versions'].get(name, '')}".strip() for name in ("labeltransfer", "numpy")]
-    parts.append(", ".join([f"Python {made['python']}", *versions]))
-    parts += [f"{name} <code>{escape(made[name])}</code>" for name in ("commit", "lock") if made[name]]
-    if cost:
-        parts.append(f"this chapter: {_cost(cost)}")
-    parts.append(f"all chapters: {record.seconds:.0f}&nbsp;s")
-    return " · ".join(parts)
-
-
-def _cost(cost: Mapping[str, Any]) -> str:
-    return f"{cost['seconds']:.1f}&nbsp;s, {cost['peak_memory']:,.0f}&nbsp;MB"
+    return html("provenance", record, cost, record.made_with | cost)
 
 
 def index_prose(app: Sphinx) -> None:
@@ -148,19 +127,27 @@ def index_prose(app: Sphinx) -> None:
     if index is None:
         return
 
-    def index_page(builder: Any, pagename: str, doctree: nodes.document, title: str) -> None:
+    def index_page(pagename: str, doctree: nodes.document, title: str) -> None:
         said = doctree.deepcopy()
         for part in list(said.findall(lambda node: _has_class(node, CODE))):
             part.parent.remove(part)
         index(pagename, said, title)
 
-    app.builder.index_page = MethodType(index_page, app.builder)  # type: ignore[attr-defined]
+    app.builder.index_page = index_page  # type: ignore[attr-defined]
 
 
 def without_thebe(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """Leave out the scripts of sphinx-thebe, which is switched off: it declares its constants twice."""
     scripts = context.get("script_files", [])
     context["script_files"] = [script for script in scripts if "thebe" not in _script(script).lower()]
+
+
+def edit_text(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Let the button to edit a page lead to the chapter's text: it is rendered from a notebook."""
+    for group in context.get("header_buttons", []):
+        for button in group.get("buttons", []):
+            if button["label"] == "source-edit-button":
+                button["url"] = button["url"].replace(".ipynb", ".md")
 
 
 def _script(script: Any) -> str:

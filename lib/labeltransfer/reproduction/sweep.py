@@ -16,12 +16,11 @@ from __future__ import annotations
 import difflib
 import itertools
 import json
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,23 +32,13 @@ import yaml
 from ..parallel import available_cores
 from .book import Book, runs_folder
 from .claims import check_against
-from .execute import ONE_THREAD, PARENT
-from .numbers import read_numbers, write_json
+from .execute import ONE_THREAD, call
+from .numbers import write_json
 from .parameters import UNCLEAR_NUMBER, check_all
-from .record import check_name, read_record
-from .runs import print_now, resumable
+from .record import Record, check_name, numbers_of, read_record
+from .runs import print_now
 
-CHOICES: dict[str, Any] = {"type": "object", "minProperties": 1}
-SCHEMA: dict[str, Any] = {
-    "required": ["name"],
-    "properties": {
-        "name": {"type": "string"},
-        "base": CHOICES,
-        "chapters": {"type": ["string", "integer"]},
-        "runs": {"type": "array", "items": CHOICES},
-        "grid": {**CHOICES, "additionalProperties": {"type": "array", "minItems": 1}},
-    },
-}
+ENTRIES = ("name", "base", "chapters", "runs", "grid")
 MEMORY_OF_A_RUN = 2.5e9
 """bytes; of a run whose first one told nothing better"""
 
@@ -118,12 +107,12 @@ _Strict.add_constructor("tag:yaml.org,2002:int", _Strict.construct_yaml_int)
 
 def _sweep(content: Any, book: Book) -> Sweep:
     if not isinstance(content, dict):
-        raise TypeError(f"found {type(content).__name__}, wanted entries {', '.join(SCHEMA['properties'])}")
+        raise TypeError(f"found {type(content).__name__}, wanted entries {', '.join(ENTRIES)}")
     for key in content:
-        if key not in SCHEMA["properties"]:
-            near = difflib.get_close_matches(str(key), SCHEMA["properties"], n=1)
+        if key not in ENTRIES:
+            near = difflib.get_close_matches(str(key), ENTRIES, n=1)
             raise ValueError(f"unknown entry {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-    check_against(SCHEMA, content, "sweep")
+    check_against("sweep", content, "sweep")
     name, base, grid = content["name"], content.get("base", {}), content.get("grid", {})
     chapters = str(content["chapters"]) if "chapters" in content else None
     book.select(chapters)
@@ -168,7 +157,7 @@ def run_sweep(
     options = ["--replace"] if replace else []
     outcomes = [_one(book, first, sweep, options)]
     say(_line(outcomes[0]))
-    if _has_record(book, first):
+    if _record(book, first) is not None:
         options = [*options, "--from", first]
     at_once = workers or _room(book, first)
     with ThreadPoolExecutor(at_once) as pool:
@@ -185,30 +174,26 @@ def run_sweep(
 
 
 def _one(book: Book, name: str, sweep: Sweep, options: Sequence[str]) -> Outcome:
-    command = [sys.executable, "-m", "labeltransfer", "run", name, *options]
-    command += ["--resume"] if resumable(book, name) else []
+    command = ["-m", "labeltransfer", "run", name, *options]
+    command += ["--resume"] if (runs_folder(book.root) / name / "run.json").exists() else []
     command += [] if sweep.chapters is None else ["--chapters", sweep.chapters]
     for key, value in sweep.runs[name].items():
         command += ["-p", key, value if isinstance(value, str) else json.dumps(value)]
-    own = {**os.environ, **ONE_THREAD, "LABELTRANSFER_BOOK": str(book.root), PARENT: str(os.getpid())}
-    done = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
+    done = call(book, command, **ONE_THREAD)
     return Outcome(name, "" if done.returncode == 0 else (done.stderr.strip() or f"ended with {done.returncode}"))
 
 
-def _has_record(book: Book, name: str) -> bool:
-    try:
-        read_record(name, book.root)
-    except (OSError, ValueError):
-        return False
-    return True
+def _record(book: Book, name: str) -> Record | None:
+    """The record of a run; None if there is none that can be read."""
+    with suppress(OSError, ValueError):
+        return read_record(name, book.root)
+    return None
 
 
 def _room(book: Book, first: str) -> int:
     """How many runs at a time: one a core, and no more than memory holds of what the first run took."""
-    try:
-        costs = [chapter["peak_memory"] * 1e6 for chapter in read_record(first, book.root).chapters.values()]
-    except (OSError, ValueError):
-        costs = []
+    record = _record(book, first)
+    costs = [] if record is None else [chapter["peak_memory"] * 1e6 for chapter in record.chapters.values()]
     need = max(costs, default=0) or MEMORY_OF_A_RUN
     return max(1, min(available_cores(), int(psutil.virtual_memory().available / (1.2 * need))))
 
@@ -233,27 +218,16 @@ def collect(book: Book, sweep: Sweep, path: Path) -> Path:
     FileNotFoundError, ValueError
         If a run is not there or did not finish; `run_sweep` makes it.
     """
-    found: dict[str, list[float]] = {}
-    for name in sweep.runs:
-        read_record(name, book.root).check_finished()
-        content = read_numbers(runs_folder(book.root) / name / "numbers.json", f"`labeltransfer run {name} --resume`")
-        for key, number in content["numbers"].items():
-            if number.value is not None:
-                found.setdefault(key, []).append(number.value)
-    varied = {
-        key
-        for values in sweep.runs.values()
-        for key in values
-        if len({str(one.get(key)) for one in sweep.runs.values()}) > 1
-    }
-    first = read_record(next(iter(sweep.runs)), book.root).parameters
-    numbers = {
-        key: {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1)), "n": len(values)}
-        for key, values in found.items()
-        if len(values) > 1
-    }
-    parameters = {key: value for key, value in first.items() if key not in {*varied, "run"}}
-    return write_json(path, runs=list(sweep.runs), parameters=parameters, numbers=numbers)
+    records = [read_record(name, book.root) for name in sweep.runs]
+    columns = [numbers_of(book, record) for record in records]
+    numbers = {}
+    for key in dict.fromkeys(key for column in columns for key in column):
+        values = [one.value for column in columns if (one := column.get(key)) and one.value is not None]
+        if len(values) > 1:
+            numbers[key] = {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1)), "n": len(values)}
+    first, *others = (record.parameters for record in records)
+    shared = {key: value for key, value in first.items() if all(one.get(key) == value for one in others)}
+    return write_json(path, runs=list(sweep.runs), parameters=shared, numbers=numbers)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -1,79 +1,76 @@
-"""HTML tables, as notebooks show them: every table of the book that is no picture is written here."""
+"""What notebooks and pages show as HTML: each thing by the macro of its name in ``pages.html``."""
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from .book import project_root
 
 
-def text_of(words: str) -> str:
+def words(text: object) -> Markup:
     """Words as HTML: with subscripts, and minus signs where hyphens stand for them."""
-    words = escape(words).replace("A_K", "A<sub>K</sub>").replace("A_V", "A<sub>V</sub>")
-    words = words.replace("Teff", "T<sub>eff</sub>")
-    return re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", words)
+    html = str(escape(text))
+    for name, letter, index in (("A_K", "A", "K"), ("A_V", "A", "V"), ("Teff", "T", "eff")):
+        html = html.replace(name, f"{letter}<sub>{index}</sub>")
+    return Markup(re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", html))
 
 
-def element(tag: str, content: str, **attributes: object) -> str:
-    """An element with those attributes that are not empty; ``kind`` is its class."""
-    names = {"kind": "class"}
-    told = (f' {names.get(name, name)}="{value}"' for name, value in attributes.items() if value)
-    return f"<{tag}{''.join(told)}>{content}</{tag}>"
+@functools.cache
+def _macros() -> Any:
+    places = jinja2.FileSystemLoader(Path(__file__).parent)
+    environment = jinja2.Environment(
+        loader=places, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["words"] = words
+    return environment.get_template("pages.html").module
 
 
-def cell(content: str, kind: str = "", *, head: str = "", rows: int = 1, columns: int = 1) -> str:
-    """A cell of HTML `content`; `head` (row, col, rowgroup) makes it a heading of what it says."""
-    spans = {"rowspan": rows if rows > 1 else "", "colspan": columns if columns > 1 else ""}
-    return element("th" if head else "td", content, kind=kind, scope=head, **spans)
+def html(macro: str, *things: Any, **more: Any) -> str:
+    """What a macro of ``pages.html`` makes of some things."""
+    return str(getattr(_macros(), macro)(*things, **more)).strip()
 
 
-def row(cells: Iterable[str], kind: str = "", identity: str = "") -> str:
-    """A row of finished cells."""
-    return element("tr", "".join(cells), id=identity, kind=kind)
+class Shown:
+    """Something that notebooks show by the macro of its name."""
 
-
-def grouped(first: Sequence[tuple[str, str]], others: Sequence[Sequence[str]], identity: str = "") -> str:
-    """Rows of one thing: the `first` cells (kind, content) span the rows of its `others`, which are finished cells."""
-    start = [cell(content, kind, rows=len(others)) for kind, content in first]
-    rows = [[*start, *others[0]], *others[1:]]
-    return "".join(row(cells, "" if k else "first", "" if k else identity) for k, cells in enumerate(rows))
-
-
-def table(head: Sequence[str], rows: Iterable[str], kind: str = "ledger", widths: Sequence[int] = ()) -> str:
-    """A table of finished rows under column headings.
-
-    Parameters
-    ----------
-    widths : of the columns, in per cent; left to the browser if empty
-    """
-    columns = "".join(f'<col style="width: {share}%">' for share in widths)
-    names = row(cell(text_of(name), head="col") for name in head)
-    body = "".join(rows)
-    body = body if body.startswith("<tbody") else f"<tbody>{body}</tbody>"
-    return f'<table class="{kind}"><colgroup>{columns}</colgroup><thead>{names}</thead>{body}</table>'
-
-
-def plain_table(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "ledger") -> str:
-    """A table whose first cells are headings of their rows; cells are HTML."""
-    return table(head, (row([cell(first, head="row"), *map(cell, others)], "first") for first, *others in rows), kind)
-
-
-def link(address: str, words: str, title: str = "") -> str:
-    """A link; `words` are HTML."""
-    told = f' title="{escape(title)}"' if title else ""
-    return f'<a href="{escape(address)}"{told}>{words}</a>'
+    def _repr_html_(self) -> str:
+        return html(type(self).__name__, self)
 
 
 @dataclass(frozen=True)
-class PlainTable:
-    """Rows of HTML cells under column headings; shown by notebooks."""
+class PlainTable(Shown):
+    """Rows of HTML cells under column headings; the first cell of a row is its heading."""
 
     head: tuple[str, ...]
     rows: Sequence[Sequence[str]]
+    kind: str = "ledger"
 
     def __repr__(self) -> str:
         return "\n".join(re.sub(r"<[^>]+>", " ", " | ".join(cells)) for cells in self.rows)
 
-    def _repr_html_(self) -> str:
-        return plain_table(self.head, self.rows)
+
+@dataclass(frozen=True)
+class StarPage(Shown):
+    """Shows the stars of a script that `figures.star_picker.StarPicker.write` wrote."""
+
+    data: Path
+
+    def __repr__(self) -> str:
+        return f"StarPage({self.data.name})"
+
+    def embedded(self, height: int = 1500) -> Any:
+        """The page with all its data in one output, for Jupyter."""
+        from IPython.display import HTML
+
+        static = project_root() / "book" / "_static"
+        files = (static / "explorer.css", self.data, static / "explorer.js")
+        page = html("StarPageAlone", *(file.read_text(encoding="utf-8") for file in files))
+        return HTML(html("embedded", page, height))

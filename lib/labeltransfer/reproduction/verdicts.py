@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,21 +18,6 @@ VERDICTS = (REPRODUCED, DIFFERS, INCONCLUSIVE, CONSISTENT, INCONSISTENT, DEFINIT
 """What was measured comes first, then what was assumed, then what was defined."""
 OF_CHANCE = ("run", "seed")
 """Parameters that may differ between a run and the runs that told the spread of its numbers."""
-
-EVIDENCE = {
-    "type": "object",
-    "required": ["name", "title", "inputs", "date", "versions", "numbers", "claims"],
-    "properties": {
-        "inputs": {"type": "array", "items": {"type": "object", "required": ["name", "sha256"]}},
-        "claims": {
-            "additionalProperties": {
-                "type": "object",
-                "required": ["text", "verdict", "on"],
-                "properties": {"verdict": {"enum": [REPRODUCED, DIFFERS, INCONCLUSIVE]}, "on": {"type": "string"}},
-            }
-        },
-    },
-}
 
 BEYOND = frozenset({
     "cut-alpha-sign", "error-factor-dr10", "ness-cluster-out", "ness-rms", "real-cross-validation", "reference-bimodal",
@@ -62,6 +48,13 @@ class Compared:
     agrees: bool | None
     possible: bool
 
+    @property
+    def notes(self) -> list[str]:
+        """What stands below our number: its spread, to two digits, and how far it is from the paper's."""
+        places = max(0, 1 - math.floor(math.log10(self.spread))) if self.spread else 0
+        spread = f"± {self.spread:,.{places}f} from survey to survey" if self.spread else ""
+        return [note for note in (spread, self.in_words) if note]
+
 
 @dataclass(frozen=True)
 class Row:
@@ -85,7 +78,6 @@ class Spread:
     """Mean and standard deviation of numbers over surveys that differ in their seed alone, as a sweep gathered them."""
 
     numbers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path, parameters: Mapping[str, Any]) -> Spread:
@@ -95,7 +87,7 @@ class Spread:
         content = json.loads(path.read_text(encoding="utf-8"))
         known = {name: value for name, value in content["parameters"].items() if name not in OF_CHANCE}
         fits = all(parameters.get(name, value) == value for name, value in known.items())
-        return cls(content["numbers"], content["parameters"]) if fits else cls()
+        return cls(content["numbers"]) if fits else cls()
 
     def of(self, number: str) -> float:
         """Standard deviation of a number; 0 if it is not known."""
@@ -110,27 +102,23 @@ def compare(check: Check, numbers: Mapping[str, Number], spread: Spread | None =
     possible = value is not None and (not check.than or limit is not None)
     sd = 0.0 if spread is None else spread.of(check.number)
     agrees = check.passes(value, limit, sd) if possible and value is not None else None
-    words = ""
+    words, tolerance = "", f"{check.tolerance:.2g}" if check.tolerance < 10 else f"{check.tolerance:,.0f}"
     if check.compare == "within" and check.tolerance and value is not None and check.paper is not None:
-        share = abs(value - check.paper) / check.tolerance
-        words = f"{share:.1f} times the tolerance of {check.tolerance:.2g}" if check.tolerance < 10 else (
-            f"{share:.1f} times the tolerance of {check.tolerance:,.0f}")  # fmt: skip
+        words = f"{abs(value - check.paper) / check.tolerance:.1f} times the tolerance of {tolerance}"
     elif check.tolerance and possible:
-        words = f"tolerance {check.tolerance:.2g}"
+        words = f"tolerance {tolerance}"
     shown = NOT_AVAILABLE if ours is None else ours.text
-    return Compared(check.what, written(check, other), shown, check.unit, check.number, words, sd, agrees, possible)
-
-
-def written(check: Check, other: Number | None = None) -> str:
-    """What the paper claims, in words short enough for a table."""
-    if check.compare == "between":
-        return f"{check.low:g} … {check.high:g}"
-    if check.compare == "sign" and check.paper is not None:
-        return "negative" if check.paper < 0 else "positive"
-    sign = {"at most": "≤ ", "at least": "≥ "}.get(check.compare, "")
-    if check.than:
-        return f"{sign}{check.limit} {'' if other is None else other.text}".strip()
-    return sign + check.paper_text
+    return Compared(
+        check.what,
+        check.written("" if other is None else other.text),
+        shown,
+        check.unit,
+        check.number,
+        words,
+        sd,
+        agrees,
+        possible,
+    )
 
 
 def judge(
@@ -191,7 +179,7 @@ def read_evidence(folder: Path) -> dict[str, tuple[dict[str, Any], ...]]:
             content = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{path.name}: not JSON ({error})") from error
-        check_against(EVIDENCE, content, path.name)
+        check_against("evidence", content, path.name)
         for claim, said in content["claims"].items():
             if claim in BEYOND:
                 continue

@@ -1,4 +1,4 @@
-"""The picture of the README and the first page, drawn from a run: ``python -m labeltransfer.reproduction.picture``."""
+"""The picture of the README and the first page, drawn from a run: ``.venv/bin/python .ci/draw_picture.py [RUN]``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import matplotlib
 import numpy as np
 from astropy.table import Table
 
-from ..figures import cover
-from ..files import written_whole
-from ..inference import LabelFit
-from ..reference import ReferenceSet
-from .book import Book
-from .chapter import Chapter
-from .record import read_record
+from labeltransfer.figures import cover
+from labeltransfer.files import written_whole
+from labeltransfer.inference import LabelFit
+from labeltransfer.reference import ReferenceSet
+from labeltransfer.reproduction.book import Book
+from labeltransfer.reproduction.chapter import Chapter
+from labeltransfer.reproduction.record import read_record
 
 PICTURE = "book/_static/ho2017_reproduction.png"
 
