@@ -16,7 +16,7 @@ from docutils import nodes  # type: ignore[import-untyped]
 from sphinx.application import Sphinx
 
 from .book import Book, runs_folder
-from .drawings import all_drawings, kept
+from .drawings import IN_THE_PAPER, all_drawings, kept
 from .record import Record, read_record
 from .tables import html
 
@@ -29,6 +29,7 @@ AIMS = "aims"
 GALLERY = "gallery"
 """Class of the place for small pictures of all figures."""
 CODE = "cell_input"
+THE_PAPER = "https://arxiv.org/abs/1602.00303"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -36,6 +37,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", index_prose)
     app.connect("html-page-context", without_thebe, priority=900)
     app.connect("html-page-context", edit_text, priority=900)
+    app.connect("doctree-resolved", link_the_paper)
     name = os.environ.get("LABELTRANSFER_RUN")
     if name:
         shown = ShownRun(Book(), read_record(name))
@@ -119,6 +121,17 @@ def provenance(record: Record, stem: str) -> str:
     """HTML text about a run and about what one chapter of it cost."""
     cost = record.chapters.get(stem, {})
     return html("provenance", record, cost, record.made_with | cost)
+
+
+def link_the_paper(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Let the number that a figure has in the paper lead there."""
+    for caption in doctree.findall(nodes.caption):
+        for text in list(caption.findall(nodes.Text)):
+            found = IN_THE_PAPER.search(text)
+            if found:
+                link = nodes.reference("", found[0], refuri=THE_PAPER, internal=False)
+                around = nodes.Text(text[: found.start()]), nodes.Text(text[found.end() :])
+                text.parent.replace(text, [around[0], link, around[1]])
 
 
 def index_prose(app: Sphinx) -> None:
