@@ -69,6 +69,16 @@ def test_the_ledger_of_a_notebook_alone_harms_no_run(small_copy, monkeypatch):
     assert claims.read_bytes() == before
 
 
+def test_the_ledger_is_done_again_with_other_recorded_numbers(small_copy):
+    book = Book(small_copy)
+    ledger, other = book.chapter("03_ledger"), book.chapter("02_mean")
+    before = book.outputs_key(ledger, DEFAULT), book.outputs_key(other, DEFAULT)
+    (small_copy / "sweeps").mkdir()
+    (small_copy / "sweeps" / "seeds.json").write_text("{}")
+    assert book.outputs_key(ledger, DEFAULT) != before[0]
+    assert book.outputs_key(other, DEFAULT) == before[1]
+
+
 def test_results_of_other_parameters_are_never_misread(small_run):
     book = Book(small_run)
     chapter, text = book.chapter("02_mean"), book.chapter("01_stars")

@@ -152,6 +152,10 @@ class ChapterText:
         return "chapter.ledger" in self.code
 
 
+RECORDED = ("evidence", "sweeps")
+"""Folders of numbers that were computed before, from real data or in sweeps."""
+
+
 class Book:
     """The chapters of a project in the order of its `_toc.yml`.
 
@@ -254,8 +258,11 @@ class Book:
         return _hash(facts)
 
     def outputs_key(self, chapter: ChapterText, values: Mapping[str, Any], data_hash: str = "") -> str:
-        """As `key`, and of the numbers of other chapters where it shows them: pages of one key agree in all numbers."""
+        """As `key`, and of others' numbers where it shows them, recorded ones too: pages of one key agree in all."""
         facts = [self.key(chapter, values, data_hash)]
+        for folder in RECORDED:
+            if chapter.judges or folder in chapter.code:
+                facts += [path.read_text(encoding="utf-8") for path in sorted((self.root / folder).glob("*.json"))]
         if chapter.judges:
             facts += [self.key(one, values, data_hash) for one in self.chapters if one.stem != chapter.stem]
         return _hash(facts)
