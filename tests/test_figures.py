@@ -149,7 +149,7 @@ def test_a_drawing_says_simulated_and_gives_back_its_data(name, tmp_path):
     figure = figure_of(drawn)
     stream = io.BytesIO()
     figure.savefig(stream, format="png")
-    assert stream.tell() < 300_000
+    assert stream.tell() < 500_000
     assert figure.get_facecolor() == (1.0, 1.0, 1.0, 1.0)
     assert sum("simulated" in text for text in texts_of(figure)) == 1
     table = figures.data_of(drawn)

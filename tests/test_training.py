@@ -462,3 +462,10 @@ def test_covariances_that_make_no_sense_are_refused_by_star(wrong):
     labels = Labels(reference.ids, reference.labels.names, reference.labels.values, covariance)
     with pytest.raises(ValueError, match="covariances of 1 stars, first 'star00007', are NaN or negative"):
         train(ReferenceSet(reference.spectra, labels), label_errors="weight")
+
+
+def test_a_subset_of_all_stars_is_the_training_itself():
+    reference = oracle.draw(oracle.known_model(6, 2), 300)
+    everyone, without_one = train_subsets(reference, np.array([np.ones(300), np.arange(300) > 0]))
+    np.testing.assert_allclose(everyone.coefficients, train(reference).coefficients, atol=1e-8)
+    assert not np.array_equal(everyone.coefficients, without_one.coefficients)

@@ -122,7 +122,7 @@ def normal_matrices(
 def weighted_products(weight: np.ndarray, design: Design) -> np.ndarray:
     """(B, M(M+1)/2) sums over stars of the products of terms, with (B, N) weights, in their precision."""
     step, dtype = design.stars_of_table, weight.dtype.type
-    parts = (slice(start, start + step) for start in range(0, design.n_stars, step))
+    parts = (slice(start, start + step) for start in range(0, max(design.n_stars, 1), step))
     return sum(weight[:, rows] @ design.products(rows, dtype) for rows in parts).astype(float)
 
 

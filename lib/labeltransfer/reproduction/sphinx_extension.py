@@ -159,7 +159,7 @@ def edit_text(app: Sphinx, page: str, template: str, context: dict[str, Any], do
     """Let the button to edit a page lead to the chapter's text: it is rendered from a notebook."""
     for group in context.get("header_buttons", []):
         for button in group.get("buttons", []):
-            if button["label"] == "source-edit-button":
+            if button.get("label") == "source-edit-button":
                 button["url"] = button["url"].replace(".ipynb", ".md")
 
 
