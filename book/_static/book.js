@@ -16,7 +16,7 @@ const missing = {
   // Wide tables scroll sideways, so the keyboard must reach what scrolls.
   ".pst-scrollable-table-container": { tabindex: "0", role: "group", "aria-label": "Table" },
   // A heading says which cells it is of.
-  "th.head:not([scope])": { scope: "col" },
+  "thead th:not([scope])": { scope: "col" },
   // Entries of a bibliography are no list items, and their role has been withdrawn from ARIA.
   ".citation-list": { role: null },
   ".citation": { role: null },
@@ -32,6 +32,8 @@ document.addEventListener("DOMContentLoaded", () => {
       }
     }
   }
+  // Where a table has no heading, there is a cell.
+  document.querySelectorAll("th:empty").forEach((head) => head.replaceWith(document.createElement("td")));
   // A figure opens in its full size.
   for (const image of document.querySelectorAll("figure img, .cell_output img")) {
     if (image.closest("a")) continue;
