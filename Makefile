@@ -5,8 +5,6 @@ BIN := .venv/bin
 RUN ?= default
 JOBS ?= 2
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist worksteal
-NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=1800 --nbval-sanitize-with tests/nbval.cfg \
-  -p no:cacheprovider -o filterwarnings=default
 NUMERICAL := $(patsubst %,tests/test_%.py,cannon training hard_pixels label_errors inference continuum fisher \
   diagnostics reference spectra validation)
 export OMP_NUM_THREADS := 1
@@ -57,16 +55,10 @@ unit: setup
 	@echo "== unit, property, oracle and statistical tests"
 	@$(PYTEST) tests --ignore=tests/browser --durations=5
 
-# The chapters run twice: by nbval in a folder of its own, which compares their numbers with the accepted ones,
-# and by `labeltransfer run`, whose outputs the pages show. On two cores both at once.
+# nbval executes the chapters and compares their numbers with the accepted ones; the pages show what it executed.
 numbers: setup
-	@echo "== numbers of the chapters (nbval), and the run that the pages show"
-	@mkdir -p _build; rm -f _build/run.status; \
-	 ( $(BIN)/labeltransfer run default --resume > _build/run.log 2>&1; echo $$? > _build/run.status ) & \
-	 runs=$$(mktemp -d); \
-	 LABELTRANSFER_RUNS=$$runs $(BIN)/pytest $(NBVAL) book; status=$$?; \
-	 wait; rm -rf $$runs; cat _build/run.log; \
-	 [ $$status -eq 0 ] && [ "$$(cat _build/run.status)" = 0 ]
+	@echo "== numbers of the chapters (nbval)"
+	@$(BIN)/labeltransfer run default --resume --check
 
 browser: setup
 	@echo "== pages, in a browser"

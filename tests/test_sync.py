@@ -10,7 +10,9 @@ import nbformat
 import pytest
 
 from labeltransfer.reproduction.book import Book
-from labeltransfer.reproduction.sync import CHECKED, checked_outputs, printed, sync
+from labeltransfer.reproduction.execute import ChapterFailed, NumbersDiffer
+from labeltransfer.reproduction.runs import run
+from labeltransfer.reproduction.sync import CHECKED, checked_outputs, printed, read_notebook, sync
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -90,18 +92,12 @@ def test_a_damaged_twin_is_named(small_copy):
         sync(Book(small_copy))
 
 
-def nbval(folder, runs, what="book"):
-    """What `make numbers` does with the chapters, in a process of its own."""
-    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider", "-q"]
-    command += ["--nbval-sanitize-with", str(ROOT / "tests" / "nbval.cfg"), "-o", "filterwarnings=default", what]
-    environment = {**os.environ, "LABELTRANSFER_BOOK": str(folder), "LABELTRANSFER_RUNS": str(runs)}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-
-
-def test_nbval_passes_accepted_numbers_and_finds_one_changed_digit(small_copy, tmp_path):
-    done = nbval(small_copy, tmp_path / "runs")
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert list((tmp_path / "runs" / "default" / "data").glob("values-*.npz"))
+def test_nbval_passes_accepted_numbers_and_finds_one_changed_digit(small_copy):
+    book, told = Book(small_copy), []
+    run(book, "default", check=True, say=told.append)
+    shown = read_notebook(small_copy / "_runs" / "default" / "02_mean.ipynb", "").cells
+    assert all(cell.execution_count for cell in shown if cell.cell_type == "code")
+    assert any("image/png" in output.get("data", {}) for cell in shown for output in cell.get("outputs", []))
     twin = small_copy / "book" / "02_mean.ipynb"
     text = printed(next(iter(checked_outputs(twin).values())))
     digit = text.split()[1][-1]
@@ -109,9 +105,24 @@ def test_nbval_passes_accepted_numbers_and_finds_one_changed_digit(small_copy, t
     content = twin.read_text()
     assert json.dumps(text)[1:-1] in content
     twin.write_text(content.replace(json.dumps(text)[1:-1], json.dumps(changed)[1:-1]))
-    done = nbval(small_copy, tmp_path / "runs", "book/02_mean.ipynb")
-    assert done.returncode == 1
-    assert "::Cell 3" in done.stdout
+    told.clear()
+    with pytest.raises(NumbersDiffer, match=r"(?s)02_mean: numbers are not the accepted ones.*::Cell 3"):
+        run(book, "default", check=True, resume=True, say=told.append)
+    assert [line.split() for line in told if "02_mean" in line] == [["02_mean", "numbers", "differ"]]
+    assert any(line.split() == ["01_stars", "as", "before"] for line in told)
+
+
+def test_a_chapter_that_fails_under_nbval_is_named_with_its_error(small_copy):
+    page = small_copy / "book" / "02_mean.md"
+    page.write_text(page.read_text().replace('chapter.key_numbers("mean")', 'chapter.key_numbers("mean"); 1 / 0'))
+    sync(Book(small_copy))
+    with pytest.raises(ChapterFailed, match=r"(?s)02_mean: nbval could not execute it:.*ZeroDivisionError"):
+        run(Book(small_copy), "default", check=True, resume=True, say=lambda line: None)
+
+
+def test_accepted_numbers_are_those_of_the_default_parameters(small_copy):
+    with pytest.raises(ValueError, match="--check: accepted are the numbers of the run `default`"):
+        run(Book(small_copy), "other", {"n_overlap": 50}, check=True)
 
 
 def test_a_twin_runs_under_plain_papermill_from_anywhere(small_copy, tmp_path):

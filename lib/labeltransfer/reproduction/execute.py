@@ -1,4 +1,4 @@
-"""Execute one chapter by papermill in a process of its own, and watch how long it takes and how much memory."""
+"""Execute one chapter in a process of its own, by papermill or nbval; watch how long it takes and how much memory."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ import papermill
 import psutil  # type: ignore[import-untyped]
 from papermill.exceptions import PapermillExecutionError
 
+from . import checked
 from .book import Book, ChapterText
-from .sync import notebook_of
+from .sync import notebook_of, read_notebook
 
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 """Linear algebra with one thread gives the same last digits everywhere."""
@@ -31,6 +32,9 @@ STARTS = 3
 PARENT = "LABELTRANSFER_PARENT"
 """Environment variable: the process without which this one shall not go on."""
 QUIET = {"TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "JUPYTER_PLATFORM_DIRS": "1"}
+
+NBVAL = ["--nbval-lax", "--nbval-current-env", "-p", checked.__name__]
+NBVAL += ["-q", "--tb=short", "-p", "no:cacheprovider", "-o", "filterwarnings=default"]
 
 
 @contextmanager
@@ -75,6 +79,10 @@ class ChapterFailed(RuntimeError):
     """A chapter stopped; the message names chapter, cell and error."""
 
 
+class NumbersDiffer(ChapterFailed):
+    """A chapter ran to its end, but the numbers of its checked cells are not those of its twin."""
+
+
 @dataclass
 class Cost:
     """Seconds, and the largest memory of the kernel [MB]."""
@@ -99,7 +107,13 @@ class _Watch(threading.Thread):
 
 
 def execute_chapter(
-    book: Book, chapter: ChapterText, parameters: Mapping[str, Any], out: Path, timeout: int = 3600
+    book: Book,
+    chapter: ChapterText,
+    parameters: Mapping[str, Any],
+    out: Path,
+    timeout: int = 3600,
+    *,
+    check: bool = False,
 ) -> Cost:
     """Execute a chapter and keep the executed notebook as `out`.
 
@@ -109,9 +123,13 @@ def execute_chapter(
     Parameters
     ----------
     parameters : values to set; those the chapter does not declare are left out
+    check : execute the chapter's twin by nbval, which compares the numbers of its checked cells; parameters are then
+        those of the twin
 
     Raises
     ------
+    NumbersDiffer
+        If they are others; the notebook is kept.
     ChapterFailed
         Naming the chapter, the cell and its error.
     """
@@ -119,11 +137,16 @@ def execute_chapter(
     unfinished = out.with_suffix(".failed.ipynb")
     given = {name: value for name, value in parameters.items() if name in chapter.parameters}
     logging.getLogger("papermill").setLevel(logging.ERROR)
-    watch, began = _Watch(), time.perf_counter()
+    watch, began, differences = _Watch(), time.perf_counter(), ""
     watch.start()
     try:
         with environment(**ONE_THREAD, **QUIET, LABELTRANSFER_BOOK=str(book.root)):
-            _execute_notebook(chapter, given, unfinished, timeout)
+            if check:
+                differences = _execute_checked(book, chapter, unfinished, timeout)
+            else:
+                _execute_notebook(chapter, given, unfinished, timeout)
+    except ChapterFailed:
+        raise
     except PapermillExecutionError as error:
         raise ChapterFailed(_failure(chapter, error, unfinished)) from error
     except Exception as error:  # a kernel that died, a cell that took too long: papermill has no common class for it
@@ -132,6 +155,8 @@ def execute_chapter(
         watch.stop.set()
         watch.join()
     unfinished.replace(out)
+    if differences:
+        raise NumbersDiffer(differences)
     return Cost(time.perf_counter() - began, watch.peak)
 
 
@@ -148,6 +173,19 @@ def _execute_notebook(chapter: ChapterText, given: Mapping[str, Any], out: Path,
         except RuntimeError as error:
             if attempt + 1 == STARTS or "Kernel died before replying" not in str(error):
                 raise
+
+
+def _execute_checked(book: Book, chapter: ChapterText, out: Path, timeout: int) -> str:
+    """Execute the twin of a chapter by nbval; return what it says of numbers that differ, and nothing if none does."""
+    command = ["-m", "pytest", str(chapter.path.with_suffix(".ipynb")), *NBVAL, f"--nbval-cell-timeout={timeout}"]
+    done = call(book, [*command, f"--rootdir={book.root}", f"{checked.KEPT}={out}"])
+    said = re.sub(r"\x1b\[[0-9;]*m", "", f"{done.stdout}{done.stderr}").strip()
+    wrong = not out.exists() or any(
+        output.output_type == "error" for cell in read_notebook(out, "").cells for output in cell.get("outputs", [])
+    )
+    if wrong:
+        raise ChapterFailed(f"{chapter.stem}: nbval could not execute it:\n{said}\nas far as it came: {out}")
+    return f"{chapter.stem}: numbers are not the accepted ones:\n{said}" if done.returncode else ""
 
 
 def _failure(chapter: ChapterText, error: PapermillExecutionError, where: Path) -> str:

@@ -19,10 +19,11 @@ from ..files import written_whole
 from ..files.locks import only_writer
 from .book import Book, ChapterText, runs_folder, science_hash
 from .chapter import Chapter
-from .execute import ChapterFailed, end_with_parent, environment, execute_chapter
+from .execute import ChapterFailed, NumbersDiffer, end_with_parent, environment, execute_chapter
 from .numbers import Number, read_numbers, write_json
 from .parameters import check_all
 from .record import Record, check_name, commit, lock_hash, read_record, versions
+from .sync import has_accepted_numbers
 
 
 def print_now(line: str) -> None:
@@ -39,6 +40,7 @@ def run(
     resume: bool = False,
     replace: bool = False,
     take_from: str | None = None,
+    check: bool = False,
     say: Callable[[str], None] = print_now,
 ) -> Record:
     """Execute chapters into ``_runs/<name>``.
@@ -51,6 +53,7 @@ def run(
         and data are what they were
     replace : a run of this name with other parameters, or a damaged one, may be lost
     take_from : another run, of which chapters are taken whose text, code, parameters and data are the same
+    check : let nbval execute the chapters and compare the numbers of their checked cells with the accepted ones
     say : takes each line of the report
 
     Raises
@@ -62,6 +65,8 @@ def run(
         If another process is writing the run of this name.
     ChapterFailed
         If a chapter stopped; chapters before it are kept, and its notebook as far as it came.
+    NumbersDiffer
+        At the end, if numbers are not the accepted ones.
     """
     chosen = book.select(chapters)
     before = _before(book, check_name(name), replace)
@@ -69,6 +74,10 @@ def run(
         read_record(name, book.root)  # a name that is none of a run: say which there are
     end_with_parent()
     values = _values(book, name, given or {}, before, resume=resume, replace=replace)
+    if check and values != book.defaults:
+        raise ValueError(
+            "--check: accepted are the numbers of the run `default` without parameters; leave name and -p out"
+        )
     folder = runs_folder(book.root) / name
     source = None if take_from is None else read_record(take_from, book.root)
     survey = Chapter(book, book.chapters[0], dict(values)).survey()
@@ -78,7 +87,7 @@ def run(
         with _end_noted(record, folder):
             _begin(record, before, folder)
             say(f"run {name}: {record.data}\n  into {folder}")
-            _execute(book, chosen, record, folder, resume, source, say)
+            _execute(book, chosen, record, folder, resume, source, check, say)
             _collect(book, record, folder)
             record.status = "finished"
             record.write(folder)
@@ -128,7 +137,7 @@ def _end_noted(record: Record, folder: Path) -> Iterator[None]:
         yield
     except ChapterFailed as failure:
         _note(record, folder, "failed", str(failure))
-        raise ChapterFailed(f"{failure}\nto go on from there: {go_on}") from failure
+        raise type(failure)(f"{failure}\nto go on from there: {go_on}") from failure
     except OSError as error:
         _note(record, folder, "stopped")
         told = f"{error.strerror or error}; finished chapters are kept, and when that is mended `{go_on}` goes on"
@@ -151,22 +160,29 @@ def _execute(
     folder: Path,
     resume: bool,
     source: Record | None,
+    check: bool,
     say: Callable[[str], None],
 ) -> None:
-    values, data_hash = record.parameters, record.key_data
+    values, data_hash, differ = record.parameters, record.key_data, []
     for chapter in chosen:
         key = book.page_key(chapter, values, data_hash)
-        if resume and _is_done(record, folder, chapter, key):
+        accepted = not check or has_accepted_numbers(chapter, folder / f"{chapter.stem}.ipynb")
+        if resume and accepted and _is_done(record, folder, chapter, key):
             say(f"  {chapter.stem:24} as before")
             continue
-        if source is not None and _is_done(source, folder.parent / source.name, chapter, key):
+        if source is not None and not check and _is_done(source, folder.parent / source.name, chapter, key):
             _take(folder.parent / source.name, folder, chapter, book.key(chapter, values, data_hash))
             record.chapters[chapter.stem] = {**source.chapters[chapter.stem], "taken_from": source.name}
             record.write(folder)
             say(f"  {chapter.stem:24} from {source.name}")
             continue
         record.chapters.pop(chapter.stem, None)
-        cost = execute_chapter(book, chapter, values, folder / f"{chapter.stem}.ipynb")
+        try:
+            cost = execute_chapter(book, chapter, values, folder / f"{chapter.stem}.ipynb", check=check)
+        except NumbersDiffer as error:
+            differ.append(str(error))
+            say(f"  {chapter.stem:24} numbers differ")
+            continue
         record.chapters[chapter.stem] = {
             "seconds": round(cost.seconds, 2),
             "peak_memory": round(cost.peak_memory),
@@ -177,6 +193,8 @@ def _execute(
         }
         record.write(folder)
         say(f"  {chapter.stem:24} {cost.seconds:7.1f} s {cost.peak_memory:7,.0f} MB")
+    if differ:
+        raise NumbersDiffer("\n".join(differ))
 
 
 def _new_record(book: Book, name: str, values: Mapping[str, Any], survey: Survey) -> Record:

@@ -16,7 +16,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from ..files import written_whole
-from .book import Book
+from .book import Book, ChapterText
 
 CHECKED = "nbval-check-output"
 METADATA = {
@@ -48,6 +48,11 @@ def checked_outputs(path: Path) -> dict[str, list[NotebookNode]]:
         return {}
     cells = read_notebook(path, "remove it and accept a run").cells
     return {cell.source: comparable(cell.outputs) for cell in cells if CHECKED in tags(cell) and cell.outputs}
+
+
+def has_accepted_numbers(chapter: ChapterText, executed: Path) -> bool:
+    """Whether the checked cells of an executed chapter gave what its twin holds."""
+    return checked_outputs(executed) == checked_outputs(chapter.path.with_suffix(".ipynb"))
 
 
 def read_notebook(path: Path, advice: str) -> NotebookNode:
