@@ -170,7 +170,7 @@ def test_a_run_has_one_writer(small_copy):
 def test_a_run_that_is_interrupted_says_so_and_goes_on(small_copy, monkeypatch):
     from labeltransfer.reproduction import runs
 
-    def interrupted(book, chapter, values, out):
+    def interrupted(book, chapter, values, out, check):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
@@ -210,7 +210,7 @@ def test_a_full_disk_hides_neither_the_place_nor_what_went_wrong(small_copy, mon
     with small_files(0), pytest.raises(OSError, match=r"full/run\.json"):
         run(Book(small_copy), "full", chapters="1", say=lambda line: None)
 
-    def full(book, chapter, values, out):
+    def full(book, chapter, values, out, check):
         monkeypatch.setattr(runs.Record, "write", no_room)
         raise ChapterFailed("01_stars: cell 3 failed")
 
@@ -221,7 +221,7 @@ def test_a_full_disk_hides_neither_the_place_nor_what_went_wrong(small_copy, mon
     with pytest.raises(ChapterFailed, match=r"01_stars: cell 3 failed\n.*labeltransfer run full --resume"):
         run(Book(small_copy), "full", chapters="1", say=lambda line: None)
     assert read_record("full", small_copy).status == "stopped"
-    monkeypatch.setattr(runs, "execute_chapter", lambda *arguments: no_room(None, small_copy))
+    monkeypatch.setattr(runs, "execute_chapter", lambda *arguments, check: no_room(None, small_copy))
     with pytest.raises(OSError, match=r"No space left.*labeltransfer run default --resume` goes on.*run\.json"):
         run(Book(small_copy), "default", say=lambda line: None)
 
