@@ -73,7 +73,8 @@ class Design:
         return rows, Design(self.vectors[:, rows])
 
     def of_stars(self, rows: np.ndarray) -> Design:
-        return Design(self.vectors.take(rows, axis=1), {dtype: table[rows] for dtype, table in self._kept.items()})
+        kept = self._kept.copy()  # other threads may add to it meanwhile
+        return Design(self.vectors.take(rows, axis=1), {dtype: table[rows] for dtype, table in kept.items()})
 
 
 @dataclass(frozen=True)

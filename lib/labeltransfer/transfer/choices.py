@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import comb
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
-from ..cannon import train_subsets
 from ..inference import LabelFit
 from ..labels import Labels
 from ..reference import ReferenceSet
@@ -23,13 +22,19 @@ RIDGES = (0.0, 1e2, 1e3, 1e4, 1e5)
 """Ridges that are tried where there are few stars: coefficients of a prior width of 0.1, 0.03, 0.01 and 0.003."""
 
 STARS_PER_TERM = 50
-"""With more, a ridge of that size changes nothing."""
+"""With more, a ridge of that size changes nothing, and a quadratic is as good as what the data choose."""
 
 HEAVY = 4.0
 """Degrees of freedom of the t distribution by which residuals are judged: single wrong labels count little."""
 
-LARGEST_CHI2 = 25.0
-"""To which the χ² of a pixel is cut in a likelihood, so that cosmic rays do not choose the order."""
+FAILED = 50.0
+"""Loss of a star without a fit."""
+
+LEAST_STARS_PER_TERM, MOST_TERMS = 5.0, 60
+"""Stars with which an order is tried, and terms with which: a cubic of six labels has 84, and takes minutes."""
+
+PATIENCE = 2
+"""Trials in a row that may be no better."""
 
 
 @dataclass(frozen=True)
@@ -85,68 +90,37 @@ class Asked:
         return isinstance(self.label_errors, Mapping) or (self.label_errors == "auto" and labels.covariance is not None)
 
 
-@dataclass(frozen=True)
-class Order:
-    """The order and the ridge that predict best, and the table of all."""
+def usual_order(reference: ReferenceSet) -> int | str:
+    """2 or, of few stars a term, ``"auto"``."""
+    n_stars, n_labels = reference.labels.values.shape
+    return 2 if n_stars >= STARS_PER_TERM * comb(n_labels + 2, 2) else "auto"
 
-    order: int
-    ridge: float
+
+@dataclass(frozen=True)
+class Choice:
+    """What was tried, options of `train` each, what models that have not seen them say of the stars, and the choice."""
+
+    options: list[dict[str, Any]]
+    chosen: int
     table: Table
 
 
-def choose_order(reference: ReferenceSet, folds: np.ndarray, kept: np.ndarray, asked: Asked, step: int) -> Order:
-    """By the likelihood of the flux of stars, at their reference labels, under models that have not seen them.
-
-    Every order up to 3 that the stars can determine, without and (few stars) with a ridge, is tried. A larger order
-    must gain more than the gain's own uncertainty.
-    """
-    trained_on = (folds != np.unique(folds)[:, None]) & kept
-    fewest = int(trained_on.sum(axis=1).min())
-    rows, heights = [], []
+def choose_order(
+    reference: ReferenceSet, folds: np.ndarray, kept: np.ndarray, starts: np.ndarray, asked: Asked, step: int
+) -> Choice:
+    """Orders up to 3 that the stars can determine, without and (few stars) with a ridge, while they gain."""
+    trials = Trials(reference, folds, kept, starts)
+    fewest = int(((folds != np.unique(folds)[:, None]) & kept).sum(axis=1).min())
     for order in (1, 2, 3):
         n_terms = asked.n_terms(order)
-        if order > 1 and fewest < 1.5 * n_terms:
-            continue
-        ridges = RIDGES if fewest < STARS_PER_TERM * n_terms and not asked.ridge else (asked.ridge,)
-        for ridge in ridges:
-            options = asked.options(order, ridge, step)
-            heights.append(held_out_likelihood(reference, folds, kept, options))
-            rows.append((order, ridge, n_terms))
-    heights_of_all = np.array(heights)
-    determined = np.isfinite(heights_of_all).all(axis=0)
-    mean = heights_of_all[:, determined].mean(axis=1)
-    best = int(mean.argmax())
-    for place in range(best):
-        gain = heights_of_all[best, determined] - heights_of_all[place, determined]
-        if rows[place][0] < rows[best][0] and gain.mean() < gain.std() / np.sqrt(gain.size):
-            best = place
+        if order > 1 and (fewest < LEAST_STARS_PER_TERM * n_terms or n_terms > MOST_TERMS):
             break
-    table = Table(np.array(rows, dtype=float), names=("order", "ridge", "terms"))
-    table.add_column(["order"] * len(rows), 0, "choice")
-    table["log_likelihood"] = mean
-    table["chosen"] = np.arange(len(rows)) == best
-    return Order(rows[best][0], rows[best][1], table)
-
-
-def held_out_likelihood(
-    reference: ReferenceSet, folds: np.ndarray, kept: np.ndarray, options: Mapping[str, Any]
-) -> np.ndarray:
-    """(N,) mean log likelihood per pixel of each kept star's flux, by a model that has not seen it; NaN for others."""
-    names = np.unique(folds)
-    models = train_subsets(reference, (folds != names[:, None]) & kept, **options)
-    determined = np.all([model.determined for model in models], axis=0)
-    height = np.full(len(reference), np.nan)
-    for model, name in zip(models, names, strict=True):
-        held = np.flatnonzero((folds == name) & kept)
-        ivar = np.where(determined, reference.spectra.ivar[held].astype(float), 0.0)
-        weight = ivar / (1.0 + ivar * np.where(determined, model.scatter, 0.0) ** 2)
-        residual = np.where(
-            weight > 0, reference.spectra.flux[held] - model.model_flux(reference.labels.values[held]), 0.0
-        )
-        chi2 = np.minimum(weight * residual**2, LARGEST_CHI2)
-        logarithm = np.log(np.where(weight > 0, weight, 1.0))
-        height[held] = 0.5 * (logarithm - chi2).sum(axis=1) / np.maximum((weight > 0).sum(axis=1), 1)
-    return height
+        few = fewest < STARS_PER_TERM * n_terms and not asked.ridge
+        before = trials.lowest
+        trials.make(asked.options(order, ridge, step) for ridge in (RIDGES if few else (asked.ridge,)))
+        if trials.lowest >= before:
+            break
+    return trials.choice("order")
 
 
 def label_covariance(
@@ -184,40 +158,67 @@ def choose_strength(
     asked: Asked,
     options: Mapping[str, Any],
 ) -> tuple[float, Table]:
-    """The share λ of the label errors that is undone: the smallest whose cross-validated residuals are as small as any.
-
-    Residuals are judged in units of the robust scatter without correction, by the t distribution; a larger λ must gain
-    more than the gain's own uncertainty, so that small reference sets are left as they are.
-    """
-    strengths = [0.0, *STRENGTHS] if asked.strength == "auto" else [0.0, float(asked.strength)]
-    residuals: list[np.ndarray] = []
-    failed: list[np.ndarray] = []
-    for place, strength in enumerate(strengths):
-        if place > 2 and np.mean(failed[0]) <= min(np.mean(failed[1]), np.mean(failed[2])):
-            break  # more does no better where less does worse than none
-        fit = uncorrected
-        if place:
-            fit = cross_fit(reference, folds, starts, kept=kept, **options, **asked.correction(strength)).fit
-        residuals.append(np.where(fit.converged[:, None], fit.labels.values - reference.labels.values, np.nan))
-        _, scale = bias_and_scatter(residuals[0][kept], robust=True)
-        loss = 0.5 * (HEAVY + 1.0) * np.log1p((residuals[-1][kept] / scale) ** 2 / HEAVY).sum(axis=1)
-        failed.append(np.where(np.isfinite(loss), loss, 50.0))
-    strengths, means = strengths[: len(failed)], np.array([loss.mean() for loss in failed])
-    best = int(means.argmin())
-    chosen = best
-    for place in range(best):
-        loss = failed[place] - failed[best]
-        if loss.mean() <= loss.std() / np.sqrt(loss.size):
-            chosen = place
-            break
+    """The share λ of the label errors that is undone: that asked for or, while it gains, up to the whole."""
+    trials = Trials(reference, folds, kept, starts)
+    trials.judge(dict(options), uncorrected)
     if asked.strength != "auto":
-        chosen = len(strengths) - 1
-    table = Table(
-        {"choice": ["label errors"] * len(strengths), "order": np.full(len(strengths), float(options["order"]))}
-    )
-    table["ridge"], table["strength"] = float(options["ridge"]), np.array(strengths)
-    table["loss"] = means
-    for column, name in enumerate(reference.labels.names):
-        table[f"scatter_{name}"] = [bias_and_scatter(r[kept], robust=True)[1][column] for r in residuals]
-    table["chosen"] = np.arange(len(strengths)) == chosen
-    return strengths[chosen], table
+        trials.make([{**options, **asked.correction(float(asked.strength))}])
+        return float(asked.strength), trials.choice("label errors", len(trials.options) - 1).table
+    trials.make({**options, **asked.correction(strength)} for strength in STRENGTHS)
+    choice = trials.choice("label errors")
+    return choice.options[choice.chosen].get("label_error_strength", 0.0), choice.table
+
+
+class Trials:
+    """Options of `train` are judged by the residuals of reference stars about models that have not seen them.
+
+    Residuals count in units of the robust scatter of the first trial, by the t distribution: of the options, the
+    likelihood of the labels is compared star by star.
+    """
+
+    def __init__(self, reference: ReferenceSet, folds: np.ndarray, kept: np.ndarray, starts: np.ndarray) -> None:
+        self.reference, self.folds, self.kept, self.starts = reference, folds, kept, starts
+        self.options: list[dict[str, Any]] = []
+        self.residuals: list[np.ndarray] = []
+        self.losses: list[np.ndarray] = []
+
+    @property
+    def lowest(self) -> float:
+        """Mean loss of the best."""
+        return min((float(loss.mean()) for loss in self.losses), default=np.inf)
+
+    def make(self, trials: Iterable[Mapping[str, Any]]) -> None:
+        """Try one after the other, until `PATIENCE` in a row are no better than the best before them."""
+        best, idle = np.inf, 0
+        for options in trials:
+            fit = cross_fit(self.reference, self.folds, self.starts, kept=self.kept, **options).fit
+            loss = self.judge(dict(options), fit)
+            best, idle = (loss, 0) if loss < best else (best, idle + 1)
+            if idle == PATIENCE:
+                break
+
+    def judge(self, options: dict[str, Any], fit: LabelFit) -> float:
+        """Add a trial; return its mean loss."""
+        residual = np.where(fit.converged[:, None], fit.labels.values - self.reference.labels.values, np.nan)[self.kept]
+        self.options.append(options)
+        self.residuals.append(residual)
+        _, scale = bias_and_scatter(self.residuals[0], robust=True)
+        loss = 0.5 * (HEAVY + 1.0) * np.log1p((residual / scale) ** 2 / HEAVY).sum(axis=1)
+        self.losses.append(np.where(np.isfinite(loss), loss, FAILED))
+        return float(self.losses[-1].mean())
+
+    def choice(self, kind: str, chosen: int | None = None) -> Choice:
+        """The first, that is the simplest, that is not worse than the best by more than the error of the difference."""
+        means = np.array([loss.mean() for loss in self.losses])
+        if chosen is None:
+            more = np.array(self.losses) - self.losses[int(means.argmin())]
+            chosen = int(np.argmax(more.mean(axis=1) <= more.std(axis=1) / np.sqrt(more.shape[1])))
+        columns = {"order": "order", "ridge": "ridge", "strength": "label_error_strength"}
+        table = Table({"choice": [kind] * len(means)})
+        for column, option in columns.items():
+            table[column] = [float(options.get(option, 0.0)) for options in self.options]
+        table["loss"] = means
+        for k, name in enumerate(self.reference.labels.names):
+            table[f"scatter_{name}"] = [bias_and_scatter(r, robust=True)[1][k] for r in self.residuals]
+        table["chosen"] = np.arange(len(means)) == chosen
+        return Choice(self.options, chosen, table)

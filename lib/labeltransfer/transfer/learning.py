@@ -20,7 +20,7 @@ from ..spectra import Spectra
 from ..survey import normalized
 from ..validation import assign_folds
 from . import recipes
-from .choices import Asked
+from .choices import Asked, usual_order
 from .label_transfer import LabelTransfer
 from .report import lines
 
@@ -41,7 +41,7 @@ def learn(
     *,
     rng: np.random.Generator | None = None,
     recipe: str = "robust",
-    order: int | str = 2,
+    order: int | str | None = None,
     ridge: float = 0.0,
     censoring: Mapping[str, np.ndarray] | np.ndarray | None = None,
     error_factor: float | str | np.ndarray | None = None,
@@ -75,7 +75,7 @@ def learn(
     rng : draws starting points and folds; by default always the same
     recipe : ``"robust"`` or ``"paper"``
     order : 1, 2 (the paper), 3 or, with recipe robust, ``"auto"``: by cross-validated likelihood, with a ridge if there
-        are few stars
+        are few stars. By default 2 or, with recipe robust and fewer than fifty stars a term, ``"auto"``
     ridge, censoring : of `train`
     error_factor : by what the reported flux errors are divided: a number, (P,), ``"auto"`` (the default of robust) or
         ``"by wavelength"``; the paper's recipe takes the errors as they are
@@ -122,6 +122,8 @@ def learn(
             raise TypeError("learn: a survey brings its own labels; give spectra and labels, or a survey")
         candidates, counts, notes = _of_survey(spectra, alpha_m_min, how)
         settings |= {"mask": spectra.mask, "simulated": spectra.simulated}
+    if order is None:
+        order = usual_order(candidates) if recipe == "robust" else 2
     asked = Asked(
         candidates.labels.names,
         order,

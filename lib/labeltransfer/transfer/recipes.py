@@ -10,14 +10,15 @@ import numpy as np
 from astropy.table import Table
 
 from ..cannon import CannonModel, train, train_subsets
+from ..cannon.model import scaling
 from ..diagnostics import cross_fitted_error_factor, error_floor
 from ..inference import LabelFit, infer
 from ..labels import Labels
 from ..reference import ReferenceSet, outliers
 from ..spectra import Spectra
-from ..validation import CrossFit, CrossValidation, cross_fit
+from ..validation import CrossFit, CrossValidation, bias_and_scatter, cross_fit
 from . import total_errors
-from .choices import Asked, choose_order, choose_strength, label_covariance
+from .choices import Asked, Trials, choose_order, choose_strength, label_covariance
 from .label_transfer import with_error_factor
 from .total_errors import ErrorModel
 
@@ -30,6 +31,8 @@ and the recipe costs no more than a few trainings."""
 
 FACTOR_RESTS, CLIP_RESTS = 0.02, 0.002
 """Relative change of the error factor, and share of the stars judged anew, that call for no further round."""
+
+GIVEN_BACK = "of them given back: without them the others are labelled no better"
 
 SMOOTHED = 300.0
 """Å, over which an error factor by wavelength is formed."""
@@ -73,18 +76,15 @@ def robust(candidates: ReferenceSet, starts: np.ndarray, folds: np.ndarray, aske
     counts: dict[str, int] = {}
     tables: list[Table] = []
     factor: float | np.ndarray = asked.error_factor_or(1.0)
-    kept = np.ones(len(candidates), dtype=bool)
-    crossed, factor, kept = _rounds(
-        few, starts, folds, asked, asked.options(order, ridge, few.step), factor, kept, counts
-    )
+    crossed, factor, kept = _rounds(few, starts, folds, asked, asked.options(order, ridge, few.step), factor, counts)
     if asked.order == "auto":
         fitted = with_stated_errors(few.reference, few.of(factor), None)
-        chosen = choose_order(fitted, folds, kept, asked, few.step)
-        tables.append(chosen.table)
-        if (chosen.order, chosen.ridge) != (order, ridge):
-            order, ridge = chosen.order, chosen.ridge
-            options = asked.options(order, ridge, few.step)
-            crossed, factor, kept = _rounds(few, starts, folds, asked, options, factor, kept, counts)
+        choice = choose_order(fitted, folds, kept, starts, asked, few.step)
+        tables.append(choice.table)
+        options = choice.options[choice.chosen]
+        if (options["order"], options["ridge"]) != (order, ridge):
+            order, ridge = options["order"], options["ridge"]
+            crossed, factor, kept = _rounds(few, starts, folds, asked, options, factor, counts)
     covariance = label_covariance(candidates.labels, asked.label_errors, crossed.fit, kept)
     strength = 0.0
     if covariance is not None:
@@ -115,13 +115,17 @@ def _rounds(
     asked: Asked,
     options: Mapping[str, Any],
     factor: float | np.ndarray,
-    kept: np.ndarray,
     counts: dict[str, int],
 ) -> tuple[CrossFit, float | np.ndarray, np.ndarray]:
-    """Cross-fit, judge errors and labels, again, until neither changes."""
+    """Cross-fit, judge errors and labels, again, until neither changes; without a clip where it does no good."""
+    labels, kept = few.reference.labels, np.ones(len(few.reference), dtype=bool)
+    pivots, scales = scaling(labels.values, labels.names)
+    scaled = (labels.values - pivots) / scales
+    first: CrossFit | None = None
     for number in range(1, ROUNDS + 1):
         fitted = with_stated_errors(few.reference, few.of(factor), None)
         crossed = cross_fit(fitted, folds, starts, kept=kept, **options)
+        first = first or crossed
         rests = True
         if asked.finds_error_factor:
             smooth = SMOOTHED if asked.error_factor == "by wavelength" else 0.0
@@ -129,24 +133,34 @@ def _rounds(
             more = np.where(np.isfinite(more), more, 1.0)
             factor = few.everywhere(few.of(factor) * more)
             rests = bool(np.abs(np.median(more) - 1.0) < FACTOR_RESTS)
-        again = ~suspects(few.reference.labels, crossed.fit, asked.clip_sigma)
+        lever = total_errors.held_leverage(scaled, options["order"], folds, kept)
+        again = ~suspects(labels, crossed.fit, lever, asked.clip_sigma)
         counts[f"excised by the cross-fitted clip until the end of round {number}"] = int((~again).sum())
         rests = rests and bool((again != kept).mean() <= CLIP_RESTS)
         kept = again
         if rests:
             break
+    trials = Trials(few.reference, folds, kept, starts)
+    assert first is not None
+    for one in (first, crossed):
+        trials.judge({}, one.fit)
+    if not kept.all() and trials.choice("clip").chosen == 0:
+        counts[GIVEN_BACK] = int((~kept).sum())
+        return first, factor, np.ones_like(kept)
     return crossed, factor, kept
 
 
-def suspects(reference: Labels, fit: LabelFit, clip_sigma: float) -> np.ndarray:
+def suspects(reference: Labels, fit: LabelFit, lever: np.ndarray, clip_sigma: float) -> np.ndarray:
     """(N,) stars with a label more than `clip_sigma` robust errors from that of the fit, or without a fit.
 
-    The error of each star is its formal one with the floor in quadrature that gives the residuals of all a robust
-    width of one: faint stars may deviate more.
+    The error of each star is its formal one, its leverage (N,) times the scatter of all, and a floor that gives the
+    residuals a robust width of one, in quadrature: faint stars, and those far from the others, may deviate more.
     """
     residual = np.where(fit.converged[:, None], fit.labels.values - reference.values, np.nan)
-    residual = residual - np.nanmedian(residual, axis=0)
-    sigma = np.hypot(fit.labels.errors, error_floor(residual, fit.labels.errors))
+    center, scatter = bias_and_scatter(residual, robust=True)
+    residual = residual - center
+    sigma = np.hypot(fit.labels.errors, np.sqrt(lever)[:, None] * scatter)
+    sigma = np.hypot(sigma, error_floor(residual, sigma))
     return ~(np.abs(residual) <= clip_sigma * sigma).all(axis=1)
 
 
@@ -198,7 +212,7 @@ class FewPixels:
 def every_so_many_pixels(reference: ReferenceSet, step: int) -> FewPixels:
     """Pixels 0, step, 2 step … of the spectra."""
     spectra = reference.spectra
-    if step == 1:
+    if step <= 1:
         return FewPixels(reference, spectra.wavelength, 1)
     flux, ivar = (np.ascontiguousarray(array[:, ::step]) for array in (spectra.flux, spectra.ivar))
     thinned = Spectra(spectra.ids, spectra.wavelength[::step], flux, ivar, spectra.normalized)

@@ -97,6 +97,15 @@ def design_inverse(scaled: np.ndarray, order: int) -> np.ndarray:
     return np.linalg.pinv(vectors.T @ vectors, rcond=1e-12, hermitian=True)
 
 
+def held_leverage(scaled: np.ndarray, order: int, folds: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """(N,) leverage of each star, with these scaled labels (N, L), among the kept stars of the other folds."""
+    found = np.zeros(len(scaled))
+    for fold in np.unique(folds):
+        held = folds == fold
+        found[held] = leverage(scaled[held], order, design_inverse(scaled[kept & ~held], order))
+    return found
+
+
 @dataclass(frozen=True)
 class Checks:
     """What the reference stars say of errors: N stars, each labelled by a model that has not seen it.
@@ -132,10 +141,7 @@ def measure(model: CannonModel, checks: Checks) -> ErrorModel:
     scaled, use = model.scaled(checks.reference), checks.kept & checks.fit.converged
     formal = _variances(model, checks.fit)
     residual = model.scaled(checks.fit.labels.values) - scaled
-    lever = np.zeros(len(scaled))
-    for fold in np.unique(checks.folds):
-        held = checks.folds == fold
-        lever[held] = leverage(scaled[held], model.order, design_inverse(scaled[checks.kept & ~held], model.order))
+    lever = held_leverage(scaled, model.order, checks.folds, checks.kept)
     spread = bias_and_scatter(residual[use], robust=True)[1] ** 2
     if checks.label_variance is None:
         one, two = checks.halves
