@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from astropy import units
 
-from ..tables import plain
+from ..tables import is_missing, plain, words
 from .resampling import resample
 
 SENSIBLE = (0.6, 2000.0)
@@ -37,29 +37,24 @@ def arrays_of_spectra(
     grid, hidden = _wavelengths(wavelength, unit)
     values, masked = plain(flux, "flux", getattr(flux, "unit", None))
     values = np.atleast_2d(values if values.dtype == np.float32 else values.astype(float))
-    if (
-        values.ndim != 2
-        or grid.shape[-1] != values.shape[-1]
-        or grid.ndim > 2
-        or len(np.atleast_2d(grid))
-        not in (
-            1,
-            len(values),
-        )
-    ):
+    fits = values.ndim == 2 and grid.ndim in (1, 2) and grid.shape[-1] == values.shape[-1] > 0
+    if not fits or len(np.atleast_2d(grid)) not in (1, len(values)):
         raise ValueError(
             f"spectra: wavelength has shape {grid.shape}, flux {values.shape}; wanted (P,) and (N, P), or (N, P) twice"
         )
-    names = np.arange(len(values)) if ids is None else np.atleast_1d(np.asarray(ids))
+    names = np.arange(len(values)) if ids is None else np.atleast_1d(words(ids))
     if len(names) != len(values):
         raise ValueError(f"spectra: found {len(names)} ids and flux of {len(values)} stars, wanted one for each")
-    bad = np.zeros(values.shape, bool)
+    bad = is_missing(values)
     for one in (masked, hidden, None if mask is None else np.asarray(mask) != 0):
         if one is not None:
             bad |= _shaped(one, values.shape, "mask")
     weights, bad = _weights(flux, ivar, error, values, bad)
     _refuse_mistaken(values, weights, bad, names.astype(str), error is None)
-    weights = np.where(bad, 0.0, weights).astype(values.dtype)
+    weights = np.where(bad, 0.0, weights)
+    if values.dtype == np.float32 and weights.any() and not weights.max() < np.finfo(np.float32).max:
+        values = values.astype(float)  # flux in units so large that the inverse of its square overflows
+    weights = weights.astype(values.dtype)
     values = np.where(weights > 0, values, 0.0).astype(values.dtype)
     if grid.ndim == 2 and not (grid == grid[0]).all():
         return names, *_on_one_grid(grid, values, weights)
