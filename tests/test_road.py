@@ -1,5 +1,6 @@
 """From any source to a catalogue: the same stars, the same labels, whatever happens on the way."""
 
+import importlib
 import json
 import multiprocessing
 import os
@@ -381,6 +382,27 @@ def test_an_address_that_does_not_speak_dask_is_named(monkeypatch):
             pass
     with pytest.raises(OSError, match=rf"{address}: no Dask scheduler answers"), crews.workers(address):
         pass
+
+
+def leave_for_ever(shared, job):
+    """Work that ends with the only worker."""
+    worker = importlib.import_module("distributed").get_worker()
+    worker.loop.add_callback(worker.close)
+    return job
+
+
+def test_workers_that_are_lost_for_good_are_not_waited_for_for_ever(monkeypatch, caplog):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(crews, "LOOK", 0.2)
+    monkeypatch.setattr(crews, "DESERTED", 0.5)
+    options = {"processes": False, "threads_per_worker": 1, "dashboard_address": None}
+    with (
+        distributed.LocalCluster(1, **options) as cluster,
+        crews.workers(cluster.scheduler_address) as crew,
+        pytest.raises(OSError, match=r"has had no workers for .* s; what is finished is kept: start one"),
+    ):
+        list(crew.carry_out(leave_for_ever, None, range(1000)))
+    assert "all Dask workers are lost; waiting for one" in caplog.text
 
 
 @pytest.mark.slow
