@@ -204,6 +204,13 @@ def test_every_public_name_is_there():
     assert len(capitals_and_calls) <= 18, "the rest stays in its modules"
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_error(closed):
+    done = subprocess.run(["sh", "-c", f'exec "{sys.executable}" -m labeltransfer completion bash {closed}'],
+                          capture_output=True, check=False)  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_version_and_exit_codes_are_shown():
     from labeltransfer import __version__
 
