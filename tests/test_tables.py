@@ -248,6 +248,17 @@ def test_words_that_are_missing_from_a_column_of_text(tmp_path):
     np.testing.assert_array_equal(tables.numbers(table, "teff", "t"), [4800.0, np.nan, np.nan])
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|", " "])
+def test_names_that_begin_with_zero_are_text(tmp_path, mark):
+    rows = [["id", "planid", "fiberid", "teff"], ["001", '"0012"', "7", "4800"], ["012", "120", "11", "0.0"]]
+    (tmp_path / "t.csv").write_text("\n".join(mark.join(row) for row in rows) + "\n")
+    table = tables.read_table(tmp_path / "t.csv")
+    assert tables.text(table, "id").tolist() == ["001", "012"]
+    assert tables.text(table, "planid").tolist() == ["0012", "120"]
+    assert tables.numbers(table, "id", "t").tolist() == [1.0, 12.0]
+    assert [table[name].dtype.kind for name in ("fiberid", "teff")] == ["i", "f"]
+
+
 def test_units_in_a_comment_below_the_names(tmp_path):
     (tmp_path / "t.txt").write_text("# a table\n# id teff logg\n# - kK dex\na 4.8 2.5\nb 5.0 3.0\n")
     table = tables.read_table(tmp_path / "t.txt")

@@ -157,6 +157,7 @@ def _read_text(path: Path, n_lines: int | None = None) -> Table:
         guess=False,
         fill_values=[(word, "0") for word in ("", "null", "NULL", "NA", "N/A", "--")],
     )
+    _keep_zeros(table, head[1:], delimiter)
     for place, name in enumerate(table.colnames):
         written = table[name]
         if written.dtype.kind == "U" and not np.ma.is_masked(written) and set(written.tolist()) <= {"True", "False"}:
@@ -166,6 +167,19 @@ def _read_text(path: Path, n_lines: int | None = None) -> Table:
         if name != name.strip().lstrip("#").strip():
             table.rename_column(name, name.strip().lstrip("#").strip())
     return table
+
+
+def _keep_zeros(table: Table, lines: Sequence[str], delimiter: str) -> None:
+    """Columns of whole numbers of which some begin with zero (names like 0012) become the text that they are."""
+    begins = re.compile(rf'(^|{re.escape(delimiter)})\s*"?0\d')
+    if not any(map(begins.search, lines)):
+        return
+    rows = [line.split(None if delimiter == " " else delimiter) for line in lines]
+    for place, name in enumerate(table.colnames):
+        if table[name].dtype.kind == "i" and all(len(row) == len(table.colnames) for row in rows):
+            written = [row[place].strip(' "') for row in rows]
+            if any(re.match(r"0\d", word) for word in written):
+                table.replace_column(name, Column(written))
 
 
 def _content(path: Path) -> bytes:
