@@ -246,6 +246,8 @@ def test_labels_that_cannot_be_learnt_are_refused_before_training():
         learn(in_nm, REFERENCE.labels)
     with pytest.raises(ValueError, match="9 stars with spectra and all labels in 8 folds cannot determine 10 terms"):
         learn(REFERENCE.spectra[:9], REFERENCE.labels[:9])
+    with pytest.raises(ValueError, match="7 stars with spectra and all labels in 8 folds cannot determine 10 terms"):
+        learn(REFERENCE.spectra[:7], REFERENCE.labels[:7])
     with pytest.raises(TypeError, match="found labels of type NoneType, wanted Labels"):
         learn(REFERENCE.spectra)
 

@@ -121,8 +121,8 @@ def distinct_names(names: str | Iterable[str]) -> tuple[str, ...]:
     """
     spelled = [known_name(name) for name in (names.split(",") if isinstance(names, str) else names)]
     spelled = [name if name in LABELS else abundance_name(name) or name.lower() for name in spelled]
-    if not spelled:
-        raise ValueError("label names: found none, wanted at least one")
+    if not all(spelled) or not spelled:
+        raise ValueError("label names: found none, or an empty one; wanted for example teff,logg")
     if len(set(spelled)) < len(spelled):
         raise ValueError(f"label names: {', '.join(spelled)}: one occurs twice")
     return tuple(spelled)

@@ -260,9 +260,9 @@ def _check(candidates: ReferenceSet, asked: Asked, recipe: str, n_folds: int) ->
     if candidates.spectra.wavelength[-1] < SHORTEST:
         raise ValueError(f"learn: {candidates.spectra!r}: wanted wavelengths in Å; see Spectra.from_arrays for others")
     n_stars, n_terms = len(candidates), asked.n_terms(asked.first_order(len(candidates)))
-    if recipe != "paper" and not 2 <= n_folds <= n_stars:
+    trained = n_stars if recipe == "paper" else n_stars - -(-n_stars // max(n_folds, 2))
+    if trained > n_terms and recipe != "paper" and not 2 <= n_folds <= n_stars:
         raise ValueError(f"n_folds: found {n_folds}, wanted 2 to {n_stars}, the number of stars")
-    trained = n_stars if recipe == "paper" else n_stars - -(-n_stars // n_folds)
     if trained <= n_terms:
         raise ValueError(
             f"learn: {n_stars} stars with spectra and all labels{'' if recipe == 'paper' else f' in {n_folds} folds'} "
