@@ -265,6 +265,13 @@ def test_errors_of_a_star_that_are_mistaken_are_seen(level, signal_to_noise):
         Spectra.from_arrays(wavelength, flux, error=error**-2.0)
 
 
+@pytest.mark.parametrize(("level", "signal_to_noise"), [(1.0, 30.0), (1000.0, 100.0), (1e-15, 100.0)])
+def test_variances_are_seen(level, signal_to_noise):
+    wavelength, flux, error = cool_star(level, signal_to_noise)
+    with pytest.raises(ValueError, match=r"star '0' would have S/N .* is a variance; give its root as error="):
+        Spectra.from_arrays(wavelength, flux, error**2.0)
+
+
 def test_errors_of_real_spectra_are_never_taken_for_mistaken(real_spectra):
     files = sorted((real_spectra / "lamost_dr10_giants").glob("*.fits.gz"))[::4]
     files += sorted((real_spectra / "lamost_pilot").rglob("*.fits*"))[::8]

@@ -106,24 +106,28 @@ def _weights(flux: Any, ivar: Any, error: Any, values: np.ndarray, bad: np.ndarr
 def _refuse_mistaken(
     values: np.ndarray, weights: np.ndarray, bad: np.ndarray, names: np.ndarray, as_ivar: bool
 ) -> None:
-    """Refuse errors given as `ivar`, or the reverse, if that is so of most stars (of `LOOKED_AT` at most)."""
+    """Refuse errors or variances given as `ivar`, or the like, if that is so of most of (at most `LOOKED_AT`) stars."""
+    meant = {"an error": 1.0, "a variance": 0.5} if as_ivar else {"an inverse variance": 0.25, "a variance": -0.25}
     mistaken, n_seen = [], 0
     for n in np.unique(np.linspace(0, len(values) - 1, LOOKED_AT).astype(int)) if len(values) else ():
         good = ~bad[n]
         if good.any():
             flux, weight = values[n].astype(float), weights[n][good]
             with np.errstate(all="ignore"):
-                errors = weight**-0.5, weight if as_ivar else weight**0.25
-                read, other = (float(np.median(np.abs(flux[good]) / error)) for error in errors)
-                noise = visible_noise(flux, good) / np.array([np.median(error) for error in errors])
-            mistaken += [(n, read, other)] if _is_mistaken(read, other, *noise) else []
+                errors = [weight**power for power in (-0.5, *meant.values())]
+                read, *others = (float(np.median(np.abs(flux[good]) / error)) for error in errors)
+                noise, *noises = visible_noise(flux, good) / np.array([np.median(error) for error in errors])
+            for what, other, seen in zip(meant, others, noises, strict=True):
+                if _is_mistaken(read, other, noise, seen):
+                    mistaken.append((n, read, other, what))
+                    break
             n_seen += 1
     if 2 * len(mistaken) > n_seen:
-        star, read, other = mistaken[0]
-        given, meant = ("ivar", "error") if as_ivar else ("error", "ivar")
+        star, read, other, what = mistaken[0]
+        wanted = {"an error": "give it as error=", "an inverse variance": "give it as ivar="}
         raise ValueError(
-            f"spectra: star {str(names[star])!r} would have S/N {read:.3g} a pixel, and {other:.3g} "
-            f"if what was given as {given} is {'an error' if as_ivar else 'an inverse variance'}; give it as {meant}="
+            f"spectra: star {str(names[star])!r} would have S/N {read:.3g} a pixel, and {other:.3g} if what was given "
+            f"as {'ivar' if as_ivar else 'error'} is {what}; {wanted.get(what, 'give its root as error=')}"
         )
 
 
