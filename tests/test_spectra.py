@@ -364,6 +364,13 @@ def test_arrays_that_are_no_spectra_are_refused(wavelength, flux, message):
         Spectra.from_arrays(wavelength, flux, 1.0)
 
 
+@pytest.mark.parametrize("unit", ["mag", "mag(AB)", "dex"])
+def test_magnitudes_are_no_flux(unit):
+    flux = units.Quantity(np.linspace(15, 16, 5), "mag").value * units.Unit(unit)
+    with pytest.raises(TypeError, match="a logarithm; wanted the flux itself"):
+        Spectra.from_arrays(np.linspace(5000, 5100, 5), flux, error=0.1)
+
+
 def test_spectra_that_are_not_normalized_although_said_so():
     wavelength, flux = np.linspace(5000, 5100, 50), 900.0 + np.arange(100.0).reshape(2, 50)
     with pytest.raises(ValueError, match="said to be normalized, but their flux is 950"):

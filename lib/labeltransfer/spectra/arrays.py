@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 from astropy import units
+from astropy.units.function import FunctionUnitBase
+from astropy.units.function.mixin import FunctionMixin
 
 from ..tables import is_missing, plain, words
 from .resampling import resample
@@ -34,6 +36,8 @@ def arrays_of_spectra(
     """ids (N,), wavelength (P,), flux and ivar (N, P); arguments and errors are those of `Spectra.from_arrays`."""
     if (ivar is None) == (error is None):
         raise ValueError("spectra: found " + ("both" if error is not None else "neither") + ", wanted ivar or error")
+    if isinstance(getattr(flux, "unit", None), FunctionUnitBase | FunctionMixin):
+        raise TypeError(f"flux: found {flux.unit}, a logarithm; wanted the flux itself")
     grid, hidden = _wavelengths(wavelength, unit)
     values, masked = plain(flux, "flux", getattr(flux, "unit", None))
     values = np.atleast_2d(values if values.dtype == np.float32 else values.astype(float))
