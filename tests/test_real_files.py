@@ -407,6 +407,16 @@ def test_a_star_twice(tmp_path):
     assert len(open_survey("folder", tmp_path, ("teff",), progress=False).overlap()) == 1
 
 
+@pytest.mark.parametrize("where", [{"obsid": [12345, 12345]}, {"ra": [51.0, 51.0], "dec": [46.5, 46.5]}])
+def test_a_star_twice_in_a_table_without_file_names(tmp_path, where):
+    write_folder(tmp_path, 1)
+    Table({**where, "teff": [4100.0, 4999.0]}).write(tmp_path / "labels.csv", overwrite=True)
+    with pytest.raises(ValueError, match=r"star '(obsid 12345|star at 51.0000, \+46.5000)' has 2 rows with different"):
+        open_survey("folder", tmp_path, ("teff",), progress=False).overlap()
+    Table({**where, "teff": [4100.0, 4999.0], "snr": [9, 80]}).write(tmp_path / "labels.csv", overwrite=True)
+    assert open_survey("folder", tmp_path, ("teff",), progress=False).overlap().labels.values == [[4999.0]]
+
+
 @pytest.mark.parametrize("names", [("TEFF", " LOGG", "FE_H "), "Teff, logg,[Fe/H]"])
 def test_names_of_labels_in_any_case(tmp_path, names):
     write_folder(tmp_path, 3)

@@ -40,7 +40,7 @@ def read_label_table(path: str | Path, label_names: Sequence[str], known: Collec
     The stars are named in a column ``filename``, ``lamost_id``, ``file`` or ``id`` (with or without ``.fits``), the
     labels in columns of their usual names (``fe_h`` also as ``feh`` …; errors as ``teff_err`` …). Missing: NaN, −9999
     and the like, or nothing. A label that is not known yet becomes known in the unit of its column. A table without
-    file names must give ``obsid``, or ``ra`` and ``dec``; its stars are called ``row 1`` … until `named_by_headers`
+    file names must give ``obsid``, or ``ra`` and ``dec``; its stars are called by these until `named_by_headers`
     finds them. Of several rows of a star that of highest S/N is taken.
 
     Parameters
@@ -98,7 +98,17 @@ def _row_names(source: Table, path: str | Path) -> np.ndarray:
     ]
     if given[0] is None and None in given[1:]:
         tables.wanted_column(source, KEYS, f"{path} (and no obsid, nor ra and dec, to find the stars by)")
-    return np.array([f"row {number}" for number in range(1, len(source) + 1)], dtype=str)
+    obsid, ra, dec = (tables.numbers(source, one, path) if one else np.full(len(source), np.nan) for one in given)
+    places = np.isfinite(ra) & np.isfinite(dec)
+    return np.array(
+        [
+            f"obsid {obsid[n]:.0f}" if obsid[n] > 0
+            else f"star at {ra[n]:.4f}, {dec[n]:+.4f}" if places[n]
+            else f"row {n + 1}"
+            for n in range(len(source))
+        ],
+        dtype=str,
+    )  # fmt: skip
 
 
 def named_by_headers(stars: Table, labels: Labels, places: Table, radius: float = 3.0) -> tuple[Table, Labels]:

@@ -136,7 +136,7 @@ def numbers(table: Table, name: str, where: object, unit: str = "") -> np.ndarra
     """
     column = table[name]
     kind = getattr(column, "dtype", type(column).__name__)
-    if getattr(kind, "kind", "") not in tuple("fiubOUS"):
+    if getattr(kind, "kind", "") not in tuple("fiuOUS"):
         raise ValueError(f"{where}: column {name} holds {kind}, wanted numbers")
     if column.ndim != 1:
         raise ValueError(f"{where}: column {name} has shape {column.shape}, wanted one number per row")
