@@ -238,6 +238,8 @@ def test_labels_that_cannot_be_learnt_are_refused_before_training():
     ratios = np.column_stack([values[:, :2], np.minimum(10.0 ** values[:, 2], 1.9)])
     with pytest.raises(ValueError, match=r"fe_h of all 400 stars is positive, up to .*, as ratios are"):
         learn(REFERENCE.spectra, with_values(ratios))
+    rich = np.column_stack([values[:, :2], np.where(np.arange(400) == 7, 0.9, 0.1 + 0.02 * np.abs(values[:, 2]))])
+    assert learn(REFERENCE.spectra[:60], with_values(rich)[:60], recipe="paper").counts["a label is missing"] == 0
     both = np.column_stack([values[:, :2], values[:, 0] / 5000 - 1.5])
     with pytest.raises(ValueError, match="labels teff, logg, fe_h: one follows exactly from the others"):
         learn(REFERENCE.spectra, with_values(both))
