@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import time
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -366,6 +367,46 @@ def test_reasons_of_one_kind_are_counted_together():
 def test_a_survey_folder_is_labelled_without_its_tables(transfer, survey_folder, tmp_path):
     done = label_survey(transfer, survey_folder, tmp_path / "labels.fits", progress=False)
     assert (done.n_stars, done.unreadable) == (130, [])
+
+
+# --- on processes
+
+
+def sleep_long(folder, job):
+    """Work that tells who does it, and does not end."""
+    (folder / str(os.getpid())).write_text("")
+    time.sleep(600)
+    return job
+
+
+def _with_a_worker(folder):
+    with crews.workers("processes", 1) as crew:
+        list(crew.carry_out(sleep_long, folder, [1]))
+
+
+def is_running(pid):
+    """Whether there is such a process; one that has ended, and that nobody asked about yet, is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("processes are told by /proc here")
+    parent = multiprocessing.get_context("spawn").Process(target=_with_a_worker, args=(tmp_path,))
+    parent.start()
+    until = time.monotonic() + 120
+    while not list(tmp_path.iterdir()) and time.monotonic() < until:
+        time.sleep(0.1)
+    (worker,) = (int(path.name) for path in tmp_path.iterdir())
+    assert is_running(worker)
+    parent.kill()
+    parent.join()
+    while is_running(worker) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not is_running(worker)
 
 
 # --- on a cluster
