@@ -103,7 +103,7 @@ def test_a_missing_column_is_named(tmp_path):
 
 def test_a_flag_of_the_wrong_type_is_named(tmp_path):
     allstar(ASPCAPFLAG=["none", "STAR_BAD", "", ""]).write(tmp_path / "allStar.fits")
-    with pytest.raises(ValueError, match=r"column ASPCAPFLAG has type <U8, wanted integers"):
+    with pytest.raises(ValueError, match=r"column ASPCAPFLAG: found .STAR_BAD., wanted numbers"):
         apogee.read_allstar(tmp_path / "allStar.fits")
 
 
@@ -117,3 +117,21 @@ def test_temperatures_in_other_units_are_converted_or_refused(tmp_path):
     source.write(tmp_path / "b.fits")
     with pytest.raises(ValueError, match="column TEFF is in m, wanted K"):
         apogee.read_allstar(tmp_path / "b.fits")
+
+
+def test_flags_that_went_through_a_spreadsheet(tmp_path):
+    allstar(ASPCAPFLAG=[0.0, 2.0**23, np.nan, -(2.0**31)]).write(tmp_path / "allStar.csv")
+    assert apogee.read_allstar(tmp_path / "allStar.csv")["aspcapflag"].tolist() == [0, 1 << 23, 0, 1 << 31]
+    allstar(ASPCAPFLAG=[0.0, 0.5, 0.0, 0.0]).write(tmp_path / "allStar.csv", overwrite=True)
+    with pytest.raises(ValueError, match=r"column ASPCAPFLAG: found 0\.5, wanted integers"):
+        apogee.read_allstar(tmp_path / "allStar.csv")
+
+
+def test_stars_without_a_name_stay_apart(tmp_path):
+    source = allstar(APOGEE_ID=["", "2M2", "", ""])
+    source.rename_column("APOGEE_ID", "sdss4_apogee_id")
+    source["sdss_id"] = [51, 52, 53, -999]
+    source.write(tmp_path / "allStar.fits")
+    table = apogee.read_allstar(tmp_path / "allStar.fits")
+    assert table["apogee_id"].tolist() == ["51", "2M2", "53", "row 4"]
+    assert apogee.best_of_duplicates(table)[1] == 0

@@ -290,9 +290,11 @@ def test_a_unit_that_cannot_be_converted_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("t.csv", b"", "empty first line"),
+        ("t.csv", b"", "found no text, wanted column names"),
+        ("t.csv", b" \n\n", "found no text"),
+        ("t.csv", "id,teff\na,1\n".encode("utf-16-le"), "found zero bytes, wanted text in UTF-8, or in UTF-16 with"),
         ("t.csv", b"a,b\n1,2,3\n", "not a readable table"),
-        ("t.csv", b"\xff\xfe\x00\x01", "not a readable table"),
+        ("t.csv", b"\xff\xfe\x00\xd8", "not a readable table"),
         ("t.fits", b"SIMPLE  =", "not a readable table"),
         ("t.fits.gz", b"\x1f\x8b\x08", "not a readable table"),
         ("t.ecsv", b"# %ECSV 1.0\n# ---\n# {", "not a readable table"),

@@ -159,6 +159,28 @@ def test_simulate_knows_no_other_format(tmp_path, capsys):
     assert not (tmp_path / "new").exists()
 
 
+def test_a_survey_without_an_overlap_is_not_recommended_to_learn_from(tmp_path, capsys):
+    assert main(["simulate", str(tmp_path / "new"), "--overlap", "0", "--dr2", "3", "--apogee", "20"]) == 0
+    assert capsys.readouterr().out.endswith("0 stars in common, 3 further LAMOST stars\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--label-names", ""], "label names: found none, or an empty one"),
+        (["--label-names", "teff,"], "label names: found none, or an empty one"),
+        (["--seed", "-1"], "argument --seed: found '-1', wanted a whole number, 0 or more"),
+    ],
+)
+def test_what_train_is_asked_is_checked_first(tmp_path, capsys, options, message):
+    try:
+        code = main(["train", str(tmp_path), "-o", str(tmp_path / "model.npz"), *options])
+    except SystemExit as end:
+        code = end.code
+    assert code == 2
+    assert message in capsys.readouterr().err
+
+
 def test_simulate_writes_a_survey_and_never_into_a_full_folder(tmp_path, capsys):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").touch()
@@ -202,6 +224,13 @@ def test_every_public_name_is_there():
     assert not hasattr(lt, "Table")
     capitals_and_calls = [name for name in dir(lt) if not isinstance(getattr(lt, name), type(lt))]
     assert len(capitals_and_calls) <= 18, "the rest stays in its modules"
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_error(closed):
+    done = subprocess.run(["sh", "-c", f'exec "{sys.executable}" -m labeltransfer completion bash {closed}'],
+                          capture_output=True, check=False)  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_version_and_exit_codes_are_shown():

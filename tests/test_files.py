@@ -41,6 +41,13 @@ def test_another_kind_and_another_version_are_refused(tmp_path, monkeypatch):
         read_arrays(path, "Labels")
 
 
+def test_a_pipe_or_a_folder_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "model.npz")
+    for path in (tmp_path / "model.npz", tmp_path):
+        with pytest.raises(ValueError, match="a folder, pipe or device, wanted a CannonModel"):
+            read_arrays(path, "CannonModel")
+
+
 def test_no_file_is_said_plainly(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such file; wanted a Labels"):
         read_arrays(tmp_path / "x.npz", "Labels")

@@ -373,3 +373,16 @@ def test_learning_from_a_store_is_learning_from_its_files(tmp_path):
     assert json.loads((tmp_path / "store" / "store.json").read_text())["simulated"]
     with pytest.raises(ValueError, match=r"normalized with width 50"):
         learn(open_survey("folder", tmp_path / "store", NAMES), rng=np.random.default_rng(1), width=40.0)
+
+
+def test_unreadable_files_whose_names_are_no_text(tmp_path):
+    write_folder(tmp_path / "files", 3)
+    strange = os.fsencode(tmp_path / "files") + b"/spec-\xff\xe9.fits"
+    try:
+        with open(strange, "wb") as stream:
+            stream.write(b"no spectrum")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names alone")
+    store = ingest_folder(tmp_path / "files", tmp_path / "store", progress=False)
+    assert (len(store), store.counts["skipped"]) == (3, 1)
+    assert [one.path for one in store.skipped] == ["spec-\\udcff\\udce9.fits"]

@@ -11,11 +11,19 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from labeltransfer import Spectra, lamost
+from labeltransfer import LABELS, Spectra, lamost
 from labeltransfer.archive import open_survey
 from labeltransfer.archive.folder import walk
 from labeltransfer.spectra import air_to_vacuum, line_shift, resample
 from lamost_files import HEADER, WAVELENGTH, arrays, write_folder, write_image_format, write_table_format
+
+
+@pytest.fixture(autouse=True)
+def labels_as_before():
+    before = dict(LABELS)
+    yield
+    LABELS.clear()
+    LABELS.update(before)
 
 
 def only_reason(path):
@@ -78,13 +86,18 @@ def with_good_pixels(number):
         (with_good_pixels(30), r"only \d\d of 3626 pixels are good.*wanted 30% of the pixels between 3906 and 8999"),
         (with_good_pixels(1000), r"only \d+ of 3626 pixels are good"),
         (arrays(flux=np.full(WAVELENGTH.size, 7.0)), "constant flux"),
+        (arrays(flux=-arrays()["flux"]), "flux is not positive in the mean"),
+        (arrays(wavelength=WAVELENGTH / 10), r"wavelengths are 369.9\d* to 909.9\d*; wanted Å"),
+        (arrays(wavelength=np.log10(WAVELENGTH)), r"wavelengths are 3.56\d* to 3.95\d*; wanted Å"),
     ],
 )
 def test_spectra_that_cannot_be_labelled_are_named(tmp_path, columns, reason):
     assert re.match(reason, only_reason(write_image_format(tmp_path / "spec-1.fits", columns)))
 
 
-@pytest.mark.parametrize(("key", "value"), [("VACUUM", False), ("AIRORVAC", "air"), ("CTYPE1", "AWAV")])
+@pytest.mark.parametrize(
+    ("key", "value"), [("VACUUM", False), ("VACUUM", "F"), ("AIRORVAC", "air"), ("CTYPE1", "AWAV")]
+)
 def test_headers_that_say_air(tmp_path, key, value):
     path = write_image_format(tmp_path / "spec-1.fits", header={**HEADER, key: value})
     assert only_reason(path).startswith(f"wavelengths are in air (header card {key}")
@@ -125,6 +138,23 @@ def test_real_spectra_are_in_vacuum_and_are_not_once_moved_to_air(real_spectra):
     shift, contrast = line_shift(in_air)
     assert (contrast > 8).sum() > 30
     assert (np.abs(shift[contrast > 8] + 83) < 40).all()
+
+
+def test_low_resolution_spectra_of_other_surveys_are_not_called_medium_resolution(tmp_path):
+    names = {"flux": "FLUX", "ivar": "IVAR", "wavelength": "LOGLAM", "and_mask": "AND_MASK", "or_mask": "OR_MASK"}
+    columns = {names[name]: values for name, values in arrays(wavelength=np.log10(WAVELENGTH)).items()}
+    made = [fits.Column(name, "E", array=values) for name, values in columns.items()]
+    fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns(made, name="COADD")]).writeto(tmp_path / "spec.fits")
+    reason = only_reason(tmp_path / "spec.fits")
+    assert "no column of numbers WAVELENGTH, ANDMASK, ORMASK" in reason
+    assert "it has FLUX, IVAR, LOGLAM" in reason
+
+
+def test_sentinels_are_no_flux(tmp_path):
+    columns = arrays(flux=np.where(WAVELENGTH > 7000, -9999.0, arrays()["flux"]))
+    spectra = lamost.read_spectra([write_image_format(tmp_path / "spec-1.fits", columns)], progress=False).spectra
+    assert not spectra.ivar[0][spectra.wavelength > 7010].any()
+    assert spectra.ivar[0][spectra.wavelength < 6990].all()
 
 
 def test_pilot_files_are_known_without_their_header_card(tmp_path):
@@ -312,6 +342,41 @@ def test_lamosts_catalogue_alone_is_no_table_of_labels(both_surveys):
 # --- rows and names of label tables
 
 
+@pytest.mark.parametrize(
+    ("column", "written"),
+    [("filename", "C:\\data\\{}"), ("path", "/data/lamost/{}"), ("spectrum", "{}"), ("id", "b'{}'")],
+)
+def test_names_of_files_however_they_are_written(tmp_path, column, written):
+    write_folder(tmp_path, 3)
+    table = Table.read(tmp_path / "labels.csv")
+    table[column] = [written.format(name) for name in table["filename"]]
+    table[list(dict.fromkeys([column, "teff"]))].write(tmp_path / "labels.csv", overwrite=True)
+    assert len(open_survey("folder", tmp_path, ("teff",), progress=False).overlap()) == 3
+
+
+def test_columns_that_are_not_used_are_told(tmp_path):
+    write_folder(tmp_path, 3)
+    table = Table.read(tmp_path / "labels.csv")
+    table["TEFF_K"], table["C+N"], table["e_teff"], table["remark"] = 1.0, 2.0, 3.0, "none"
+    table.write(tmp_path / "labels.csv", overwrite=True)
+    notes = open_survey("folder", tmp_path, ("teff", "logg"), progress=False).overlap().notes
+    assert "columns of labels.csv that are not used: TEFF_K, C+N" in notes
+
+
+@pytest.mark.parametrize("make", ["a link to nowhere", "a pipe", "a spreadsheet"])
+def test_labels_that_cannot_be_read_are_named(tmp_path, make):
+    write_folder(tmp_path, 3)
+    (tmp_path / "labels.csv").unlink()
+    if make == "a link to nowhere":
+        (tmp_path / "labels.csv").symlink_to(tmp_path / "nowhere.csv")
+    elif make == "a pipe":
+        os.mkfifo(tmp_path / "labels.csv")
+    else:
+        (tmp_path / "labels.xlsx").write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"found labels.(csv \(no file|xlsx \(no format) that can be read\)"):
+        open_survey("folder", tmp_path, progress=False)
+
+
 def test_id_and_filename_both_there(tmp_path):
     write_folder(tmp_path, 4)
     table = Table.read(tmp_path / "labels.csv")
@@ -335,8 +400,21 @@ def test_a_star_twice(tmp_path):
     (tmp_path / "labels.csv").write_text(f"filename,teff\n{again},4100\n{again},4999\n")
     with pytest.raises(ValueError, match="star 'spec-55555-PLAN_sp01-001' has 2 rows with different labels"):
         open_survey("folder", tmp_path, ("teff",), progress=False).overlap()
+    (tmp_path / "labels.csv").write_text(f"filename,teff,snr\n{again},4100,50\n{again},4999,50\n")
+    with pytest.raises(ValueError, match=r"says which is best \(none, or the same\)"):
+        open_survey("folder", tmp_path, ("teff",), progress=False).overlap()
     (tmp_path / "labels.csv").write_text(f"filename,teff\n{again},4100\n{again},4100\n")
     assert len(open_survey("folder", tmp_path, ("teff",), progress=False).overlap()) == 1
+
+
+@pytest.mark.parametrize("where", [{"obsid": [12345, 12345]}, {"ra": [51.0, 51.0], "dec": [46.5, 46.5]}])
+def test_a_star_twice_in_a_table_without_file_names(tmp_path, where):
+    write_folder(tmp_path, 1)
+    Table({**where, "teff": [4100.0, 4999.0]}).write(tmp_path / "labels.csv", overwrite=True)
+    with pytest.raises(ValueError, match=r"star '(obsid 12345|star at 51.0000, \+46.5000)' has 2 rows with different"):
+        open_survey("folder", tmp_path, ("teff",), progress=False).overlap()
+    Table({**where, "teff": [4100.0, 4999.0], "snr": [9, 80]}).write(tmp_path / "labels.csv", overwrite=True)
+    assert open_survey("folder", tmp_path, ("teff",), progress=False).overlap().labels.values == [[4999.0]]
 
 
 @pytest.mark.parametrize("names", [("TEFF", " LOGG", "FE_H "), "Teff, logg,[Fe/H]"])

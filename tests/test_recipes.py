@@ -233,10 +233,26 @@ def test_labels_that_cannot_be_learnt_are_refused_before_training():
     values = REFERENCE.labels.values
     with pytest.raises(ValueError, match="label 'logg' is 2 for every reference star"):
         learn(REFERENCE.spectra, with_values(np.where(np.arange(3) == 1, 2.0, values)))
-    with pytest.raises(ValueError, match="teff of 400 of 400 stars lies outside 1000-100,000 K"):
+    with pytest.raises(ValueError, match="teff of 400 of 400 stars lies outside 1500 to 60000 K"):
         learn(REFERENCE.spectra, with_values(values * [1e-3, 1.0, 1.0]))
+    wrong = np.where((np.arange(400) == 3)[:, None], [4800.0, -9999.0, 0.0], values)
+    with pytest.raises(ValueError, match=r"logg of 1 of 400 stars lies outside -2 to 8 dex, first -9999 of 'star00003"):
+        learn(REFERENCE.spectra, with_values(wrong))
+    ratios = np.column_stack([values[:, :2], np.minimum(10.0 ** values[:, 2], 1.9)])
+    with pytest.raises(ValueError, match=r"fe_h of all 400 stars is positive, up to .*, as ratios are"):
+        learn(REFERENCE.spectra, with_values(ratios))
+    rich = np.column_stack([values[:, :2], np.where(np.arange(400) == 7, 0.9, 0.1 + 0.02 * np.abs(values[:, 2]))])
+    assert learn(REFERENCE.spectra[:60], with_values(rich)[:60], recipe="paper").counts["a label is missing"] == 0
+    both = np.column_stack([values[:, :2], values[:, 0] / 5000 - 1.5])
+    with pytest.raises(ValueError, match="labels teff, logg, fe_h: one follows exactly from the others"):
+        learn(REFERENCE.spectra, with_values(both))
+    in_nm = replace(REFERENCE.spectra, wavelength=REFERENCE.spectra.wavelength / 10)
+    with pytest.raises(ValueError, match="wanted wavelengths in Å"):
+        learn(in_nm, REFERENCE.labels)
     with pytest.raises(ValueError, match="9 stars with spectra and all labels in 8 folds cannot determine 10 terms"):
         learn(REFERENCE.spectra[:9], REFERENCE.labels[:9], order=2)
+    with pytest.raises(ValueError, match="7 stars with spectra and all labels in 8 folds cannot determine 10 terms"):
+        learn(REFERENCE.spectra[:7], REFERENCE.labels[:7], order=2)
     with pytest.raises(TypeError, match="found labels of type NoneType, wanted Labels"):
         learn(REFERENCE.spectra)
 
@@ -309,3 +325,14 @@ def test_of_trials_the_simplest_is_chosen_that_is_no_worse_than_chance_allows():
         choice = trials.choice("clip")
         assert choice.chosen == better
         assert list(np.flatnonzero(choice.table["chosen"])) == [better]
+
+
+def test_spectra_without_a_star_are_neither_learnt_from_nor_labelled(learnt):
+    transfer, _ = learnt
+    spectra = replace(STARS.spectra[:4], flux=STARS.spectra.flux[:4] * [[1.0], [-1.0], [0.0], [1.0]])
+    table = transfer.label(spectra)
+    assert table["converged"].tolist() == [True, False, False, True]
+    assert np.isnan(table["teff"]).tolist() == [False, True, True, False]
+    dark = np.where((np.arange(400) < 30)[:, None], -REFERENCE.spectra.flux, REFERENCE.spectra.flux)
+    counts = learn(replace(REFERENCE.spectra, flux=dark), REFERENCE.labels, error_factor=1.0).counts
+    assert counts["without unmasked pixels, or constant, or not positive"] == 30

@@ -1,11 +1,13 @@
 """From any source to a catalogue: the same stars, the same labels, whatever happens on the way."""
 
+import importlib
 import json
 import multiprocessing
 import os
 import shutil
 import signal
 import socket
+import time
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -367,6 +369,46 @@ def test_a_survey_folder_is_labelled_without_its_tables(transfer, survey_folder,
     assert (done.n_stars, done.unreadable) == (130, [])
 
 
+# --- on processes
+
+
+def sleep_long(folder, job):
+    """Work that tells who does it, and does not end."""
+    (folder / str(os.getpid())).write_text("")
+    time.sleep(600)
+    return job
+
+
+def _with_a_worker(folder):
+    with crews.workers("processes", 1) as crew:
+        list(crew.carry_out(sleep_long, folder, [1]))
+
+
+def is_running(pid):
+    """Whether there is such a process; one that has ended, and that nobody asked about yet, is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("processes are told by /proc here")
+    parent = multiprocessing.get_context("spawn").Process(target=_with_a_worker, args=(tmp_path,))
+    parent.start()
+    until = time.monotonic() + 120
+    while not list(tmp_path.iterdir()) and time.monotonic() < until:
+        time.sleep(0.1)
+    (worker,) = (int(path.name) for path in tmp_path.iterdir())
+    assert is_running(worker)
+    parent.kill()
+    parent.join()
+    while is_running(worker) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not is_running(worker)
+
+
 # --- on a cluster
 
 
@@ -381,6 +423,27 @@ def test_an_address_that_does_not_speak_dask_is_named(monkeypatch):
             pass
     with pytest.raises(OSError, match=rf"{address}: no Dask scheduler answers"), crews.workers(address):
         pass
+
+
+def leave_for_ever(shared, job):
+    """Work that ends with the only worker."""
+    worker = importlib.import_module("distributed").get_worker()
+    worker.loop.add_callback(worker.close)
+    return job
+
+
+def test_workers_that_are_lost_for_good_are_not_waited_for_for_ever(monkeypatch, caplog):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(crews, "LOOK", 0.2)
+    monkeypatch.setattr(crews, "DESERTED", 0.5)
+    options = {"processes": False, "threads_per_worker": 1, "dashboard_address": None}
+    with (
+        distributed.LocalCluster(1, **options) as cluster,
+        crews.workers(cluster.scheduler_address) as crew,
+        pytest.raises(OSError, match=r"has had no workers for .* s; what is finished is kept: start one"),
+    ):
+        list(crew.carry_out(leave_for_ever, None, range(1000)))
+    assert "all Dask workers are lost; waiting for one" in caplog.text
 
 
 @pytest.mark.slow

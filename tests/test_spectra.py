@@ -265,6 +265,13 @@ def test_errors_of_a_star_that_are_mistaken_are_seen(level, signal_to_noise):
         Spectra.from_arrays(wavelength, flux, error=error**-2.0)
 
 
+@pytest.mark.parametrize(("level", "signal_to_noise"), [(1.0, 30.0), (1000.0, 100.0), (1e-15, 100.0)])
+def test_variances_are_seen(level, signal_to_noise):
+    wavelength, flux, error = cool_star(level, signal_to_noise)
+    with pytest.raises(ValueError, match=r"star '0' would have S/N .* is a variance; give its root as error="):
+        Spectra.from_arrays(wavelength, flux, error**2.0)
+
+
 def test_errors_of_real_spectra_are_never_taken_for_mistaken(real_spectra):
     files = sorted((real_spectra / "lamost_dr10_giants").glob("*.fits.gz"))[::4]
     files += sorted((real_spectra / "lamost_pilot").rglob("*.fits*"))[::8]
@@ -321,3 +328,57 @@ def test_air_to_vacuum_at_lines_whose_places_are_known():
     np.testing.assert_allclose(
         air_to_vacuum(np.array([4861.35, 6562.79, 8542.09])), [4862.71, 6564.60, 8544.44], atol=0.02
     )
+
+
+def test_spectra_without_a_star_are_masked():
+    rng = np.random.default_rng(0)
+    flux = np.array([[1.0] * 6, [-3.0, -2, -3, -4, -3, -2], rng.normal(1, 0.1, 6)])
+    masked = Spectra(list("abc"), GRID, flux, np.ones((3, 6))).masked_without_star()
+    assert masked.good_pixels.tolist() == [0, 0, 6]
+    assert masked.masked_without_star() is masked
+
+
+def test_sentinels_are_no_flux():
+    flux = np.where(np.arange(50) < 10, -9999.0, 100.0 + np.arange(50.0))
+    spectra = Spectra.from_arrays(np.linspace(5000, 5100, 50), flux.astype(np.float32), error=1.0)
+    assert spectra.good_pixels.tolist() == [40]
+
+
+def test_inverse_variances_beyond_single_precision_are_kept():
+    flux = np.full((2, 50), 1e-24, np.float32) * (1 + 0.1 * np.sin(np.arange(50)))
+    spectra = Spectra.from_arrays(np.linspace(5000, 5100, 50), flux.astype(np.float32), error=1e-26)
+    assert spectra.flux.dtype == np.float64
+    np.testing.assert_allclose(spectra.signal_to_noise(), 100.0, rtol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("wavelength", "flux", "message"),
+    [
+        (5000.0, 1.0, r"wavelength has shape \(\), flux \(1, 1\)"),
+        ([], [], r"wavelength has shape \(0,\), flux \(1, 0\)"),
+        ([[1.0, 2.0], [1.0]], [[1.0, 2.0], [1.0]], "found rows of different lengths"),
+    ],
+)
+def test_arrays_that_are_no_spectra_are_refused(wavelength, flux, message):
+    with pytest.raises(ValueError, match=message):
+        Spectra.from_arrays(wavelength, flux, 1.0)
+
+
+@pytest.mark.parametrize("unit", ["mag", "mag(AB)", "dex"])
+def test_magnitudes_are_no_flux(unit):
+    flux = units.Quantity(np.linspace(15, 16, 5), "mag").value * units.Unit(unit)
+    with pytest.raises(TypeError, match="a logarithm; wanted the flux itself"):
+        Spectra.from_arrays(np.linspace(5000, 5100, 5), flux, error=0.1)
+
+
+def test_spectra_that_are_not_normalized_although_said_so():
+    wavelength, flux = np.linspace(5000, 5100, 50), 900.0 + np.arange(100.0).reshape(2, 50)
+    with pytest.raises(ValueError, match="said to be normalized, but their flux is 950"):
+        Spectra.from_arrays(wavelength, flux, error=9.0, normalized=True)
+    assert Spectra.from_arrays(wavelength, flux / 950, error=0.01, normalized=True).normalized
+
+
+@pytest.mark.parametrize("ids", [[1.0, 2.0], [b"1", b"2 "], np.array([1, 2])])
+def test_names_of_stars_are_text_however_they_are_given(ids):
+    spectra = Spectra.from_arrays([5000.0, 5001.0], [[1.0, 2.0], [3.0, 4.0]], 1.0, ids=ids)
+    assert spectra.ids.tolist() == ["1", "2"]

@@ -1,12 +1,15 @@
 """Tables as people write them: spreadsheets, NumPy, R, VizieR, packed; and which of their values are none."""
 
 import gzip
+import os
 
 import numpy as np
 import pytest
 from astropy import units
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
+from astropy.time import Time
 
 from labeltransfer import LABELS, Labels, register_label, tables
 from labeltransfer.labels import labels_in, read_labels
@@ -164,7 +167,7 @@ def test_labels_from_tables_of_every_kind(tmp_path):
     indexed = pandas.DataFrame(columns).drop(columns="star").set_index(pandas.Index(["x", "y"], name="who"))
     assert Labels.from_table(indexed, "TEFF, logg", errors=None).ids.tolist() == ["x", "y"]
     assert Labels.from_table({"teff": [4800.0]}).ids.tolist() == ["0"]
-    assert Labels.from_table(columns, "teff", ids="Teff").ids.tolist() == ["4800.0", "-9999.0"]
+    assert Labels.from_table(columns, "teff", ids="Teff").ids.tolist() == ["4800", "-9999"]
     with pytest.raises(ValueError, match="no column who of star names"):
         Labels.from_table(Table(columns), ids="who")
     with pytest.raises(TypeError, match="wanted a Table, a DataFrame"):
@@ -224,3 +227,124 @@ def test_a_unit_behind_a_columns_name_hides_no_label():
     assert labels_in(["T_eff (K)", "log g (cgs)", "[Fe/H] (dex)", "teff_err (K)", "A_K [mag]"]) == (
         "teff", "logg", "fe_h", "a_k",
     )  # fmt: skip
+
+
+# --- tables as people keep them
+
+
+@pytest.mark.parametrize("code", ["utf-8-sig", "utf-16", "utf-32"])
+def test_byte_order_marks_say_the_code(tmp_path, code):
+    (tmp_path / "t.csv").write_bytes("\nname,teff\nMüller,5000\n".encode(code))
+    table = tables.read_table(tmp_path / "t.csv")
+    assert tables.text(table, "name").tolist() == ["Müller"]
+    assert tables.column_names(tmp_path / "t.csv") == ["name", "teff"]
+
+
+def test_words_that_are_missing_from_a_column_of_text(tmp_path):
+    (tmp_path / "t.csv").write_text("id,flags,good,teff\na,,True,4800\nb,STAR_WARN,False,#N/A\nc,NA,True,INDEF\n")
+    table = tables.read_table(tmp_path / "t.csv")
+    assert tables.text(table, "flags").tolist() == ["", "STAR_WARN", ""]
+    assert table["good"].tolist() == [True, False, True]
+    np.testing.assert_array_equal(tables.numbers(table, "teff", "t"), [4800.0, np.nan, np.nan])
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|", " "])
+def test_names_that_begin_with_zero_are_text(tmp_path, mark):
+    rows = [["id", "planid", "fiberid", "teff"], ["001", '"0012"', "7", "4800"], ["012", "120", "11", "0.0"]]
+    (tmp_path / "t.csv").write_text("\n".join(mark.join(row) for row in rows) + "\n")
+    table = tables.read_table(tmp_path / "t.csv")
+    assert tables.text(table, "id").tolist() == ["001", "012"]
+    assert tables.text(table, "planid").tolist() == ["0012", "120"]
+    assert tables.numbers(table, "id", "t").tolist() == [1.0, 12.0]
+    assert [table[name].dtype.kind for name in ("fiberid", "teff")] == ["i", "f"]
+
+
+def test_units_in_a_comment_below_the_names(tmp_path):
+    (tmp_path / "t.txt").write_text("# a table\n# id teff logg\n# - kK dex\na 4.8 2.5\nb 5.0 3.0\n")
+    table = tables.read_table(tmp_path / "t.txt")
+    assert table.colnames == ["id", "teff", "logg"]
+    np.testing.assert_allclose(tables.numbers(table, "teff", "t", "K"), [4800.0, 5000.0])
+
+
+def test_units_in_names_are_known_and_converted():
+    table = Table({"Teff[kK]": [4.8], "log(g)": [2.5], "A(C)": [8.4], "[Fe/H](dex)": [-0.2]})
+    assert labels_in(table.colnames) == ("teff", "logg", "fe_h")
+    found = read_labels(table, ["teff", "logg", "fe_h"], "t")
+    np.testing.assert_allclose(found.values, [[4800.0, 2.5, -0.2]])
+
+
+def test_the_longest_table_of_a_file_is_read(tmp_path):
+    log = fits.table_to_hdu(Table({"step": ["read", "cut"], "teff": [0.0, 1.0]}))
+    data = fits.table_to_hdu(Table({"id": ["a", "b", "c"], "teff": [4800.0, 4900.0, 5000.0]}))
+    fits.HDUList([fits.PrimaryHDU(), log, data]).writeto(tmp_path / "t.fits")
+    assert Labels.from_table(tmp_path / "t.fits").column("teff").tolist() == [4800.0, 4900.0, 5000.0]
+
+
+def test_pipes_and_folders_are_no_tables(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path in (tmp_path / "pipe.csv", tmp_path):
+        with pytest.raises(ValueError, match="a folder, pipe or device, wanted the file of a table; not opened"):
+            tables.read_table(path)
+
+
+def test_columns_of_one_name_that_differ_are_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("id,teff,logg,teff\na,4800,2.5,4850\n")
+    for table in (tmp_path / "t.csv", Table({"id": ["a"], "TEFF": [4800.0], "teff": [4850.0]})):
+        with pytest.raises(ValueError, match=r"columns (teff|TEFF) and teff\w* could both be teff, and differ"):
+            Labels.from_table(table)
+    assert Labels.from_table(Table({"id": ["a"], "TEFF": [4800.0], "teff": [4800.0]})).values == [[4800.0]]
+
+
+def test_usual_labels_have_their_unit_and_a_physical_range():
+    vmic = Table({"vmic": [1500.0, -9.99e3] * units.m / units.s, "MG_FE": [-9.99, 0.1], "logg": [0.5, 1.0]})
+    vmic["logg"].unit = "dex(m/s2)"
+    try:
+        found = read_labels(vmic, ["vmic", "mg_fe", "logg"], "t")
+        assert [LABELS[name].unit for name in found.names] == ["km/s", "dex", "dex"]
+        np.testing.assert_allclose(found.values, [[1.5, np.nan, 2.5], [np.nan, 0.1, 3.0]])
+    finally:
+        LABELS.pop("vmic", None)
+        LABELS.pop("mg_fe", None)
+
+
+@pytest.mark.parametrize("ids", [[1.0, 2.0], np.array([b"1 ", b"2"]), np.array([b"1", " 2"], object), [1, 2]])
+def test_names_of_stars_are_text_however_they_are_given(ids):
+    assert Labels(ids, ("teff",), [[4800.0], [4900.0]]).ids.tolist() == ["1", "2"]
+    assert Labels.from_table({"id": ids, "teff": [4800.0, 4900.0]}).ids.tolist() == ["1", "2"]
+
+
+@pytest.mark.parametrize("nobody", [None, np.nan, "", b" "])
+def test_every_row_names_a_star(nobody):
+    for make in (lambda ids: Labels(ids, ("teff",), [[4800.0], [4900.0]]),
+                 lambda ids: Labels.from_table({"id": ids, "teff": [4800.0, 4900.0]})):  # fmt: skip
+        with pytest.raises(ValueError, match="row 2 names no star"):
+            make(np.array(["a", nobody], dtype=object))
+
+
+def test_rows_of_a_data_frame_keep_their_index():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"teff": [4800.0, 4900.0, 5000.0], "seen": pandas.Timestamp("2020-01-01")})
+    assert Labels.from_table(frame[1:]).ids.tolist() == ["1", "2"]
+    assert Labels.from_table(frame[frame["teff"] > 4850]).ids.tolist() == ["1", "2"]
+    with pytest.raises(TypeError, match=r"found a DataFrame; Labels.from_table takes it by its columns"):
+        Labels(["a", "b", "c"], ("teff",), frame[["teff"]])
+    twice = pandas.concat([frame, frame], axis=1)
+    with pytest.raises(ValueError, match="columns of the same name"):
+        Labels.from_table(twice)
+    with pytest.raises(ValueError, match="column seen holds Time, wanted numbers"):
+        Labels.from_table(frame, "seen")
+
+
+def test_columns_that_are_no_numbers_are_left_alone(tmp_path):
+    table = Table(
+        {"id": ["a"], "teff": [4800.0], "seen": Time(["2020-01-01"]), "at": SkyCoord([1.0], [2.0], unit="deg")}
+    )
+    table.write(tmp_path / "t.ecsv")
+    assert Labels.from_table(tmp_path / "t.ecsv").values.tolist() == [[4800.0]]
+
+
+def test_records_and_single_stars_are_tables():
+    records = np.array([("a", 4800.0)], dtype=[("id", "U3"), ("teff", ">f4")])
+    for table in (records, records[0:1].view(np.recarray), {"id": "a", "teff": 4800.0}):
+        labels = Labels.from_table(table)
+        assert (labels.ids.tolist(), labels.values.tolist()) == (["a"], [[4800.0]])

@@ -59,7 +59,7 @@ def read_allstar(path: str | Path, label_names: Iterable[str] = PAPER_LABELS) ->
     """
     source = tables.read_table(path, extension="apogee")
     rows = len(source)
-    allstar = Table({"apogee_id": tables.text(source, tables.wanted_column(source, NAMES, path))})
+    allstar = Table({"apogee_id": _names(source, path)})
     for name, choices in PLACES.items():
         found = tables.wanted_column(source, choices, path) if name in ("ra", "dec") else None
         found = found or tables.find_column(source, choices)
@@ -85,15 +85,27 @@ def read_allstar(path: str | Path, label_names: Iterable[str] = PAPER_LABELS) ->
     return allstar
 
 
+def _names(source: Table, path: str | Path) -> np.ndarray:
+    """(N,) names of the stars; of a star that has none of the first kind, as in SDSS-V, another, or its row's."""
+    tables.wanted_column(source, NAMES, path)
+    names = np.full(len(source), "", dtype=object)
+    for column in (tables.find_column(source, (name,)) for name in NAMES):
+        if column:
+            found = tables.text(source, column)
+            names = np.where((names == "") & ~np.isin(found, ("-1", "-999", "-9999", "None")), found, names)
+    rows = np.array([f"row {row}" for row in range(1, len(source) + 1)], dtype=object)
+    return np.where(names == "", rows, names).astype(str)
+
+
 def _flags(source: Table, path: str | Path) -> np.ndarray:
     """(N,) bits of ASPCAPFLAG; SDSS-V's ``flag_bad`` counts as STAR_BAD."""
     bad = tables.find_column(source, ("flag_bad",))
     if bad and not tables.find_column(source, ("aspcapflag",)):
         return (np.ma.filled(source[bad], 0) != 0) * (1 << ASPCAP_BITS["STAR_BAD"])
     flag = tables.wanted_column(source, ("aspcapflag",), path)
-    bits = np.ma.filled(source[flag], 0)
-    if bits.dtype.kind not in "iu":
-        raise ValueError(f"{path}: column {flag} has type {bits.dtype}, wanted integers (a bit mask)")
+    bits = np.nan_to_num(tables.numbers(source, flag, path))
+    if (bits % 1).any():
+        raise ValueError(f"{path}: column {flag}: found {bits[bits % 1 > 0][0]:g}, wanted integers (a bit mask)")
     return bits.astype(np.int64) & 0xFFFF_FFFF
 
 

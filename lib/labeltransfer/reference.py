@@ -92,9 +92,11 @@ class ReferenceSet:
         dropped = {reason: number for reason, number in counts.items() if number}
         words = "; ".join(f"{number:,} {reason}" for reason, number in dropped.items()) or "none left out"
         if not usable.any():
+            first = [str(ids[0]) if len(ids) else "none" for ids in (spectra.ids, labels.ids)]
             raise ValueError(
-                f"ReferenceSet: of {len(spectra)} spectra and {len(labels)} rows of labels, {common.sum()} ids are "
-                f"common and none has unmasked pixels and all labels ({words}); check how the tables name their stars"
+                f"ReferenceSet: of {len(spectra)} spectra (the first: {first[0]!r}) and {len(labels)} rows of labels "
+                f"(the first: {first[1]!r}), {common.sum()} ids are common and none has unmasked pixels and all labels "
+                f"({words}); check how the tables name their stars"
             )
         _log.info("reference set of %s stars: %s", f"{usable.sum():,}", words)
         return cls(spectra[usable], labels[label_rows[usable]], dropped)

@@ -149,7 +149,7 @@ class FileSource:
         note = {
             "id": np.array([identifier(path) for path in files], dtype=str),
             "path": np.array([str(path.relative_to(self.base)) for path in files], dtype=str),
-            "reason": np.array([reasons.get(str(path), "") for path in files], dtype=str),
+            "reason": np.array([reasons.get(printable(path), "") for path in files], dtype=str),
         }
         good = note["reason"] == ""
         for name in STAR_COLUMNS:

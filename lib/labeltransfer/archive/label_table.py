@@ -11,8 +11,22 @@ from astropy.table import Table
 
 from .. import tables
 from ..labels import Labels, labels_in, read_labels, usual_columns
-from ..lamost.catalogue import CATALOGUE_COLUMNS, KEYS, facts_of_stars, names_its_spectra, star_names
+from ..labels.columns import error_column
+from ..labels.registry import abundance_name
+from ..lamost.catalogue import (
+    CATALOGUE_COLUMNS,
+    DAYS,
+    KEYS,
+    NUMBERS,
+    VELOCITIES,
+    facts_of_stars,
+    names_its_spectra,
+    star_names,
+)
 from ..reference import cross_match
+
+SHOWN = 10
+"""Columns that are not used, named one by one."""
 
 SNR_COLUMNS = (*CATALOGUE_COLUMNS["snrg"], "snr", "sn", "s_n")
 """What tells the best of several rows of a star."""
@@ -26,7 +40,7 @@ def read_label_table(path: str | Path, label_names: Sequence[str], known: Collec
     The stars are named in a column ``filename``, ``lamost_id``, ``file`` or ``id`` (with or without ``.fits``), the
     labels in columns of their usual names (``fe_h`` also as ``feh`` …; errors as ``teff_err`` …). Missing: NaN, −9999
     and the like, or nothing. A label that is not known yet becomes known in the unit of its column. A table without
-    file names must give ``obsid``, or ``ra`` and ``dec``; its stars are called ``row 1`` … until `named_by_headers`
+    file names must give ``obsid``, or ``ra`` and ``dec``; its stars are called by these until `named_by_headers`
     finds them. Of several rows of a star that of highest S/N is taken.
 
     Parameters
@@ -46,6 +60,8 @@ def read_label_table(path: str | Path, label_names: Sequence[str], known: Collec
         and no S/N tells which is best.
     """
     source = tables.read_table(path)
+    if not len(source):
+        raise ValueError(f"{path}: no rows below the columns {', '.join(source.colnames)}; wanted one for each star")
     ids = star_names(source, path, known) if names_its_spectra(source) else _row_names(source, path)
     if (ids == "").any():
         raise ValueError(f"{path}: row {int(np.argmax(ids == '')) + 1} does not name a star; wanted a file name")
@@ -59,8 +75,20 @@ def read_label_table(path: str | Path, label_names: Sequence[str], known: Collec
     notes = (
         [f"{repeats} further rows of stars that {Path(path).name} has more than once: left alone"] if repeats else []
     )
-    stars.meta["notes"] = [*found.notes, *notes]
+    stars.meta["notes"] = [*found.notes, *notes, *_unused(source, found.names, path)]
     return stars[best], Labels(ids[best], found.names, found.values[best], covariance)
+
+
+def _unused(source: Table, names: Sequence[str], path: str | Path) -> list[str]:
+    """A note of the columns of numbers that are neither labels nor facts of the stars, so that none is missed."""
+    known = [*KEYS, *SNR_COLUMNS, *VELOCITIES, *NUMBERS, *DAYS, "obsid", *sum(CATALOGUE_COLUMNS.values(), ())]
+    known += [column for name in names for column in usual_columns(name)]
+    known += [column for name in source.colnames if (column := error_column(source.colnames, name, name))]
+    used = {tables.plain_name(name) for name in known}
+    numeric = [name for name in source.colnames if getattr(source[name], "dtype", np.dtype(str)).kind in "fiu"]
+    others = [name for name in numeric if tables.plain_name(name) not in used and abundance_name(name) not in names]
+    more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
+    return [f"columns of {Path(path).name} that are not used: {', '.join(others[:SHOWN])}{more}"] if others else []
 
 
 def _row_names(source: Table, path: str | Path) -> np.ndarray:
@@ -70,7 +98,17 @@ def _row_names(source: Table, path: str | Path) -> np.ndarray:
     ]
     if given[0] is None and None in given[1:]:
         tables.wanted_column(source, KEYS, f"{path} (and no obsid, nor ra and dec, to find the stars by)")
-    return np.array([f"row {number}" for number in range(1, len(source) + 1)], dtype=str)
+    obsid, ra, dec = (tables.numbers(source, one, path) if one else np.full(len(source), np.nan) for one in given)
+    places = np.isfinite(ra) & np.isfinite(dec)
+    return np.array(
+        [
+            f"obsid {obsid[n]:.0f}" if obsid[n] > 0
+            else f"star at {ra[n]:.4f}, {dec[n]:+.4f}" if places[n]
+            else f"row {n + 1}"
+            for n in range(len(source))
+        ],
+        dtype=str,
+    )  # fmt: skip
 
 
 def named_by_headers(stars: Table, labels: Labels, places: Table, radius: float = 3.0) -> tuple[Table, Labels]:
@@ -135,7 +173,7 @@ def best_rows(ids: np.ndarray, snr: np.ndarray, values: np.ndarray | None = None
 
     Parameters
     ----------
-    values : (N, L) labels; rows of one star that differ in them must have an S/N
+    values : (N, L) labels; rows of one star that differ in them must differ in S/N
 
     Raises
     ------
@@ -147,11 +185,11 @@ def best_rows(ids: np.ndarray, snr: np.ndarray, values: np.ndarray | None = None
     keep = order[first]
     if values is not None and keep.size < ids.size:
         same = np.isclose(values[order], values[keep][star], rtol=1e-6, atol=1e-9, equal_nan=True).all(axis=1)
-        undecided = ~same & ~np.isfinite(snr[keep][star])
+        undecided = ~same & ~(np.nan_to_num(snr[order], nan=-np.inf) < snr[keep][star])
         if undecided.any():
             name = str(ids[order][undecided][0])
             raise ValueError(
                 f"{where}: star {name!r} has {np.count_nonzero(ids == name)} rows with different labels, and no column "
-                f"{' or '.join(SNR_COLUMNS)} says which is best; keep one row per star"
+                f"{' or '.join(SNR_COLUMNS)} says which is best (none, or the same); keep one row per star"
             )
     return np.sort(keep)

@@ -120,6 +120,8 @@ def find_roles(folder: Path, label_table: str | Path | None = None) -> Roles:
 
 def _no_labels(folder: Path, tables: dict[Path, str]) -> str:
     found = [f"{path.name} ({WORDS.get(part, 'columns that say nothing')})" for path, part in tables.items()]
+    named = [path for path in sorted(folder.iterdir()) if _part_by_name(path) == "labels" and path not in tables]
+    found += [f"{path.name} ({'no format' if path.is_file() else 'no file'} that can be read)" for path in named]
     return (
         f"{folder}: no table of labels; wanted labels.csv (columns filename and the labels), or LAMOST's "
         f"catalogue and APOGEE's allStar table; found {', '.join(found) or 'no table'}; to learn the labels of one of "

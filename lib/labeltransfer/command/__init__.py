@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from labeltransfer import __version__
 
-from .process import in_words, log_to_stderr, no_longer_read, sigterm_interrupts
+from .process import in_words, log_to_stderr, never_closed, no_longer_read, sigterm_interrupts
 
 EXIT_CODES = """exit codes:
   0    done
@@ -85,6 +85,7 @@ def _add_loudness(one: argparse.ArgumentParser, default: int | str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the arguments say; returns one of `EXIT_CODES`, with a message on the standard error stream."""
+    never_closed()
     try:
         try:
             return _main(sys.argv[1:] if arguments is None else arguments)

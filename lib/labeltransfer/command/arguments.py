@@ -15,6 +15,13 @@ def a_path(text: str) -> Path:
     return Path(text)
 
 
+def a_count(text: str) -> int:
+    """A whole number, 0 or more."""
+    if not text.strip().isdecimal():
+        raise ArgumentTypeError(f"found {text!r}, wanted a whole number, 0 or more")
+    return int(text)
+
+
 def or_auto(kind: Callable[[str], Any]) -> Callable[[str], Any]:
     """Reads a number, or the word auto."""
 

@@ -7,7 +7,7 @@ import shutil
 import sys
 from typing import Any
 
-from .arguments import a_path, or_auto
+from .arguments import a_count, a_path, or_auto
 from .extras import need
 
 LOSSES = 3
@@ -38,9 +38,10 @@ def _simulate(given: argparse.Namespace) -> None:
     n_apogee = max(given.apogee, given.overlap)
     survey = mock.SimulatedSurvey(n_overlap=given.overlap, n_dr2=given.dr2, n_apogee=n_apogee, seed=given.seed)
     mock.write_survey(survey, given.folder, spectra_format=given.format, compress=given.gzip)
-    print(f"{given.folder}: {given.overlap:,} stars in common, {given.dr2:,} further LAMOST stars; now for example\n"
-          f"labeltransfer train {given.folder} -o model.npz\n"
-          f"labeltransfer run mine -p source folder -p survey_dir {given.folder}")  # fmt: skip
+    print(f"{given.folder}: {given.overlap:,} stars in common, {given.dr2:,} further LAMOST stars")
+    if given.overlap:
+        print(f"now for example\nlabeltransfer train {given.folder} -o model.npz\n"
+              f"labeltransfer run mine -p source folder -p survey_dir {given.folder}")  # fmt: skip
 
 
 def fetch(command: argparse.ArgumentParser) -> None:
@@ -111,7 +112,7 @@ def train(command: argparse.ArgumentParser) -> None:
     command.add_argument("--order", metavar="N", type=or_auto(int), help="of the polynomial in the labels, or auto")
     command.add_argument("--error-factor", metavar="X", type=or_auto(float),
                          help="by which the errors of the flux are too small, or auto")  # fmt: skip
-    command.add_argument("--seed", type=int, default=2017, metavar="S", help="of the starting points; default 2017")
+    command.add_argument("--seed", type=a_count, default=2017, metavar="S", help="of the starting points; default 2017")
     command.set_defaults(call=_train)
 
 
@@ -120,6 +121,7 @@ def _train(given: argparse.Namespace) -> int:
 
     from ..archive import open_survey
     from ..files import check_output
+    from ..labels.registry import distinct_names
     from ..transfer import LabelTransfer, learn
 
     if given.output.suffix.lower() != ".npz":
@@ -127,7 +129,7 @@ def _train(given: argparse.Namespace) -> int:
     inputs = [given.folder, *([given.labels] if given.labels else [])]
     check_output(given.output, "model", inputs=inputs, replace=given.replace,
                  is_ours=lambda path: bool(LabelTransfer.read(path)))  # fmt: skip
-    names = given.label_names.split(",") if given.label_names else None
+    names = None if given.label_names is None else distinct_names(given.label_names)
     survey = open_survey("folder", given.folder, names, mask=given.mask, label_table=given.labels)
     choices = {name: getattr(given, name) for name in ("recipe", "order", "error_factor")}
     chosen: dict[str, Any] = {name: value for name, value in choices.items() if value is not None}

@@ -25,6 +25,13 @@ def sigterm_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def never_closed() -> None:
+    """Give Python streams that lead nowhere for those that were closed before the command began (``>&-``)."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # until the end
+
+
 def no_longer_read(stream: TextIO) -> bool:
     """Whether the reader of a stream has gone (``… | head``); what is still to be written is then thrown away."""
     poll = select.poll()

@@ -97,6 +97,8 @@ def read_arrays(path: str | Path, kind: str) -> tuple[dict[str, np.ndarray], dic
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file; wanted a {kind} written by labeltransfer")
+    if not path.is_file():
+        raise ValueError(f"{path}: a folder, pipe or device, wanted a {kind} written by labeltransfer; not opened")
     with path.open("rb") as stream:
         try:
             arrays, facts = _load(stream)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from astropy.table import Table
 
-from ..tables import find_column, is_missing, numbers, wanted_column
+from ..tables import find_column, is_missing, numbers, plain_name, wanted_column
+from ..tables.columns import unit_in_name
 from .registry import COLUMNS, LABELS, OTHER_UNITS, Label, abundance_name, distinct_names, make_label, usual_columns
+
+_log = logging.getLogger(__name__)
 
 MOSTLY = 0.5
 """If more than this share of the numbers of a column lies outside a label's physical range, it is in another unit."""
@@ -102,10 +106,8 @@ def diagonal(errors: np.ndarray) -> np.ndarray:
 
 
 def _new_label(table: Table, name: str, column: str) -> Label:
-    abundance = abundance_name(column)
-    stated = table[column].unit
-    unit = str(stated) if stated is not None else "dex" if abundance else OTHER_UNITS.get(name, "")
-    return make_label(name, "dex" if abundance and not unit else unit)
+    usual = "dex" if abundance_name(column) else OTHER_UNITS.get(name, "")
+    return make_label(name, usual or str(getattr(table[column], "unit", None) or unit_in_name(column) or ""))
 
 
 def read_label(table: Table, column: str, label: Label, where: object) -> tuple[np.ndarray, str]:
@@ -130,12 +132,27 @@ def read_label(table: Table, column: str, label: Label, where: object) -> tuple[
     note = f"{label.name} from {column} of {_name(where)}; {(~known).sum():,} of {len(values):,} missing"
     if outside.any():
         note += f", {outside.sum():,} more outside {low:g} to {high:g} (for example {values[outside][0]:g})"
+        _log.warning(note)
+    _refuse_namesakes(table, column, label, where)
     usual = [find_column(table, (name,)) for name in usual_columns(label.name)]
     rivals = [name for name in dict.fromkeys(usual) if name and name != column]
     if rivals:
         note += f"; {', '.join(rivals)} left alone"
     values[outside] = np.nan
     return values, note
+
+
+def _refuse_namesakes(table: Table, column: str, label: Label, where: object) -> None:
+    """Refuse to choose between columns of one name that differ: ``TEFF`` and ``teff`` of two surveys in one table."""
+    same = {plain_name(column), plain_name(f"{column}_1")}
+    for other in table.colnames:
+        if other != column and plain_name(other) in same:
+            first, second = (numbers(table, name, where, label.unit) for name in (column, other))
+            if not np.allclose(first, second, rtol=1e-5, atol=1e-8, equal_nan=True):
+                raise ValueError(
+                    f"{where}: columns {column} and {other} could both be {label.name}, and differ; rename "
+                    "the one that is not meant, or leave it out"
+                )
 
 
 def _name(where: object) -> str:

@@ -13,7 +13,7 @@ from astropy import units
 from astropy.table import Table
 
 from ..files import read_arrays, write_arrays
-from ..tables import find_column, plain, read_table, text
+from ..tables import find_column, plain, read_table, text, words
 from .columns import labels_in, read_labels
 from .registry import LABELS, check_names, known_name, register_label
 
@@ -34,11 +34,12 @@ def frozen(array: Any, dtype: Any = None) -> np.ndarray:
 
 def identifiers(ids: Any, what: str) -> np.ndarray:
     """Check star identifiers: one dimension, text, none twice."""
-    array = np.asarray(ids)
-    if array.dtype.kind != "U":
-        array = array.astype(str)
+    plain_text = isinstance(ids, np.ndarray) and ids.dtype.kind == "U" and not isinstance(ids, np.ma.MaskedArray)
+    array = ids if plain_text else words(ids if hasattr(ids, "dtype") else np.array(ids, dtype=object))
     if array.ndim != 1:
         raise ValueError(f"{what}: ids have shape {array.shape}, wanted (N,)")
+    if (array == "").any():
+        raise ValueError(f"{what}: row {int(np.argmax(array == '')) + 1} names no star; wanted an id for each")
     unique, counts = np.unique(array, return_counts=True)
     if len(unique) < len(array):
         twice = unique[counts > 1]
@@ -152,7 +153,7 @@ class Labels:
         table : astropy `Table`, pandas `DataFrame`, mapping of names to columns, or the path of a file
         names : labels in any case, or names of columns; by default every label that the table has
         ids : (N,) names of the stars, or the column that holds them; by default one of `ID_COLUMNS`, the index of the
-            `DataFrame`, or "0", "1", …
+            `DataFrame`, or "0", "1", …; whole numbers are written without a point
         errors : what the names of the errors' columns end with (``e_teff`` is known, too); None to leave them alone
 
         Raises
@@ -211,6 +212,8 @@ class Labels:
 
 def _in_units(values: Any, names: Sequence[str]) -> np.ndarray:
     """Values with NaN where they are masked, in the labels' units if they have one."""
+    if any(hasattr(values, kind) for kind in ("columns", "colnames")):
+        raise TypeError(f"Labels: values: found a {type(values).__name__}; Labels.from_table takes it by its columns")
     unit = getattr(values, "unit", None)
     array, mask = plain(values, "Labels: values", unit)
     array = _nan_where(array, mask)
@@ -229,9 +232,16 @@ def _as_table(source: Any) -> tuple[Table, Any]:
     """Any table as astropy's, and the names that a DataFrame's index gives."""
     if isinstance(source, str | Path):
         return read_table(source), None
-    if isinstance(source, Table | Mapping):
-        return Table(source if isinstance(source, Table) else dict(source), copy=False), None
-    if hasattr(source, "iloc"):
-        numbered = type(source.index).__name__ == "RangeIndex"
-        return Table.from_pandas(source.reset_index(drop=True)), None if numbered else source.index.astype(str)
+    if isinstance(source, Table):
+        return Table(source, copy=False), None
+    if isinstance(source, np.ndarray) and source.dtype.names:
+        return Table(np.atleast_1d(source)), None
+    if isinstance(source, Mapping):
+        return Table({name: column if np.ndim(column) else [column] for name, column in source.items()}), None
+    if hasattr(source, "iloc") and hasattr(source, "columns"):
+        names = [str(name) for name in source.columns]
+        if len(set(names)) < len(names) or getattr(source.index, "nlevels", 1) > 1:
+            raise ValueError("labels: a DataFrame with columns of the same name, or an index of several levels; "
+                             "reset_index() and rename first")  # fmt: skip
+        return Table.from_pandas(source.set_axis(names, axis=1).reset_index(drop=True)), words(source.index)
     raise TypeError(f"labels: found {type(source).__name__}, wanted a Table, a DataFrame, a mapping, or a path")

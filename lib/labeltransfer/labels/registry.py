@@ -11,6 +11,9 @@ from astropy import units
 BOUNDS_OF_UNITS = {"dex": (-20.0, 20.0), "mag": (-20.0, 50.0), "K": (0.0, 1e6)}
 """Physical range of a label that states none, by its unit; a label in another unit may have any value."""
 
+BOUNDS_OF_ABUNDANCES = (-8.0, 8.0)
+"""The same for an abundance relative to the Sun's."""
+
 
 @dataclass(frozen=True)
 class Label:
@@ -48,7 +51,8 @@ def make_label(name: str, unit: str, symbol: str | None = None, bounds: tuple[fl
         units.Unit(unit)
     except (ValueError, TypeError) as error:
         raise ValueError(f"label {name!r}: unit {unit!r} is unknown to astropy ({error}); for example km/s") from None
-    low, high = bounds or BOUNDS_OF_UNITS.get(unit, (-float("inf"), float("inf")))
+    by_name = BOUNDS_OF_ABUNDANCES if abundance_name(name) and unit == "dex" else BOUNDS_OF_LABELS.get(name)
+    low, high = bounds or by_name or BOUNDS_OF_UNITS.get(unit, (-float("inf"), float("inf")))
     if not low < high:
         raise ValueError(f"label {name!r}: bounds {low:g}, {high:g}; wanted a smaller and a larger number")
     return Label(name, unit, symbol or name, (float(low), float(high)))
@@ -117,18 +121,25 @@ def distinct_names(names: str | Iterable[str]) -> tuple[str, ...]:
     """
     spelled = [known_name(name) for name in (names.split(",") if isinstance(names, str) else names)]
     spelled = [name if name in LABELS else abundance_name(name) or name.lower() for name in spelled]
-    if not spelled:
-        raise ValueError("label names: found none, wanted at least one")
+    if not all(spelled) or not spelled:
+        raise ValueError("label names: found none, or an empty one; wanted for example teff,logg")
     if len(set(spelled)) < len(spelled):
         raise ValueError(f"label names: {', '.join(spelled)}: one occurs twice")
     return tuple(spelled)
 
 
-register_label("teff", "K", r"$T_\mathrm{eff}$", (1500.0, 60000.0))
-register_label("logg", "dex", r"$\log g$", (-2.0, 8.0))
-register_label("fe_h", "dex", "[Fe/H]", (-6.0, 2.0))
-register_label("alpha_m", "dex", r"[$\alpha$/M]", (-2.0, 2.0))
-register_label("a_k", "mag", "$A_K$", (-1.0, 10.0))
+OTHER_UNITS = {"vmic": "km/s", "vsini": "km/s", "age": "Gyr", "mass": "solMass"}
+"""Units of labels that become known when a table has them, whatever the unit of the column."""
+
+BOUNDS_OF_LABELS = {"vmic": (0.0, 50.0), "vsini": (0.0, 1000.0), "age": (0.0, 50.0), "mass": (0.0, 500.0)}
+"""Physical ranges of these labels."""
+
+ELEMENTS = """
+h he li be b c n o f ne na mg al si p s cl ar k ca sc ti v cr mn fe co ni cu zn ga ge as se rb sr y zr nb mo ru rh pd
+ag cd in sn sb te ba la ce pr nd sm eu gd tb dy ho er tm yb lu hf ta w re os ir pt au tl pb bi th u alpha
+""".split()  # noqa: SIM905
+
+_ABUNDANCE = re.compile(r"\[?\s*(?P<element>[a-z]{1,2}|alpha|α)(?P<ion>i{1,2})?\s*[/_]\s*(?P<relative>h|fe|m)\s*\]?")
 
 PAPER_LABELS = ("teff", "logg", "fe_h", "alpha_m", "a_k")
 """The five labels of the paper, in the order of eq. 6; `fe_h` is APOGEE's PARAM_M_H, as in the paper."""
@@ -146,16 +157,6 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 """Columns that usually hold a label, the one that is taken first (APOGEE's before LAMOST's, whose have other names)."""
 
-OTHER_UNITS = {"vmic": "km/s", "vsini": "km/s", "age": "Gyr", "mass": "solMass"}
-"""Units of labels that become known when a table has them and states no unit."""
-
-ELEMENTS = """
-h he li be b c n o f ne na mg al si p s cl ar k ca sc ti v cr mn fe co ni cu zn ga ge as se rb sr y zr nb mo ru rh pd
-ag cd in sn sb te ba la ce pr nd sm eu gd tb dy ho er tm yb lu hf ta w re os ir pt au tl pb bi th u alpha
-""".split()  # noqa: SIM905
-
-_ABUNDANCE = re.compile(r"\[?\s*(?P<element>[a-z]{1,2}|alpha|α)(?P<ion>i{1,2})?\s*[/_]\s*(?P<relative>h|fe|m)\s*\]?")
-
 
 def usual_columns(name: str) -> tuple[str, ...]:
     """The columns that usually hold a label, the one that is taken first."""
@@ -168,3 +169,10 @@ def abundance_name(column: str) -> str | None:
     if found is None or found["element"].replace("α", "alpha") not in ELEMENTS or found["element"] == found["relative"]:
         return None
     return f"{found['element'].replace('α', 'alpha')}{found['ion'] or ''}_{found['relative']}"
+
+
+register_label("teff", "K", r"$T_\mathrm{eff}$", (1500.0, 60000.0))
+register_label("logg", "dex", r"$\log g$", (-2.0, 8.0))
+register_label("fe_h", "dex", "[Fe/H]", (-6.0, 2.0))
+register_label("alpha_m", "dex", r"[$\alpha$/M]", (-2.0, 2.0))
+register_label("a_k", "mag", "$A_K$", (-1.0, 10.0))

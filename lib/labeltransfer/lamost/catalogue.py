@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -24,7 +25,7 @@ CATALOGUE_COLUMNS: dict[str, tuple[str, ...]] = {
 }
 CATALOGUE_UNITS = {"ra": "deg", "dec": "deg"}
 VELOCITIES = ("rv", "rv_lasp", "hrv", "rv_b0")
-KEYS = ("filename", "fits_name", "lamost_id", "file", "id")
+KEYS = ("filename", "fits_name", "lamost_id", "file", "path", "spectrum", "id")
 PACKED = (".gz", ".bz2", ".xz", ".fz", ".z", ".zst", ".zip")
 """Of packed files; the last four are found, and named as what cannot be read."""
 
@@ -128,7 +129,12 @@ def star_names(source: Table, where: object, known: Collection[str] = ()) -> np.
 
 def _names_in(source: Table, key: str) -> np.ndarray:
     column = tables.wanted_column(source, (key,), "table")
-    return np.array([identifier(name) for name in tables.text(source, column)], dtype=str)
+    return np.array([identifier(_file_name(name)) for name in tables.text(source, column)], dtype=str)
+
+
+def _file_name(written: str) -> str:
+    """The last part of a path of any system, also where Python's way to show bytes (``b'…'``) got into a table."""
+    return re.split(r"[\\/]", re.sub(r"^b'(.*)'$", r"\1", written))[-1]
 
 
 def _names_of_numbers(source: Table, where: object) -> np.ndarray:

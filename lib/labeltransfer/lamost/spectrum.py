@@ -132,16 +132,17 @@ def _from_table(parts: Iterable[Hdu]) -> dict[str, np.ndarray]:
     for hdu in parts:
         if hdu.is_table:
             name = str(hdu.header.get("EXTNAME", ""))
-            if name.upper() in ARMS or "LOGLAM" in hdu.columns():
-                raise ValueError(
-                    f"medium-resolution file (its first table is {name or 'one'} with columns "
-                    f"{', '.join(hdu.columns())}); {WANTED}"
-                )
-            columns = {name: column for name, column in hdu.columns().items() if name in COLUMNS}
+            found = hdu.columns()
+            if name.upper() in ARMS:
+                raise ValueError(f"medium-resolution file (its first table is {name}); {WANTED}")
+            if "LOGLAM" in found:
+                refuse_other_wavelengths(10.0 ** found["LOGLAM"].ravel(), hdu.header)
+            columns = {name: column for name, column in found.items() if name in COLUMNS}
             missing = [name for name in COLUMNS if name not in columns]
             if missing:
                 raise ValueError(
-                    f"table HDU has no column of numbers {', '.join(missing)}; wanted {', '.join(COLUMNS)}"
+                    f"table HDU has no column of numbers {', '.join(missing)}; wanted {', '.join(COLUMNS)}; it has "
+                    f"{', '.join(list(found)[:8]) or 'none'}"
                 )
             return {COLUMNS[name]: column.ravel() for name, column in columns.items()}
     raise ValueError("empty primary HDU and no table HDU; wanted a table with columns " + ", ".join(COLUMNS))
@@ -165,16 +166,16 @@ def check_arrays(arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def refuse_other_wavelengths(wavelength: np.ndarray, header: Header) -> None:
-    """Refuse steps that are too fine for a low-resolution spectrum, and wavelengths that a header says are in air."""
+    """Refuse other units than Å, steps too fine for low resolution, and wavelengths that a header says are in air."""
+    low, high = wavelength[0], wavelength[-1]
+    if high < LEAST_WAVELENGTH:
+        raise ValueError(f"wavelengths are {low:g} to {high:g}; wanted Å, not nm, µm or a logarithm")
     step = float(np.median(np.diff(np.log10(wavelength))))
     if step < FINEST_STEP:
-        raise ValueError(
-            f"medium-resolution file ({wavelength[0]:.0f}-{wavelength[-1]:.0f} Å in steps of {step:.1g} in log10 λ); "
-            f"{WANTED}"
-        )
-    for key, in_air in (("VACUUM", False), ("AIRORVAC", "air"), ("CTYPE1", "AWAV")):
+        raise ValueError(f"medium-resolution file ({low:.0f}-{high:.0f} Å in steps of {step:.1g} in log10 λ); {WANTED}")
+    for key, in_air in (("VACUUM", ("false", "f", "0", "no")), ("AIRORVAC", ("air",)), ("CTYPE1", ("awav",))):
         found = header.get(key)
-        if found is not None and (found == in_air or str(found).lower() == str(in_air).lower()):
+        if found is not None and str(found).lower() in in_air:
             raise ValueError(f"wavelengths are in air (header card {key} = {found}); wanted vacuum, as LAMOST gives")
 
 
@@ -223,7 +224,7 @@ def to_rest_frame(
             f"redshift Z: found {found}, wanted a star's, at most {MAX_REDSHIFT}; if the header has none, give it in "
             "a column z or rv [km/s] of LAMOST's catalogue or of the table of labels"
         )
-    ivar = raw.ivar
+    ivar = np.where(is_missing(raw.flux), 0.0, raw.ivar)
     if mask not in MASKS:
         raise ValueError(f"mask {mask!r} is unknown; wanted one of {', '.join(MASKS)}")
     if mask != "none":

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -21,6 +24,11 @@ ATTEMPTS = 5
 
 PATIENCE = 15.0
 """Seconds to wait for a Dask scheduler's answer, and for the first of its workers."""
+
+LOOK, DESERTED = 2.0, 90.0
+"""Seconds after which it is looked whether there still are workers, and to wait for one when all are lost."""
+
+_log = logging.getLogger(__name__)
 
 Work = Callable[[Any, Any], int]
 
@@ -113,6 +121,15 @@ _REMEMBERED: list[Any] = []
 
 def _remember(work: Work, shared: Any) -> None:
     _REMEMBERED[:] = [work, shared]
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that began it is gone, be it killed: it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _on_one_core(job: Any) -> int:
@@ -133,7 +150,7 @@ class Dask:
         Raises
         ------
         OSError
-            If the scheduler has no workers, or the connection to it is lost.
+            If the scheduler has no workers, or none returns, or the connection to it is lost.
         RuntimeError
             If a block killed several workers, one after the other.
         """
@@ -148,10 +165,18 @@ class Dask:
         self.client.register_plugin(_shipped(distributed, shared), name=name)
         options = {"pure": False, "retries": ATTEMPTS}
         futures = [self.client.submit(_on_a_worker, work, name, job, **options) for job in jobs]
+        pending, deserted = set(futures), 0.0
         try:
-            for future in distributed.as_completed(futures, loop=self.client.loop):
-                yield future.result()
-                future.release()
+            while pending:
+                try:
+                    with self.client.as_current():
+                        done, pending = distributed.wait(pending, timeout=LOOK, return_when="FIRST_COMPLETED")
+                except TimeoutError:
+                    deserted = self._deserted(deserted)
+                    continue
+                for future in done:
+                    yield future.result()
+                    future.release()
         except distributed.KilledWorker as error:
             raise RuntimeError(
                 f"{self.address}: several workers died on the same block (out of memory?); what is finished is kept: "
@@ -165,6 +190,19 @@ class Dask:
             if self.client.status == "running":
                 self.client.cancel(futures)
                 self.client.unregister_worker_plugin(name)
+
+    def _deserted(self, seconds: float) -> float:
+        """For how long the scheduler has had no workers, after another `LOOK` seconds."""
+        if self.client.scheduler_info()["workers"]:
+            return 0.0
+        if not seconds:
+            _log.warning("%s: all Dask workers are lost; waiting for one", self.address)
+        if seconds > DESERTED:
+            raise OSError(
+                f"{self.address}: the Dask scheduler has had no workers for {seconds:.0f} s; what is finished is kept: "
+                "start one with `dask worker`, and call again"
+            )
+        return seconds + LOOK
 
 
 def _shipped(distributed: Any, shared: Any) -> Any:

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 from astropy import units
+from astropy.units.function import FunctionUnitBase
+from astropy.units.function.mixin import FunctionMixin
 
-from ..tables import plain
+from ..tables import is_missing, plain, words
 from .resampling import resample
 
 SENSIBLE = (0.6, 2000.0)
@@ -34,32 +36,29 @@ def arrays_of_spectra(
     """ids (N,), wavelength (P,), flux and ivar (N, P); arguments and errors are those of `Spectra.from_arrays`."""
     if (ivar is None) == (error is None):
         raise ValueError("spectra: found " + ("both" if error is not None else "neither") + ", wanted ivar or error")
+    if isinstance(getattr(flux, "unit", None), FunctionUnitBase | FunctionMixin):
+        raise TypeError(f"flux: found {flux.unit}, a logarithm; wanted the flux itself")
     grid, hidden = _wavelengths(wavelength, unit)
     values, masked = plain(flux, "flux", getattr(flux, "unit", None))
     values = np.atleast_2d(values if values.dtype == np.float32 else values.astype(float))
-    if (
-        values.ndim != 2
-        or grid.shape[-1] != values.shape[-1]
-        or grid.ndim > 2
-        or len(np.atleast_2d(grid))
-        not in (
-            1,
-            len(values),
-        )
-    ):
+    fits = values.ndim == 2 and grid.ndim in (1, 2) and grid.shape[-1] == values.shape[-1] > 0
+    if not fits or len(np.atleast_2d(grid)) not in (1, len(values)):
         raise ValueError(
             f"spectra: wavelength has shape {grid.shape}, flux {values.shape}; wanted (P,) and (N, P), or (N, P) twice"
         )
-    names = np.arange(len(values)) if ids is None else np.atleast_1d(np.asarray(ids))
+    names = np.arange(len(values)) if ids is None else np.atleast_1d(words(ids))
     if len(names) != len(values):
         raise ValueError(f"spectra: found {len(names)} ids and flux of {len(values)} stars, wanted one for each")
-    bad = np.zeros(values.shape, bool)
+    bad = is_missing(values)
     for one in (masked, hidden, None if mask is None else np.asarray(mask) != 0):
         if one is not None:
             bad |= _shaped(one, values.shape, "mask")
     weights, bad = _weights(flux, ivar, error, values, bad)
     _refuse_mistaken(values, weights, bad, names.astype(str), error is None)
-    weights = np.where(bad, 0.0, weights).astype(values.dtype)
+    weights = np.where(bad, 0.0, weights)
+    if values.dtype == np.float32 and weights.any() and not weights.max() < np.finfo(np.float32).max:
+        values = values.astype(float)  # flux in units so large that the inverse of its square overflows
+    weights = weights.astype(values.dtype)
     values = np.where(weights > 0, values, 0.0).astype(values.dtype)
     if grid.ndim == 2 and not (grid == grid[0]).all():
         return names, *_on_one_grid(grid, values, weights)
@@ -111,24 +110,28 @@ def _weights(flux: Any, ivar: Any, error: Any, values: np.ndarray, bad: np.ndarr
 def _refuse_mistaken(
     values: np.ndarray, weights: np.ndarray, bad: np.ndarray, names: np.ndarray, as_ivar: bool
 ) -> None:
-    """Refuse errors given as `ivar`, or the reverse, if that is so of most stars (of `LOOKED_AT` at most)."""
+    """Refuse errors or variances given as `ivar`, or the like, if that is so of most of (at most `LOOKED_AT`) stars."""
+    meant = {"an error": 1.0, "a variance": 0.5} if as_ivar else {"an inverse variance": 0.25, "a variance": -0.25}
     mistaken, n_seen = [], 0
     for n in np.unique(np.linspace(0, len(values) - 1, LOOKED_AT).astype(int)) if len(values) else ():
         good = ~bad[n]
         if good.any():
             flux, weight = values[n].astype(float), weights[n][good]
             with np.errstate(all="ignore"):
-                errors = weight**-0.5, weight if as_ivar else weight**0.25
-                read, other = (float(np.median(np.abs(flux[good]) / error)) for error in errors)
-                noise = visible_noise(flux, good) / np.array([np.median(error) for error in errors])
-            mistaken += [(n, read, other)] if _is_mistaken(read, other, *noise) else []
+                errors = [weight**power for power in (-0.5, *meant.values())]
+                read, *others = (float(np.median(np.abs(flux[good]) / error)) for error in errors)
+                noise, *noises = visible_noise(flux, good) / np.array([np.median(error) for error in errors])
+            for what, other, seen in zip(meant, others, noises, strict=True):
+                if _is_mistaken(read, other, noise, seen):
+                    mistaken.append((n, read, other, what))
+                    break
             n_seen += 1
     if 2 * len(mistaken) > n_seen:
-        star, read, other = mistaken[0]
-        given, meant = ("ivar", "error") if as_ivar else ("error", "ivar")
+        star, read, other, what = mistaken[0]
+        wanted = {"an error": "give it as error=", "an inverse variance": "give it as ivar="}
         raise ValueError(
-            f"spectra: star {str(names[star])!r} would have S/N {read:.3g} a pixel, and {other:.3g} "
-            f"if what was given as {given} is {'an error' if as_ivar else 'an inverse variance'}; give it as {meant}="
+            f"spectra: star {str(names[star])!r} would have S/N {read:.3g} a pixel, and {other:.3g} if what was given "
+            f"as {'ivar' if as_ivar else 'error'} is {what}; {wanted.get(what, 'give its root as error=')}"
         )
 
 

@@ -11,7 +11,13 @@ import numpy as np
 from ..files import read_arrays, write_arrays
 from ..labels import Rows, frozen, identifiers
 from ..tables import plain
-from .arrays import arrays_of_spectra
+from .arrays import LOOKED_AT, arrays_of_spectra
+
+NORMAL = (0.2, 5.0)
+"""Median flux of spectra that have been divided by their continuum or broad average."""
+
+CONSTANT, NOT_POSITIVE = "constant flux", "flux is not positive in the mean"
+"""Why there is no star in a spectrum."""
 
 LEAST_GOOD = 0.3
 """Least share of the pixels that must be good: one of LAMOST's two arms is enough, a tenth of the range is not."""
@@ -94,7 +100,15 @@ class Spectra:
         >>> Spectra.from_arrays([400.0, 400.1, 400.2], [1.0, 0.9, np.nan], error=0.01, unit="nm")
         Spectra(1 stars, 3 pixels, 4000-4002 Å, not normalized)
         """
-        return cls(*arrays_of_spectra(wavelength, flux, ivar, error, ids, mask, unit), normalized)
+        spectra = cls(*arrays_of_spectra(wavelength, flux, ivar, error, ids, mask, unit), normalized)
+        some = spectra[:: max(len(spectra) // LOOKED_AT, 1)]
+        levels = [np.median(flux[ivar > 0]) for flux, ivar in zip(some.flux, some.ivar, strict=True) if ivar.any()]
+        if normalized and levels and not NORMAL[0] < np.median(levels) < NORMAL[1]:
+            raise ValueError(
+                f"spectra: said to be normalized, but their flux is {np.median(levels):.3g}, wanted about 1; leave "
+                "`normalized` out, or divide"
+            )
+        return spectra
 
     @classmethod
     def join_pixels(cls, *parts: Spectra) -> Spectra:
@@ -150,6 +164,11 @@ class Spectra:
         """(N,) why each spectrum must not be labelled, see `why_unusable`; empty text if nothing speaks against it."""
         return [why_unusable(flux, ivar) for flux, ivar in zip(self.flux, self.ivar, strict=True)]
 
+    def masked_without_star(self) -> Spectra:
+        """The same spectra; one that is constant, or not positive in the mean, has every pixel masked."""
+        wrong = np.isin(self.unusable(), (CONSTANT, NOT_POSITIVE))
+        return replace(self, ivar=np.where(wrong[:, None], self.ivar.dtype.type(0), self.ivar)) if wrong.any() else self
+
     def signal_to_noise(self) -> np.ndarray:
         """(N,) median over unmasked pixels of flux / uncertainty (the S/N of Fig. 1); NaN where there is none."""
         ratio = np.full(len(self), np.nan)
@@ -179,8 +198,11 @@ def why_unusable(flux: np.ndarray, ivar: np.ndarray) -> str:
         return "no good pixel"
     if n_good < LEAST_GOOD * flux.size:
         return f"only {n_good} of {flux.size} pixels are good"
-    low, high = flux[good].min(), flux[good].max()
-    return "constant flux" if high - low <= 1e-6 * max(abs(high), abs(low)) else ""
+    values = flux[good]
+    low, high = values.min(), values.max()
+    if high - low <= 1e-6 * max(abs(high), abs(low)):
+        return CONSTANT
+    return NOT_POSITIVE if values.mean(dtype=float) <= 0 else ""
 
 
 def _flux_and_ivar(flux: Any, ivar: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:

@@ -171,7 +171,8 @@ def _read_note(kept: Parts, number: int) -> tuple[int, list[Unreadable]]:
 
 
 def normalized(spectra: Spectra, width: float, convention: str, segments: Segments = None) -> Spectra:
-    """The spectra divided by their broad average, unless they are already."""
+    """The spectra divided by their broad average, unless they are already; those without a star masked."""
+    spectra = spectra.masked_without_star()
     return spectra if spectra.normalized else normalize(spectra, width, convention, segments)
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 from astropy import units
-from astropy.table import Column, MaskedColumn, Table
+from astropy.table import Column, Table
 
 MISSING = -9999.0
 """What both surveys write where they know no value; APOGEE's photometry has −9999.99 instead."""
 
-EMPTY_WORDS = ("", "nan", "na", "n/a", "<na>", "null", "none", "--", "-", "...", "inf", "-inf", "nat", "\\n")
+EMPTY_WORDS = (
+    "", "nan", "na", "n/a", "n.a.", "#n/a", "<na>", "null", "none", "--", "-", "...", "?", "*", "inf", "-inf", "nat",
+    "\\n", "indef", "undef", "missing", "unknown",
+)  # fmt: skip
 """Words, in lower case, that stand for no value in tables of text."""
 
 NINES = tuple(float(f"{nines}{end}") for nines in ("999", "9999", "99999", "999999") for end in ("", ".9", ".99"))
@@ -32,6 +36,8 @@ def is_missing(values: np.ndarray, *, positive: bool = False) -> np.ndarray:
     positive : whether 99.99, 999, 9999.99 … without a minus sign are missing as well
     """
     missing = ~(np.abs(values) < LARGEST)
+    if not positive and not (values < -998.0).any():
+        return missing
     signs = (-1.0, 1.0) if positive else (-1.0,)
     nines = (*NINES, 99.99) if positive else NINES
     for number in nines:
@@ -40,10 +46,27 @@ def is_missing(values: np.ndarray, *, positive: bool = False) -> np.ndarray:
     return missing
 
 
-def _plain_name(name: str) -> str:
+_BRACKETS = re.compile(r"(?<=[\w\])])(?P<gap>\s*)[(\[](?P<unit>[^)\]]*)[)\]]\s*$")
+
+
+@cache
+def plain_name(name: str) -> str:
     """Letters and digits of a name in lower case, no unit: ``[Fe/H] (dex)``, ``Fe_H``, ``feh`` are one."""
-    name = re.sub(r"\s+[(\[][^)\]]*[)\]]\s*$", "", name)
+    found = _BRACKETS.search(name)
+    if found and (found["gap"] or unit_in_name(name) is not None):
+        name = name[: found.start()]
     return re.sub(r"[^a-z0-9]+", "", name.lower().replace("α", "alpha"))
+
+
+def unit_in_name(name: str) -> units.UnitBase | None:
+    """The unit that stands in brackets behind a name, as in ``Teff [kK]``; but the g of ``log(g)`` is none."""
+    found = _BRACKETS.search(name)
+    if not found or found["unit"].strip() in ("", "g"):
+        return None
+    try:
+        return units.Unit(found["unit"])
+    except ValueError:
+        return None
 
 
 def find_column(table: Table | Sequence[str], names: Sequence[str]) -> str | None:
@@ -56,9 +79,9 @@ def find_column(table: Table | Sequence[str], names: Sequence[str]) -> str | Non
     """
     columns = table.colnames if isinstance(table, Table) else list(table)
     exact = {name.strip().lower(): name for name in reversed(columns)}
-    alike = {_plain_name(name): name for name in reversed(columns)}
+    alike = {plain_name(name): name for name in reversed(columns)}
     for name in names:
-        found = exact.get(name.lower()) or alike.get(_plain_name(name) or name)
+        found = exact.get(name.lower()) or alike.get(plain_name(name) or name)
         if found is not None:
             return found
     return None
@@ -76,15 +99,30 @@ def wanted_column(table: Table, names: Sequence[str], where: object) -> str:
 
 
 def text(table: Table, name: str) -> np.ndarray:
-    """(N,) one column as text without surrounding blanks; a missing value is empty."""
-    column = table[name]
-    if isinstance(column, MaskedColumn):
-        masked = np.ma.getmaskarray(column)
-        words = np.asarray(column.astype(str).data.data)
-        words = np.where(masked, "", words)
-    else:
-        words = np.asarray(column).astype(str)
-    return np.char.strip(words)
+    """(N,) one column as text, see `words`."""
+    return words(table[name])
+
+
+def words(values: Any) -> np.ndarray:
+    """Any values as text without surrounding blanks: bytes decoded, whole numbers without a point, no value as ""."""
+    masked = np.ma.getmaskarray(np.ma.asarray(values)) if isinstance(values, np.ma.MaskedArray) else None
+    array = np.asarray(np.ma.getdata(values))
+    if array.dtype.kind == "f":
+        array = array.astype(object)
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8", "replace")
+    elif array.dtype.kind == "O":
+        array = np.array([_word(one) for one in array.ravel().tolist()], dtype=str).reshape(array.shape)
+    found = np.char.strip(array.astype(str))
+    return found if masked is None else np.where(masked, "", found)
+
+
+def _word(one: Any) -> str:
+    if isinstance(one, bytes):
+        return one.decode("utf-8", "replace")
+    if isinstance(one, float) and one.is_integer():
+        return str(int(one))
+    return "" if one is None or one is np.ma.masked or str(one) in ("nan", "NaT", "<NA>") else str(one)
 
 
 def numbers(table: Table, name: str, where: object, unit: str = "") -> np.ndarray:
@@ -93,18 +131,22 @@ def numbers(table: Table, name: str, where: object, unit: str = "") -> np.ndarra
     Raises
     ------
     ValueError
-        If the column holds text that is no number, or declares a unit that cannot be converted to `unit`.
+        If the column holds text that is no number, or declares a unit (also in its name, as ``Teff [kK]``) that cannot
+        be converted to `unit`.
     """
     column = table[name]
+    kind = getattr(column, "dtype", type(column).__name__)
+    if getattr(kind, "kind", "") not in tuple("fiuOUS"):
+        raise ValueError(f"{where}: column {name} holds {kind}, wanted numbers")
     if column.ndim != 1:
         raise ValueError(f"{where}: column {name} has shape {column.shape}, wanted one number per row")
     if column.dtype.kind in "OUS":
-        words = text(table, name)
-        empty = np.isin(np.char.lower(words), EMPTY_WORDS)
+        written = text(table, name)
+        empty = np.isin(np.char.lower(written), EMPTY_WORDS)
         try:
-            values = np.where(empty, "nan", words).astype(float)
+            values = np.where(empty, "nan", written).astype(float)
         except ValueError:
-            wrong = next(word for word in words[~empty] if not is_number(word))
+            wrong = next(word for word in written[~empty] if not is_number(word))
             raise ValueError(f"{where}: column {name}: found {str(wrong)!r}, wanted numbers") from None
     else:
         values = np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
@@ -121,9 +163,13 @@ def is_number(word: str) -> bool:
 
 
 def _converted(values: np.ndarray, column: Column, name: str, where: object, unit: str) -> np.ndarray:
-    found = column.unit
+    found, named = column.unit, unit_in_name(name)
+    if found is None and named is not None and unit and named.is_equivalent(units.Unit(unit)):
+        found = named
     if found is None or not unit or str(found) in ("", unit):
         return values
+    if unit == "dex" and getattr(found, "physical_unit", units.one).is_equivalent("cm / s2"):
+        return np.asarray(found.to(units.Unit("dex(cm / s2)"), values))
     if unit == "dex" and (found == units.dimensionless_unscaled or re.search("dex|cm|log|Sun", str(found))):
         return values
     try:
@@ -165,7 +211,10 @@ def plain(values: Any, what: str, unit: str | units.UnitBase | None = None) -> t
     if isinstance(values, np.ma.MaskedArray):
         mask = np.ma.getmaskarray(values)
         values = values.filled(np.nan) if values.dtype.kind == "f" else np.ma.getdata(values)
-    array = np.asarray(getattr(values, "value", values) if isinstance(values, units.Quantity) else values)
+    try:
+        array = np.asarray(getattr(values, "value", values) if isinstance(values, units.Quantity) else values)
+    except ValueError:
+        raise ValueError(f"{what}: found rows of different lengths, wanted one array") from None
     if array.dtype.kind not in "fiub":
         array = _as_numbers(array, what)
     if found not in (None, "", units.dimensionless_unscaled):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 import warnings
@@ -18,10 +19,16 @@ from astropy.table import Column, MaskedColumn, Table
 from astropy.utils.data import get_readable_fileobj
 from astropy.utils.exceptions import AstropyWarning
 
-from .columns import is_number
+from .columns import is_number, words
 
 DAMAGE = (OSError, ValueError, TypeError, EOFError, KeyError, IndexError, AttributeError, AstropyWarning, zlib.error)
 """What readers of tables raise for a file that was cut short or is something else."""
+
+MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
+}  # fmt: skip
+"""Byte-order marks and the code that each begins, the longer of two that begin alike first."""
 
 FIRST_LINES = 200
 """Lines of text that tell which columns a table has."""
@@ -35,7 +42,7 @@ def read_table(path: str | Path, extension: str = "") -> Table:
 
     Parameters
     ----------
-    extension : of a FITS file, the table HDU whose name holds this word, if there is one; else the first with rows
+    extension : of a FITS file, the table HDU whose name holds this word, if there is one; else the longest
 
     Raises
     ------
@@ -47,6 +54,8 @@ def read_table(path: str | Path, extension: str = "") -> Table:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file; wanted a table (FITS, ECSV, Parquet, VOTable, CSV, text)")
+    if not path.is_file():
+        raise ValueError(f"{path}: a folder, pipe or device, wanted the file of a table; not opened")
     suffix = _suffix(path)
     try:
         if suffix in (".fits", ".fit"):
@@ -65,12 +74,12 @@ def read_table(path: str | Path, extension: str = "") -> Table:
         raise ValueError(f"{path}: not a readable table ({error}); wanted FITS, ECSV, CSV or text") from error
     if not table.colnames:
         raise ValueError(f"{path}: a table without columns; wanted at least a column of star names")
-    for name in table.colnames:
+    for name in (name for name in table.colnames if isinstance(table[name], Column)):
         if table[name].dtype.kind == "f" and isinstance(table[name], MaskedColumn):
             table.replace_column(name, Column(table[name].filled(np.nan), copy=False))
         if table[name].dtype.kind == "S":
-            text = np.char.decode(np.ma.filled(table[name], b""), "utf-8", "replace")
-            table.replace_column(name, Column(text, description=table[name].description, meta=table[name].meta))
+            text = Column(words(table[name]), description=table[name].description, meta=table[name].meta)
+            table.replace_column(name, text)
     return table
 
 
@@ -98,7 +107,7 @@ def _table_hdu(hdus: fits.HDUList, extension: str) -> int | None:
     found = [number for number, hdu in enumerate(hdus) if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)]
     filled = [number for number in found if hdus[number].header.get("NAXIS2", 0) > 0] or found
     named = [number for number in filled if extension and extension.lower() in hdus[number].name.lower()]
-    return next(iter(named or filled), None)
+    return max(named or filled, key=lambda number: hdus[number].header.get("NAXIS2", 0), default=None)
 
 
 def _read_parquet(path: Path) -> Table:
@@ -135,7 +144,7 @@ def _read_text(path: Path, n_lines: int | None = None) -> Table:
     lines = _decoded(_content(path)).splitlines()[:n_lines]
     head, units_of = _header(lines)
     if not head:
-        raise ValueError("found an empty first line, wanted column names")
+        raise ValueError("found no text, wanted column names")
     if lines[0].startswith("# %ECSV"):
         return Table.read("\n".join(lines), format="ascii.ecsv")
     delimiter = _delimiter(head)
@@ -148,14 +157,29 @@ def _read_text(path: Path, n_lines: int | None = None) -> Table:
         guess=False,
         fill_values=[(word, "0") for word in ("", "null", "NULL", "NA", "N/A", "--")],
     )
+    _keep_zeros(table, head[1:], delimiter)
     for place, name in enumerate(table.colnames):
-        if table[name].dtype.kind == "U" and set(np.unique(table[name])) <= {"True", "False"}:
-            table.replace_column(name, Column(table[name] == "True"))
-        if units_of and place < len(units_of) and units_of[place].strip():
+        written = table[name]
+        if written.dtype.kind == "U" and not np.ma.is_masked(written) and set(written.tolist()) <= {"True", "False"}:
+            table.replace_column(name, Column(written == "True"))
+        if place < len(units_of) and units_of[place].strip(" -"):
             table[name].unit = units.Unit(units_of[place].strip(), parse_strict="silent")
         if name != name.strip().lstrip("#").strip():
             table.rename_column(name, name.strip().lstrip("#").strip())
     return table
+
+
+def _keep_zeros(table: Table, lines: Sequence[str], delimiter: str) -> None:
+    """Columns of whole numbers of which some begin with zero (names like 0012) become the text that they are."""
+    begins = re.compile(rf'(^|{re.escape(delimiter)})\s*"?0\d')
+    if not any(map(begins.search, lines)):
+        return
+    rows = [line.split(None if delimiter == " " else delimiter) for line in lines]
+    for place, name in enumerate(table.colnames):
+        if table[name].dtype.kind == "i" and all(len(row) == len(table.colnames) for row in rows):
+            written = [row[place].strip(' "') for row in rows]
+            if any(re.match(r"0\d", word) for word in written):
+                table.replace_column(name, Column(written))
 
 
 def _content(path: Path) -> bytes:
@@ -165,11 +189,14 @@ def _content(path: Path) -> bytes:
 
 
 def _decoded(content: bytes) -> str:
-    """UTF-8 with or without a byte-order mark, else the Western European code that spreadsheets write."""
+    """What a byte-order mark says, else UTF-8, or the Western European code that spreadsheets write."""
+    code = next((code for mark, code in MARKS.items() if content.startswith(mark)), "utf-8")
+    if code == "utf-8" and b"\0" in content:
+        raise ValueError("found zero bytes, wanted text in UTF-8, or in UTF-16 with a byte-order mark")
     try:
-        return content.decode("utf-8-sig")
+        return content.decode(code)
     except UnicodeDecodeError:
-        if b"\0" in content:
+        if code != "utf-8":
             raise
         return content.decode("cp1252", "replace")
 
@@ -177,27 +204,35 @@ def _decoded(content: bytes) -> str:
 def _header(lines: Sequence[str]) -> tuple[list[str], list[str]]:
     """The lines from the column names on, without comments, and the units if a line below the names gives them.
 
-    The names may stand in the last of the comments before the data, as NumPy writes them; or above a line of dashes,
-    with a line of units between the two, as VizieR does.
+    The names may stand in the last of the comments before the data, as NumPy writes them, units in one below; or above
+    a line of dashes, with a line of units between the two, as VizieR does.
     """
     start = next((n for n, line in enumerate(lines) if line.strip() and not line.startswith("#")), None)
     comments = [line for line in lines[: len(lines) if start is None else start] if line.startswith("#")]
     if start is None:
         return ([comments[-1].lstrip("# ")] if comments else []), []
-    if start and not lines[0].strip():
-        return [], []
     body = [line for line in lines[start:] if line.strip() and not line.startswith("#")]
     if comments:
-        names = comments[-1].lstrip("#").strip()
-        mark = _delimiter([names, body[0]])
-        fields = [line.split(None if mark == " " else mark) for line in (names, body[0])]
-        if len(fields[0]) == len(fields[1]) and any(is_number(word) for word in fields[1]):
-            return [names, *body], []
+        said = [line.lstrip("#").strip() for line in comments]
+        mark = _delimiter([said[-1], body[0]])
+        data, *fields = (line.split(None if mark == " " else mark) for line in (body[0], *said[::-1]))
+        if len(fields[0]) == len(data) and any(is_number(word) for word in data):
+            if len(fields) > 1 and len(fields[1]) == len(data) and all(map(_is_unit, fields[0])):
+                return [said[-2], *body], fields[0]
+            return [said[-1], *body], []
     dashes = next((n for n, line in enumerate(body[1:4], start=1) if re.fullmatch(r"[-\s|;,]*-[-\s|;,]*", line)), None)
     if dashes is None:
         return body, []
     mark = _delimiter(body[:1])
     return [body[0], *body[dashes + 1 :]], body[1].split(mark) if dashes > 1 and mark != " " else []
+
+
+def _is_unit(word: str) -> bool:
+    try:
+        units.Unit(word.strip(" -"))
+    except ValueError:
+        return False
+    return True
 
 
 def _delimiter(lines: Sequence[str]) -> str:

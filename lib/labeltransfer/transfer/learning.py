@@ -17,6 +17,7 @@ from ..inference import starting_points
 from ..labels import LABELS, Labels
 from ..reference import LABEL_SCALES, ReferenceSet, quality_cuts, usual_distance
 from ..spectra import Spectra
+from ..spectra.arrays import SHORTEST
 from ..survey import normalized
 from ..validation import assign_folds
 from . import recipes
@@ -31,6 +32,12 @@ FOLDS, FEW_FOLDS = 8, 3
 
 MANY_STARS = 100
 """Stars per term from which on few folds do."""
+
+RELATIVE, RICHEST = ("fe_h", "alpha_m"), 0.7
+"""Labels relative to the Sun that some star of most samples has negative, and the most, in dex, that a star has."""
+
+ENOUGH = 30
+"""Stars of which one at least should be poorer in metals than the Sun."""
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +121,7 @@ def learn(
     settings: dict[str, Any] = {**how, "simulated": simulated}
     if isinstance(spectra, Spectra):
         if not isinstance(labels, Labels):
-            raise TypeError(f"learn: found labels of type {type(labels).__name__}, wanted Labels beside the spectra")
+            raise TypeError(f"learn: found labels of type {type(labels).__name__}, wanted Labels (Labels.from_table)")
         notes: tuple[str, ...] = ()
         candidates, counts = _joined(spectra, labels, recipe, alpha_m_min, how)
     else:
@@ -181,8 +188,9 @@ def _joined(
         "spectra": len(spectra),
         "of them without labels": int((~np.isin(spectra.ids, labels.ids)).sum()),
         "a label is missing": int((np.isin(labels.ids, spectra.ids) & ~labels.known).sum()),
-        "without unmasked pixels": int((spectra.good_pixels == 0).sum()),
     }
+    spectra = spectra.masked_without_star()
+    counts["without unmasked pixels, or constant, or not positive"] = int((spectra.good_pixels == 0).sum())
     if recipe == "paper":
         excised = quality_cuts(labels, alpha_m_min=alpha_m_min)
         excised.pop("a label is missing")
@@ -247,11 +255,16 @@ def _check(candidates: ReferenceSet, asked: Asked, recipe: str, n_folds: int) ->
     _check_label_errors(asked)
     values, names = candidates.labels.values, candidates.labels.names
     scaling(values, names)
-    _check_kelvin(candidates.labels)
+    _check_values(candidates.labels)
+    together = np.linalg.svd((values - values.mean(axis=0)) / values.std(axis=0), compute_uv=False)
+    if together[-1] < 1e-6 * together[0]:
+        raise ValueError(f"learn: labels {', '.join(names)}: one follows exactly from the others; leave it out")
+    if candidates.spectra.wavelength[-1] < SHORTEST:
+        raise ValueError(f"learn: {candidates.spectra!r}: wanted wavelengths in Å; see Spectra.from_arrays for others")
     n_stars, n_terms = len(candidates), asked.n_terms(asked.first_order(len(candidates)))
-    if recipe != "paper" and not 2 <= n_folds <= n_stars:
+    trained = n_stars if recipe == "paper" else n_stars - -(-n_stars // max(n_folds, 2))
+    if trained > n_terms and recipe != "paper" and not 2 <= n_folds <= n_stars:
         raise ValueError(f"n_folds: found {n_folds}, wanted 2 to {n_stars}, the number of stars")
-    trained = n_stars if recipe == "paper" else n_stars - -(-n_stars // n_folds)
     if trained <= n_terms:
         raise ValueError(
             f"learn: {n_stars} stars with spectra and all labels{'' if recipe == 'paper' else f' in {n_folds} folds'} "
@@ -276,14 +289,20 @@ def _check_label_errors(asked: Asked) -> None:
         raise ValueError(f"label_error_strength: found {strength!r}, wanted 0 to 1, or 'auto'")
 
 
-def _check_kelvin(labels: Labels) -> None:
-    if "teff" not in labels.names:
-        return
-    teff = labels.column("teff")
-    wrong = (teff < 1e3) | (teff > 1e5)
-    if wrong.any():
-        first = int(np.flatnonzero(wrong)[0])
-        raise ValueError(
-            f"learn: teff of {wrong.sum()} of {len(teff)} stars lies outside 1000-100,000 K, first {teff[first]:g} of "
-            f"{str(labels.ids[first])!r}; wanted kelvin, and NaN where unknown"
-        )
+def _check_values(labels: Labels) -> None:
+    """Refuse values that no star has, and metallicities that are ratios instead of their logarithms."""
+    for name, values in zip(labels.names, labels.values.T, strict=True):
+        (low, high), unit = LABELS[name].bounds, LABELS[name].unit
+        wrong = (values < low) | (values > high)
+        if wrong.any():
+            first = int(np.flatnonzero(wrong)[0])
+            raise ValueError(
+                f"learn: {name} of {wrong.sum()} of {len(values)} stars lies outside {low:g} to {high:g} {unit}, first "
+                f"{values[first]:g} of {str(labels.ids[first])!r}; wanted {unit or 'plain numbers'}, NaN where unknown"
+            )
+        if name in RELATIVE and values.min() > 0:
+            what = f"{name} of all {len(values)} stars is positive, up to {values.max():.3g}"
+            if np.quantile(values, 0.9) > RICHEST:  # a single wrong label is no sign
+                raise ValueError(f"learn: {what}, as ratios are; wanted their logarithm (dex)")
+            if name == "fe_h" and len(values) >= ENOUGH:
+                logger.warning("learn: %s; is it a logarithm (dex), and no ratio?", what)
