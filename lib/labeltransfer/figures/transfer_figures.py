@@ -14,6 +14,12 @@ from ..validation import CrossValidation
 from .style import APOGEE, CANNON, INK, PALE, mark_simulated
 
 
+def after_gaps(wavelength: np.ndarray) -> np.ndarray:
+    """(P,) True for the first pixel after a gap of more than three pixels, at which a line is to break."""
+    steps = np.diff(wavelength, prepend=wavelength[:1] - np.median(np.diff(wavelength[:3])))
+    return steps > 3 * np.median(steps)
+
+
 class TransferPlots:
     """The figures of one `LabelTransfer`; every method gives a `matplotlib.figure.Figure`."""
 
@@ -71,8 +77,9 @@ class TransferPlots:
         good = spectra.ivar[0] > 0
         figure, (above, below) = plt.subplots(2, 1, figsize=(8, 4), sharex=True, height_ratios=(2, 1))
         wave = spectra.wavelength
+        good &= ~after_gaps(wave)
         above.plot(wave, np.where(good, spectra.flux[0], np.nan), color=INK, lw=0.6, label=ids[row])
-        above.plot(wave, flux, color=CANNON, lw=0.8, label="model")
+        above.plot(wave, np.where(after_gaps(wave), np.nan, flux), color=CANNON, lw=0.8, label="model")
         sigma = np.sqrt(model.scatter**2 + 1.0 / np.where(good, spectra.ivar[0], 1.0))
         below.plot(wave, np.where(good, (spectra.flux[0] - flux) / sigma, np.nan), color=INK, lw=0.6)
         above.set_ylabel("normalized flux")
@@ -85,7 +92,9 @@ class TransferPlots:
         model = self._transfer.model
         names = model.label_names
         figure, axes = plt.subplots(len(names), 1, figsize=(8, 1.3 * len(names) + 0.6), sharex=True, squeeze=False)
-        slopes = np.where(model.determined, model.linear_coefficients * model.scales[:, None], np.nan)
+        slopes = np.where(
+            model.determined & ~after_gaps(model.wavelength), model.linear_coefficients * model.scales[:, None], np.nan
+        )
         for ax, name, scale, slope in zip(axes[:, 0], names, model.scales, slopes, strict=True):
             ax.plot(model.wavelength, slope, color=INK, lw=0.6)
             ax.axhline(0.0, color=PALE, lw=0.8, zorder=0)
