@@ -14,7 +14,8 @@ READ = ROOT / "tests" / "comparisons.txt"
 COMPARES = re.compile(
     r"\b(more|less|fewer|most|least|better|best|worse|worst|alone|higher|highest|lower|lowest|larger|largest|smaller|"
     r"smallest|greater|greatest|narrower|wider|steeper|shallower|deeper|tighter|faster|slower|nearer|farther|further|"
-    r"above|below|exceeds?)\b"
+    r"above|below|exceeds?)\b",
+    re.IGNORECASE,
 )
 GLUE = re.compile(r"\{glue:text\}`[^`]*`")
 
