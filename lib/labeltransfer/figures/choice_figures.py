@@ -119,7 +119,7 @@ def relative_scatter(
     ax.set(xlabel=xlabel, ylabel=f"scatter / that {base}", xticks=given, xticklabels=texts)
     ax.set_xticks([], minor=True)
     if words:
-        ax.set_xlim(-0.5, len(x) - 0.5)
+        ax.set_xlim(-0.5, max(len(x), 1) - 0.5)
     ticks(ax, up=6)
     ax.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper left", ncols=5, columnspacing=1.2, handletextpad=0.4, handlelength=2.0)
