@@ -159,8 +159,10 @@ def test_the_error_of_a_change_of_scatter_is_the_spread_between_samples():
 def test_residuals_of_other_stars_are_no_pair():
     with pytest.raises(ValueError, match=r"shapes \(5, 2\) and \(1, 2\), wanted \(N, L\) twice"):
         scatter_change(np.ones((5, 2)), np.ones((1, 2)), np.random.default_rng(0))
-    change, error = scatter_change(np.zeros((5, 1)), np.ones((5, 1)), np.random.default_rng(0))
-    assert np.isnan([change, error]).all()
+    for n in (0, 5):
+        change, error = scatter_change(np.zeros((n, 2)), np.ones((n, 2)), np.random.default_rng(0))
+        assert change.shape == error.shape == (2,)
+        assert np.isnan([change, error]).all()
 
 
 def test_bootstrap_is_reproducible_and_different_each_time():

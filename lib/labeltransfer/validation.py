@@ -201,13 +201,13 @@ def scatter_change(before: np.ndarray, after: np.ndarray, rng: np.random.Generat
 
     Returns
     -------
-    change, error : (L,), (L,); 0.1 is a scatter larger by ten per cent
+    change, error : (L,), (L,); 0.1 is a scatter larger by ten per cent; NaN without stars
     """
-    if np.ndim(before) != 2 or np.shape(before) != np.shape(after) or not len(before):
-        raise ValueError(f"residuals have shapes {np.shape(before)} and {np.shape(after)}, wanted (N, L) twice, N > 0")
+    if np.ndim(before) != 2 or np.shape(before) != np.shape(after):
+        raise ValueError(f"residuals have shapes {np.shape(before)} and {np.shape(after)}, wanted (N, L) twice")
     pair = np.array([before, after], float)
     pair[:, np.isnan(pair).any(axis=0)] = np.nan
-    draws = [np.arange(len(before)), *rng.integers(len(before), size=(400, len(before)))]
+    draws = [np.arange(len(before)), *rng.integers(max(len(before), 1), size=(400, len(before)))]
     old, new = np.array([[bias_and_scatter(one[rows], robust=True)[1] for rows in draws] for one in pair])
     ratio = np.divide(new, old, out=np.full(old.shape, np.nan), where=old > 0)
     return ratio[0] - 1, ratio[1:].std(axis=0)
