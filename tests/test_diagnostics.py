@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labeltransfer.diagnostics import cross_fitted_error_factor, error_factor, error_floor, two_gaussians
+from labeltransfer.diagnostics import branch_width, cross_fitted_error_factor, error_factor, error_floor, two_gaussians
 from labeltransfer.inference import infer, starting_points
+from labeltransfer.labels import Labels
 from labeltransfer.reference import ReferenceSet
 from labeltransfer.validation import cross_fit
 from oracle import draw, known_model
@@ -81,3 +82,16 @@ def test_two_parts_are_told_from_one_with_and_without_outliers():
 @pytest.mark.parametrize("values", [np.arange(10.0), np.ones(50), np.full(50, np.nan)])
 def test_too_few_values_have_no_parts(values):
     assert two_gaussians(values) is None
+
+
+def test_the_width_of_the_giant_branch_is_the_scatter_about_a_curve():
+    rng = np.random.default_rng(8)
+    teff = rng.uniform(4200, 5000, 2000)
+    x = (teff - 4600) / 400
+    logg = 2.2 + 1.2 * x - 0.3 * x**3 + rng.normal(0, 0.15, teff.size)
+    teff[:5], logg[5:10] = np.nan, np.nan
+    ids = [f"{row}" for row in range(teff.size)]
+    labels = Labels(ids, ("teff", "logg"), np.column_stack([teff, logg]))
+    assert branch_width(labels) == pytest.approx(0.15, rel=0.1)
+    assert np.isnan(branch_width(labels[:20])), "ten stars that have both"
+    assert np.isnan(branch_width(labels.select(("teff",))))

@@ -12,7 +12,15 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from labeltransfer import LABELS, PAPER_LABELS, CannonModel, Labels, Spectra, figures
-from labeltransfer.figures import density, label_figures, plane_figures, sky_figures, spectra_figures, style
+from labeltransfer.figures import (
+    density,
+    label_figures,
+    plane_figures,
+    sky_figures,
+    spectra_figures,
+    style,
+    transfer_figures,
+)
 
 EDGES = np.arange(10, 111, 20)
 
@@ -121,6 +129,15 @@ def gallery(n=300, names=PAPER_LABELS):
             rng.normal(0, 0.1, (2, len(names))),
             np.full((2, len(names)), 0.03),
             names,
+            simulated=s,
+        ),
+        "relative_scatter": lambda s: figures.relative_scatter(
+            [125, 1000, 8000],
+            rng.normal(0, 0.1, (3, len(names))),
+            np.full((3, len(names)), 0.03),
+            names,
+            base="of all stars",
+            log_x=True,
             simulated=s,
         ),
         "information_by_window": lambda s: figures.information_by_window(
@@ -248,8 +265,58 @@ def test_one_to_one_prints_the_statistics_of_chosen_stars():
 
 def test_stars_without_labels_are_counted():
     table = figures.data_of(gallery(1000)["label_plane_comparison"](True))
-    assert table.meta["n_ignored"] == 20
-    assert table.meta["n_drawn"] + table.meta["n_outside"] == 2980
+    assert table.meta["n_ignored"] == 3 * 20
+    assert table.meta["n_drawn"] + table.meta["n_outside"] == 3 * 980
+
+
+def test_planes_show_the_same_stars_in_all_panels_and_name_the_dwarfs():
+    pipeline = giants(300)
+    values = pipeline.values.copy()
+    values[:30, 0], values[30:60, 1] = np.nan, 4.5
+    cannon = Labels(pipeline.ids, pipeline.names, values, pipeline.covariance)
+    figure = figures.precision_window(pipeline, cannon, simulated=True, dwarf_logg=3.8)
+    assert figures.data_of(figure).meta["n_ignored"] == 2 * 30
+    assert "dwarfs" in texts_of(figure)
+    assert "dwarfs" not in texts_of(figures.precision_window(pipeline, pipeline, simulated=True, dwarf_logg=9.0))
+
+
+def test_stars_beyond_the_axes_stand_at_the_edge():
+    reference = giants(200, ("teff",))
+    values = reference.values.copy()
+    values[0] += 1000
+    figure = figures.label_offsets(
+        reference, Labels(reference.ids, ("teff",), values), np.ones(200), half_ranges={"teff": 300.0}, simulated=True
+    )
+    edge = [line for line in figure.axes[0].lines if line.get_marker() == "^"]
+    (place,) = np.column_stack([np.concatenate([line.get_data()[k] for line in edge]) for k in (0, 1)])
+    assert place[0] == pytest.approx(reference.values[0, 0], abs=1) or place[0] in figure.axes[0].get_xlim()
+    assert 280 < place[1] < 300
+    assert figures.data_of(figure)["beyond"].max() >= 1
+
+
+def test_labels_in_one_panel_differ_without_colour_and_in_words_are_not_joined():
+    lines = []
+    for x in ([15, 50], ["near", "far"]):
+        figure = figures.relative_scatter(
+            x, np.zeros((2, 5)), np.full((2, 5), 0.1), PAPER_LABELS, base="everywhere", simulated=True
+        )
+        lines.append([line for line in figure.axes[0].lines if line.get_marker() in tuple("os^Dv")])
+    assert [len({line.get_marker() for line in some}) for some in lines] == [5, 5]
+    assert {line.get_linestyle() for line in lines[1]} == {"None"}
+    assert "None" not in {line.get_linestyle() for line in lines[0]}
+
+
+def test_a_logarithmic_axis_has_plain_numbers():
+    _, ax = plt.subplots()
+    ax.plot([1, 2], [0.004, 0.3])
+    style.plain_logarithm(ax, "y")
+    ax.figure.canvas.draw()
+    assert {"0.01", "0.1"} <= {text.get_text() for text in ax.get_yticklabels()}
+
+
+def test_lines_break_at_gaps_in_wavelength():
+    wave = np.r_[np.arange(5000.0, 5010.0), np.arange(6000.0, 6010.0)]
+    assert np.flatnonzero(transfer_figures.after_gaps(wave)).tolist() == [10]
 
 
 def test_scatter_panels_need_one_value_for_each_range():

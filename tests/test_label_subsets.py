@@ -13,14 +13,17 @@ OWN_SURVEY = ("A6_sensitivity",)
 """Chapters whose survey has a size of its own, which would take longer than all others."""
 
 
-def run_chapters(book, given, folder):
-    """Run the cells of all chapters that know labels, in this process; the folder of the run."""
+def run_chapters(book, given, folder, wanted=lambda chapter: "label_names" in chapter.parameters, then=lambda *_: None):
+    """Run the cells of chapters in this process, by default of those that know labels; the folder of the run.
+
+    `then` is called after each chapter with the chapter and its variables.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LABELTRANSFER_BOOK", str(book.root))
         patch.setenv("LABELTRANSFER_RUNS", str(folder))
         patch.setenv("LABELTRANSFER_SCIENCE", science_hash())
         for chapter in book.chapters:
-            if "label_names" not in chapter.parameters or chapter.stem in OWN_SURVEY:
+            if not wanted(chapter) or chapter.stem in OWN_SURVEY:
                 continue
             names = {}
             for number, cell in enumerate(chapter.cells):
@@ -30,6 +33,7 @@ def run_chapters(book, given, folder):
                 for figure in map(plt.figure, plt.get_fignums()):
                     figure.canvas.draw()
                 plt.close("all")
+            then(chapter, names)
     return folder / "default"
 
 

@@ -19,6 +19,7 @@ from labeltransfer.validation import (
     cross_fit,
     cross_validate,
     scatter_by_snr,
+    scatter_change,
 )
 
 TRUTH = oracle.known_model(60, 3)
@@ -126,6 +127,42 @@ def test_scatter_in_bins_of_snr():
     assert np.isnan(bias[2, 0])
     with pytest.raises(ValueError, match="increasing"):
         scatter_by_snr(residuals, snr, np.array([30, 10]))
+
+
+def test_a_change_of_scatter_is_known_better_when_the_stars_are_the_same():
+    rng = np.random.default_rng(4)
+    shared = rng.normal(0, 3.0, (600, 2))
+    before, after = shared + rng.normal(0, 1.0, (600, 2)), 1.2 * (shared + rng.normal(0, 0.3, (600, 2)))
+    before[0, 0] = after[1, 1] = np.nan
+    change, error = scatter_change(before, after, np.random.default_rng(5))
+    expected = 1.2 * np.hypot(3, 0.3) / np.hypot(3, 1) - 1
+    np.testing.assert_allclose(change, expected, atol=3 * error.max())
+    independent = np.sqrt(2) * 1.17 / np.sqrt(600) * (1 + expected)
+    assert (error < 0.75 * independent).all()
+    _, unpaired = scatter_change(before, rng.permutation(after), np.random.default_rng(5))
+    np.testing.assert_allclose(unpaired, independent, rtol=0.25)
+
+
+@pytest.mark.statistical
+def test_the_error_of_a_change_of_scatter_is_the_spread_between_samples():
+    rng = np.random.default_rng(6)
+    found = []
+    for _ in range(150):
+        shared = rng.normal(0, 3.0, (300, 1))
+        pair = [shared + rng.normal(0, 1.0, (300, 1)) for _ in range(2)]
+        found.append(scatter_change(*pair, rng))
+    change, error = np.array(found)[..., 0].T
+    assert change.mean() == pytest.approx(0, abs=4 * change.std() / np.sqrt(150))
+    assert np.median(error) == pytest.approx(change.std(), rel=0.3)
+
+
+def test_residuals_of_other_stars_are_no_pair():
+    with pytest.raises(ValueError, match=r"shapes \(5, 2\) and \(1, 2\), wanted \(N, L\) twice"):
+        scatter_change(np.ones((5, 2)), np.ones((1, 2)), np.random.default_rng(0))
+    for n in (0, 5):
+        change, error = scatter_change(np.zeros((n, 2)), np.ones((n, 2)), np.random.default_rng(0))
+        assert change.shape == error.shape == (2,)
+        assert np.isnan([change, error]).all()
 
 
 def test_bootstrap_is_reproducible_and_different_each_time():

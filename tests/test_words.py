@@ -14,9 +14,11 @@ READ = ROOT / "tests" / "comparisons.txt"
 COMPARES = re.compile(
     r"\b(more|less|fewer|most|least|better|best|worse|worst|alone|higher|highest|lower|lowest|larger|largest|smaller|"
     r"smallest|greater|greatest|narrower|wider|steeper|shallower|deeper|tighter|faster|slower|nearer|farther|further|"
-    r"above|below|exceeds?)\b"
+    r"above|below|exceeds?)\b",
+    re.IGNORECASE,
 )
 GLUE = re.compile(r"\{glue:text\}`[^`]*`")
+BEFORE_A_SENTENCE = re.compile(r"\{glue:text\}`(\w+)`(?=\s+[A-Z*])")
 
 
 def sentences(text: str) -> list[str]:
@@ -38,7 +40,11 @@ def stood_for(chapter: ChapterText) -> list[str]:
 def comparisons(page: Path) -> list[str]:
     """Sentences of a page that compare, which neither a number nor a cell stands for."""
     chapter = ChapterText(page)
-    marked = GLUE.sub("\N{BULLET}", page.read_text(encoding="utf-8"))
+    whole = set(re.findall(r"chapter\.say\(\s*\"(\w+)\"", chapter.code))  # sentences, which no number in them excuses
+    text = BEFORE_A_SENTENCE.sub(
+        lambda found: "\N{BULLET}." if found[1] in whole else found[0], page.read_text(encoding="utf-8")
+    )
+    marked = GLUE.sub("\N{BULLET}", text)
     held = stood_for(chapter)
     said = sentences(prose(marked))
     if chapter.cells:
@@ -85,3 +91,12 @@ def test_a_false_comparison_is_noticed(tmp_path, false):
     page.write_text(f"# A page\n\nSome words. {false} Other words.\n", encoding="utf-8")
     assert comparisons(page) == [false]
     assert false not in read_before()
+
+
+def test_a_sentence_made_from_numbers_excuses_none_beside_it(tmp_path):
+    page = tmp_path / "08_page.md"
+    code = '```{code-cell} ipython3\nchapter.say("cubic_says", True, {})\n```\n'
+    page.write_text(
+        f"# A page\n\n{code}\n{{glue:text}}`cubic_says` A cubic is better in every label.\n", encoding="utf-8"
+    )
+    assert comparisons(page) == ["A cubic is better in every label."]

@@ -10,6 +10,7 @@ from scipy.optimize import OptimizeResult, brentq, minimize
 
 from .cannon import CannonModel
 from .inference import LabelFit
+from .labels import Labels
 from .spectra import Spectra
 from .validation import CrossFit, bias_and_scatter
 
@@ -114,6 +115,23 @@ def error_floor(error: np.ndarray, bar: np.ndarray) -> np.ndarray:
         if e.size and excess(0.0) > 0:
             floors[column] = brentq(excess, 0.0, 10.0 * np.abs(e).max(), xtol=1e-6 * np.abs(e).max())
     return floors
+
+
+def branch_width(labels: Labels) -> float:
+    """Robust scatter of log g about its run with temperature, a cubic [dex]: the narrower, the more like giants.
+
+    It judges labels without any others to compare with (Figs. 9 and 13). NaN for labels without Teff or log g, and for
+    fewer than 20 stars that have both.
+    """
+    if not {"teff", "logg"} <= set(labels.names):
+        return np.nan
+    teff, logg = labels.column("teff"), labels.column("logg")
+    known = np.isfinite(teff) & np.isfinite(logg)
+    if known.sum() < 20:
+        return np.nan
+    x = (teff[known] - 4600.0) / 400.0
+    left = logg[known] - np.polyval(np.polyfit(x, logg[known], 3), x)
+    return float(bias_and_scatter(left, robust=True)[1][0])
 
 
 @dataclass(frozen=True)

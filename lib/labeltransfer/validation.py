@@ -189,6 +189,30 @@ def bias_and_scatter(residuals: np.ndarray, robust: bool = False) -> tuple[np.nd
     return bias, scatter
 
 
+def scatter_change(before: np.ndarray, after: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Relative change of the robust scatter between two sets of residuals of the same stars, and its error.
+
+    The error is the standard deviation over 400 resamplings of the stars with replacement, the same for both sets: what
+    the sets share, such as a wrong reference label, cancels there as it does in the change.
+
+    Parameters
+    ----------
+    before, after : (N, L) residuals; a star with NaN in either is left out of both, label by label
+
+    Returns
+    -------
+    change, error : (L,), (L,); 0.1 is a scatter larger by ten per cent; NaN without stars
+    """
+    if np.ndim(before) != 2 or np.shape(before) != np.shape(after):
+        raise ValueError(f"residuals have shapes {np.shape(before)} and {np.shape(after)}, wanted (N, L) twice")
+    pair = np.array([before, after], float)
+    pair[:, np.isnan(pair).any(axis=0)] = np.nan
+    draws = [np.arange(len(before)), *rng.integers(max(len(before), 1), size=(400, len(before)))]
+    old, new = np.array([[bias_and_scatter(one[rows], robust=True)[1] for rows in draws] for one in pair])
+    ratio = np.divide(new, old, out=np.full(old.shape, np.nan), where=old > 0)
+    return ratio[0] - 1, ratio[1:].std(axis=0)
+
+
 def scatter_by_snr(
     residuals: np.ndarray, snr: np.ndarray, edges: np.ndarray, robust: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ Functions that need several panels return a `matplotlib.figure.Figure`; the othe
 
 from .budget_figures import formal_against_empirical, information_by_window, label_curves
 from .check_figures import chi2_histogram, pulls_histogram
-from .choice_figures import changes_of_scatter
+from .choice_figures import changes_of_scatter, relative_scatter
 from .cover import cover
 from .excerpt import Excerpt, excerpt_table
 from .label_figures import label_histograms, label_offsets, one_to_one, residual_ranges, scatter_against_snr
@@ -66,6 +66,7 @@ __all__ = [
     "recorded",
     "recorded_histograms",
     "recorded_points",
+    "relative_scatter",
     "residual_ranges",
     "scaled_coefficients",
     "scatter_against_snr",

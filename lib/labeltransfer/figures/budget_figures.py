@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from ..labels import LABELS
 from .check_figures import by_label
@@ -25,6 +24,7 @@ from .style import (
     mark_simulated,
     panels,
     per_star,
+    plain_logarithm,
     record,
     stacked,
     ticks,
@@ -85,7 +85,7 @@ def label_curves(
 ) -> Figure:
     """A quantity of every label against anything, one panel a label, one line a curve.
 
-    For the error budget, learning curves, the order of the polynomial, the width of the smoothing.
+    For the error budget, and to compare recipes.
 
     Parameters
     ----------
@@ -105,12 +105,7 @@ def label_curves(
                 parts.append({"label": name, "curve": title, "x": places, "value": values})
         ax.set(xlabel=xlabel, ylabel=f"{ylabel} {LABELS[name].axis}")
         if log_x and (places > 0).any():
-            ax.set_xscale("log")
-            span = places[places > 0].max() / places[places > 0].min()
-            steps = (1.0, 2.0, 5.0) if span < 20 else (1.0, 3.0)
-            ax.xaxis.set_major_locator(LogLocator(subs=steps))
-            ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            ax.xaxis.set_minor_locator(NullLocator())
+            plain_logarithm(ax, "x")
         ax.set_ylim(bottom=0, top=1.06 * ax.get_ylim()[1])
         ticks(ax, up=4)
         ax.spines[["top", "right"]].set_visible(False)

@@ -74,7 +74,8 @@ def label_offsets(
 ) -> Figure:
     """Offsets between two sources of labels, against the reference label: Figs. 1 and 7 of Ho et al. 2017.
 
-    One column a label, one row a range of S/N; logarithmic colours count stars, bias and scatter are printed.
+    One column a label, one row a range of S/N; logarithmic colours count stars, bias and scatter are printed. Stars
+    beyond the axes stand as triangles at the edge.
 
     Parameters
     ----------
@@ -96,40 +97,52 @@ def label_offsets(
     half_ranges = {**residual_ranges(reference, other, names=names), **(half_ranges or {})}
     rows = list(pairwise(snr_edges))
     bins = bins_for(len(reference) // len(rows), most=60)
-    figure, axes = panels(len(rows), len(names), 1.75 * len(rows) + 0.5, sharex="col", sharey="col")
+    figure, axes = panels(len(rows), len(names), 2.25 * len(rows) + 0.5, sharex="col", sharey="col")
+    figure.set_layout_engine("constrained", w_pad=0.02, wspace=0.02)
     parts, drawn = [], []
     for i, (low, high) in enumerate(rows):
         chosen = (snr >= low) & (snr < high)
         for j, name in enumerate(names):
             x = reference.column(name)[chosen]
             residuals = other.column(name)[chosen] - x
-            half = half_ranges[name]
-            counts = count(x, residuals, span(reference.column(name)), (-half, half), bins=(bins, bins * 3 // 4))
-            parts.append({"label": name, "snr_min": low, "snr_max": high, **counts.columns("reference", "offset")})
-            drawn.append((axes[i, j], name, counts, residuals))
-        axes[i, 0].set_ylabel(snr_text(low, high))
-    most = max(counts.counts.max(initial=0) for _, _, counts, _ in drawn)
-    for ax, name, counts, residuals in drawn:
-        mesh = draw_offsets(ax, name, counts, residuals, most)
+            ranges = span(reference.column(name)), (-half_ranges[name], half_ranges[name])
+            counts = count(x, residuals, *ranges, bins=(bins, bins))
+            columns = counts.columns("reference", "offset")
+            parts.append({"label": name, "snr_min": low, "snr_max": high, **columns, "beyond": counts.n_outside})
+            drawn.append((axes[i, j], name, counts, x, residuals))
+        ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
+        place = {"transform": axes[i, 0].transAxes, "va": "top", "fontsize": 9.5, "zorder": 5}
+        axes[i, 0].text(0.05, 0.94, snr_text(low, high), bbox=ground, **place)
+    most = max(counts.counts.max(initial=0) for _, _, counts, *_ in drawn)
+    for ax, name, counts, x, residuals in drawn:
+        mesh = draw_offsets(ax, name, counts, x, residuals, most)
     for j, name in enumerate(names):
         axes[-1, j].set_xlabel(f"{LABELS[name].axis}\n{against}")
         ticks(axes[0, j], across=3)
     figure.supylabel(f"{method} \N{MINUS SIGN} {against}", fontsize=11)
-    figure.align_ylabels(axes)
     count_bar(mesh, axes)
-    mark_simulated(figure, simulated, "bias ± scatter above each panel")
-    record(figure, stacked(parts), **tally(counts for _, _, counts, _ in drawn))
+    mark_simulated(figure, simulated, "bias ± scatter above each panel; triangles: stars beyond it")
+    record(figure, stacked(parts), **tally(counts for _, _, counts, *_ in drawn))
     return figure
 
 
-def draw_offsets(ax: Axes, name: str, counts: Counts, residuals: np.ndarray, most: float) -> QuadMesh:
+def draw_offsets(ax: Axes, name: str, counts: Counts, x: np.ndarray, residuals: np.ndarray, most: float) -> QuadMesh:
     """One panel of `label_offsets`."""
     mesh = counts.draw(ax, most=most)
     ax.axhline(0, color=INK, lw=0.8)
     (bias,), (scatter,) = bias_and_scatter(residuals)
     if np.isfinite(bias):
         ax.axhline(bias, color=CANNON, lw=1.2, ls=(0, (4, 2)))
-    ax.set_title(bias_and_scatter_text(name, bias, scatter), fontsize=9.5, loc="right")
+    ax.set_title(bias_and_scatter_text(name, bias, scatter), fontsize=9)
+    left, right, top = counts.x_edges[0], counts.x_edges[-1], counts.y_edges[-1]
+    ax.set(xlim=(left, right), ylim=(-top, top))
+    for side, mark in ((1, "^"), (-1, "v")):
+        beyond = side * residuals > top
+        places = np.clip(x[beyond], left, right)
+        ax.plot(places, np.full(places.size, 0.97 * side * top), mark, color=CANNON, ms=2.5, mew=0, alpha=0.7)
+    for side, mark, edge in ((-1, "<", left), (1, ">", right)):
+        places = residuals[(side * (x - edge) > 0) & (np.abs(residuals) <= top)]
+        ax.plot(np.full(places.size, edge), places, mark, color=CANNON, ms=2.5, mew=0, alpha=0.7)
     ticks(ax, up=4)
     return mesh
 

@@ -17,6 +17,7 @@ from ..labels import LABELS, Labels, Rows
 from .density import Range, bins_for, count, count_bar, name_axes, plane_ranges, tally
 from .style import (
     CANNON,
+    FAINT,
     INK,
     VALUE_MAP,
     drawing,
@@ -124,22 +125,38 @@ def label_plane_comparison(planes: Mapping[str, Plane], *, simulated: bool) -> F
 
 
 @drawing
-def precision_window(pipeline: Plane, cannon: Plane, *, simulated: bool) -> Figure:
+def precision_window(pipeline: Plane, cannon: Plane, *, simulated: bool, dwarf_logg: float | None = None) -> Figure:
     """Stars of a narrow window of metallicity in the (Teff, log g) plane, before and after: Fig. 13 of Ho et al. 2017.
 
     Parameters
     ----------
     pipeline, cannon : labels of the stars of the window, in the paper -0.1 < [Fe/H] < 0.0, from the two sources
+    dwarf_logg : log g from which on The Cannon's stars are called dwarfs in the figure [dex]
     """
-    return density_planes({"LAMOST pipeline": pipeline, "The Cannon": cannon}, simulated=simulated)
+    planes = {"LAMOST pipeline": pipeline, "The Cannon": cannon}
+    figure = density_planes(planes, simulated=simulated, height=4.6, finer=2.0)
+    right = figure.axes[1]
+    if dwarf_logg is not None and right.get_ylim()[0] > dwarf_logg:
+        right.axhline(dwarf_logg, color=FAINT, lw=1.0, ls=(0, (4, 3)))
+        place = right.get_yaxis_transform()
+        right.text(0.97, dwarf_logg + 0.05, "dwarfs", transform=place, fontsize=9.5, ha="right", va="top")
+    return figure
 
 
-def density_planes(planes: Mapping[str, Plane], *, simulated: bool) -> Figure:
-    """One (Teff, log g) panel a source, stars counted in bins with one logarithmic colour scale."""
+def density_planes(
+    planes: Mapping[str, Plane], *, simulated: bool, height: float | None = None, finer: float = 1.0
+) -> Figure:
+    """One (Teff, log g) panel a source, stars counted in bins with one logarithmic colour scale.
+
+    Stars without both labels in one of the sources are shown in none.
+    """
     pairs = {title: columns_of(plane) for title, plane in planes.items()}
+    known = np.isfinite([c[name] for c in pairs.values() for name in ("teff", "logg")]).all(axis=0)
+    n_ignored = len(planes) * int((~known).sum())
+    pairs = {title: {name: values[known] for name, values in c.items()} for title, c in pairs.items()}
     ranges = plane_ranges([c["teff"] for c in pairs.values()], [c["logg"] for c in pairs.values()], outside=0.2)
-    figure, axes = panels(1, len(planes), 4.0 if len(planes) < 3 else 3.4, sharex=True, sharey=True)
-    bins = bins_for(max(c["teff"].size for c in pairs.values()))
+    figure, axes = panels(1, len(planes), height or 3.4, sharex=True, sharey=True)
+    bins = int(finer * bins_for(int(known.sum())))
     counted = {title: count(c["teff"], c["logg"], *ranges, bins=(bins, bins)) for title, c in pairs.items()}
     most = max(counts.counts.max(initial=0) for counts in counted.values())
     for ax, (title, counts) in zip(axes[0], counted.items(), strict=True):
@@ -150,7 +167,7 @@ def density_planes(planes: Mapping[str, Plane], *, simulated: bool) -> Figure:
     count_bar(mesh, axes)
     mark_simulated(axes[0, -1], simulated)
     parts = [{"panel": title, **counts.columns("teff", "logg")} for title, counts in counted.items()]
-    record(figure, stacked(parts), **tally(counted.values()))
+    record(figure, stacked(parts), **tally(counted.values()) | {"n_ignored": n_ignored})
     return figure
 
 

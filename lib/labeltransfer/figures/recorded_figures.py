@@ -7,7 +7,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from .style import APOGEE, CANNON, FAINT, LAMOST, PIPELINE, drawing, label_panels, mark_simulated, record, stacked
+from .style import (
+    APOGEE,
+    CANNON,
+    FAINT,
+    LAMOST,
+    PIPELINE,
+    drawing,
+    label_panels,
+    mark_simulated,
+    plain_logarithm,
+    record,
+    stacked,
+)
 
 COLOURS = (APOGEE, PIPELINE, CANNON, LAMOST, FAINT)
 MARKS = "os^Dv"
@@ -71,7 +83,7 @@ def recorded_points(
             columns = {"x": np.asarray(at, float), "y": np.asarray(value, float)}
             parts.append({"quantity": quantity, "line": name, **columns, **({} if error is None else {"error": error})})
         for axis in logarithmic:
-            getattr(ax, f"set_{axis}scale")("log")
+            plain_logarithm(ax, axis)
         ax.set_ylabel(quantity)
         ax.spines[["top", "right"]].set_visible(False)
         if len(lines) > 1:

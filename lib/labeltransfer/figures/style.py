@@ -18,7 +18,7 @@ import numpy as np
 from astropy.table import Table
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from ..files import written_whole
 from ..labels import LABELS, Labels
@@ -134,6 +134,16 @@ def ticks(ax: Axes, across: int | None = None, up: int | None = None) -> None:
     for axis, most in ((ax.xaxis, across), (ax.yaxis, up)):
         if most is not None:
             axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
+
+
+def plain_logarithm(ax: Axes, which: str) -> None:
+    """A logarithmic axis, "x" or "y", whose ticks are plain numbers: 0.5, 20, 3000."""
+    getattr(ax, f"set_{which}scale")("log")
+    axis = getattr(ax, f"{which}axis")
+    low, high = sorted(axis.get_view_interval())
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 20 * low else (1.0, 3.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def record(shown: object, columns: Mapping[str, Any], **facts: Any) -> None:

@@ -7,7 +7,20 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from .style import APOGEE, CANNON, FAINT, LAMOST, PIPELINE, drawing, mark_simulated, panels, record, stacked
+from .label_figures import shared_legend
+from .style import (
+    APOGEE,
+    CANNON,
+    FAINT,
+    LAMOST,
+    PIPELINE,
+    drawing,
+    mark_simulated,
+    panels,
+    plain_logarithm,
+    record,
+    stacked,
+)
 
 COLOURS = (PIPELINE, CANNON, LAMOST, APOGEE, FAINT)
 
@@ -39,12 +52,12 @@ def against_wavelength(
             ax.plot(wavelength, values, color=colour, lw=1.0, label=name)
             parts.append({"quantity": quantity, "line": name, "wavelength": wavelength, "value": values})
         if logarithmic:
-            ax.set_yscale("log")
+            plain_logarithm(ax, "y")
         ax.set_ylabel(quantity)
         ax.spines[["top", "right"]].set_visible(False)
-        if len(lines) > 1:
-            ax.legend(fontsize=9, ncols=2)
     axes[-1, 0].set_xlabel("wavelength [Å]")
+    if max(map(len, quantities.values())) > 1:
+        shared_legend(figure, axes[:, 0])
     mark_simulated(axes[0, 0], simulated)
     record(figure, stacked(parts))
     return figure

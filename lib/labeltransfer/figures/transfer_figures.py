@@ -11,7 +11,25 @@ from matplotlib.figure import Figure
 from ..inference import infer
 from ..labels import LABELS
 from ..validation import CrossValidation
-from .style import APOGEE, CANNON, INK, PALE, mark_simulated
+from .label_figures import shared_legend
+from .style import (
+    APOGEE,
+    CANNON,
+    INK,
+    PALE,
+    bias_and_scatter_text,
+    drawing,
+    label_panels,
+    mark_simulated,
+    panels,
+    ticks,
+)
+
+
+def after_gaps(wavelength: np.ndarray) -> np.ndarray:
+    """(P,) True for the first pixel after a gap of more than three pixels, at which a line is to break."""
+    steps = np.diff(wavelength, prepend=wavelength[:1] - np.median(np.diff(wavelength[:3])))
+    return steps > 3 * np.median(steps)
 
 
 class TransferPlots:
@@ -20,11 +38,12 @@ class TransferPlots:
     def __init__(self, transfer: Any) -> None:
         self._transfer = transfer
 
+    @drawing
     def one_to_one(self) -> Figure:
         """Labels of the reference stars from their spectra against those they came with, cross-validated."""
         validation = self._validation()
         names = validation.labels.names
-        figure, axes = self._panels(len(names))
+        figure, axes = label_panels(len(names), 2.7)
         for k, (ax, name) in enumerate(zip(axes, names, strict=True)):
             reference, fitted = validation.labels.values[:, k], validation.fit.labels.values[:, k]
             for kept, colour, words in ((True, INK, "trained on"), (False, CANNON, "excised")):
@@ -33,16 +52,19 @@ class TransferPlots:
             ends = np.array([reference.min(), reference.max()])
             ax.plot(ends, ends, color=APOGEE, lw=1)
             row = validation.table[k]
-            ax.set_title(f"bias {row['median']:.3g}, scatter {row['robust_scatter']:.3g}", fontsize="small")
-            ax.set(xlabel=f"reference {LABELS[name].axis}", ylabel=f"from the spectrum {LABELS[name].axis}")
-        axes[0].legend(fontsize="small")
+            text = bias_and_scatter_text(name, row["median"], row["robust_scatter"], "bias {}, scatter {}")
+            ax.set_title(text, fontsize=9.5)
+            ax.set(xlabel=f"reference {LABELS[name].axis}", ylabel=f"from spectrum {LABELS[name].axis}")
+            ticks(ax, across=4, up=4)
+        shared_legend(figure, axes)
         return self._finished(figure)
 
+    @drawing
     def residuals(self) -> Figure:
         """Cross-validated minus reference label over its error: pulls, with the Gaussian of width one."""
         validation = self._validation()
         names = validation.labels.names
-        figure, axes = self._panels(len(names))
+        figure, axes = label_panels(len(names), 2.2)
         pulls = validation.residuals / validation.fit.labels.errors
         grid = np.linspace(-5, 5, 201)
         for k, (ax, name) in enumerate(zip(axes, names, strict=True)):
@@ -52,6 +74,7 @@ class TransferPlots:
             ax.set(xlabel=f"residual / error of {LABELS[name].symbol}", ylabel="density")
         return self._finished(figure)
 
+    @drawing
     def spectrum(self, star: str | int = 0) -> Figure:
         """One reference star: its normalized flux, the model at its fitted labels, and their difference in errors.
 
@@ -69,27 +92,33 @@ class TransferPlots:
         spectra, model = transfer.reference.spectra[[row]], transfer.model
         flux = model.model_flux(infer(model, spectra, transfer.starts).labels.values)[0]
         good = spectra.ivar[0] > 0
-        figure, (above, below) = plt.subplots(2, 1, figsize=(8, 4), sharex=True, height_ratios=(2, 1))
+        figure, axes = panels(2, 1, 4.0, sharex=True, height_ratios=(2, 1))
+        above, below = axes[:, 0]
         wave = spectra.wavelength
+        good &= ~after_gaps(wave)
         above.plot(wave, np.where(good, spectra.flux[0], np.nan), color=INK, lw=0.6, label=ids[row])
-        above.plot(wave, flux, color=CANNON, lw=0.8, label="model")
+        above.plot(wave, np.where(after_gaps(wave), np.nan, flux), color=CANNON, lw=0.8, label="model")
         sigma = np.sqrt(model.scatter**2 + 1.0 / np.where(good, spectra.ivar[0], 1.0))
         below.plot(wave, np.where(good, (spectra.flux[0] - flux) / sigma, np.nan), color=INK, lw=0.6)
         above.set_ylabel("normalized flux")
-        above.legend(fontsize="small")
+        shared_legend(figure, axes[:, 0])
         below.set(xlabel="wavelength [Å]", ylabel="difference / error")
         return self._finished(figure)
 
+    @drawing
     def gradients(self) -> Figure:
         """How the flux answers to each label: the linear coefficients, by the scale of the label."""
         model = self._transfer.model
         names = model.label_names
-        figure, axes = plt.subplots(len(names), 1, figsize=(8, 1.3 * len(names) + 0.6), sharex=True, squeeze=False)
-        slopes = np.where(model.determined, model.linear_coefficients * model.scales[:, None], np.nan)
+        figure, axes = panels(len(names), 1, 1.25 * len(names) + 0.6, sharex=True)
+        slopes = np.where(
+            model.determined & ~after_gaps(model.wavelength), model.linear_coefficients * model.scales[:, None], np.nan
+        )
         for ax, name, scale, slope in zip(axes[:, 0], names, model.scales, slopes, strict=True):
             ax.plot(model.wavelength, slope, color=INK, lw=0.6)
             ax.axhline(0.0, color=PALE, lw=0.8, zorder=0)
-            ax.set_ylabel(f"{LABELS[name].symbol}\nby {scale:.3g} {LABELS[name].unit}")
+            ax.set_ylabel(f"{LABELS[name].symbol}\nby {scale:.3g} {LABELS[name].unit}", fontsize=10)
+            ticks(ax, up=3)
         axes[-1, 0].set_xlabel("wavelength [Å]")
         return self._finished(figure)
 
@@ -98,17 +127,7 @@ class TransferPlots:
             raise ValueError("plot: this transfer was not validated; learn with recipe='robust'")
         return self._transfer.validation
 
-    @staticmethod
-    def _panels(number: int) -> tuple[Figure, list]:
-        rows = -(-number // 4)
-        columns = -(-number // rows)
-        figure, axes = plt.subplots(rows, columns, figsize=(2.9 * columns, 3.0 * rows), squeeze=False)
-        for ax in axes.flat[number:]:
-            ax.remove()
-        return figure, list(axes.flat[:number])
-
     def _finished(self, figure: Figure) -> Figure:
-        figure.tight_layout(rect=(0.0, 0.0, 1.0, 0.95 if self._transfer.simulated else 1.0))  # room for the mark
         mark_simulated(figure, self._transfer.simulated)
         plt.close(figure)
         return figure
