@@ -67,7 +67,7 @@ def test_a_file_that_hangs_does_not_hold_up_the_end(model, tmp_path, signalled, 
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     call = [sys.executable, "-c", HANGING.format(**hanging), *command.split()]
     with subprocess.Popen(call, cwd=tmp_path, **pipes) as process:
-        limit = threading.Timer(120, process.kill)
+        limit = threading.Timer(300, process.kill)
         limit.start()
         try:
             assert "hangs\n" in iter(process.stdout.readline, ""), "it ended before a file hung"
