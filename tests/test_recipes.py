@@ -11,8 +11,8 @@ from labeltransfer.labels import Labels
 from labeltransfer.reference import ReferenceSet, usual_distance
 from labeltransfer.spectra import Spectra
 from labeltransfer.transfer import LabelTransfer, learn
-from labeltransfer.transfer.choices import Trials
-from labeltransfer.transfer.recipes import suspects
+from labeltransfer.transfer.choices import Asked, Trials
+from labeltransfer.transfer.recipes import GIVEN_BACK, _rounds, every_so_many_pixels, suspects
 from labeltransfer.validation import cross_fit
 
 TRUTH = oracle.known_model(60, 3)
@@ -336,3 +336,12 @@ def test_spectra_without_a_star_are_neither_learnt_from_nor_labelled(learnt):
     dark = np.where((np.arange(400) < 30)[:, None], -REFERENCE.spectra.flux, REFERENCE.spectra.flux)
     counts = learn(replace(REFERENCE.spectra, flux=dark), REFERENCE.labels, error_factor=1.0).counts
     assert counts["without unmasked pixels, or constant, or not positive"] == 30
+
+
+def test_what_was_counted_with_another_order_is_told_no_more():
+    labels, wrong = with_wrong_labels()
+    few = every_so_many_pixels(ReferenceSet(REFERENCE.spectra, labels), 1)
+    asked, counts = Asked(NAMES), {GIVEN_BACK: 3, "excised in round 9": 1}
+    kept = _rounds(few, labels.values[:4], np.arange(len(labels)) % 4, asked, asked.options(2), 1.0, counts)[2]
+    assert not kept[wrong].any()
+    assert set(counts).isdisjoint({GIVEN_BACK, "excised in round 9"})

@@ -122,6 +122,7 @@ def _rounds(
     pivots, scales = scaling(labels.values, labels.names)
     scaled = (labels.values - pivots) / scales
     first: CrossFit | None = None
+    counts.clear()  # those of another order no longer count
     for number in range(1, ROUNDS + 1):
         fitted = with_stated_errors(few.reference, few.of(factor), None)
         crossed = cross_fit(fitted, folds, starts, kept=kept, **options)
