@@ -85,7 +85,9 @@ def test_labels_with_errors(table):
     assert labels.values[0].tolist() == [2.5, 4800.0]
     np.testing.assert_allclose(labels.errors[0], [0.1, 91.0], rtol=1e-6)
     assert labels.known.tolist() == [True, True, False]
-    assert apogee.labels_of(kept, ("teff", "a_k")).covariance is None
+    partly = apogee.labels_of(kept, ("teff", "a_k")).errors
+    assert np.isfinite(partly[0]).tolist() == [True, False]
+    assert apogee.labels_of(kept, ("a_k",)).covariance is None
 
 
 def test_repeats_must_be_resolved_first(table):

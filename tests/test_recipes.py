@@ -125,6 +125,29 @@ def test_small_sets_are_never_made_worse_by_the_correction():
         assert scatter[1] < 1.1 * scatter[0]
 
 
+@pytest.mark.parametrize("stated_by", ["table", "option"])
+def test_errors_of_some_labels_are_used_though_those_of_others_are_unknown(stated_by):
+    """Of labels with known errors the floor comes from cross-validation, so that pulls about the truth are one wide."""
+    error = 0.3 * TRUTH.scales[0]
+    values = REFERENCE.labels.values.copy()
+    values[:, 0] += np.random.default_rng(4).normal(size=len(values)) * error
+    covariance = np.zeros((len(values), 3, 3))
+    covariance[:, [1, 2], [1, 2]] = np.nan
+    covariance[:, 0, 0] = error**2
+    covariance[:40, 0, 0] = np.nan  # a few have none
+    if stated_by == "table":
+        transfer = learn(REFERENCE.spectra, Labels(REFERENCE.ids, NAMES, values, covariance))
+    else:
+        transfer = learn(REFERENCE.spectra, with_values(values), label_errors={"teff": error})
+    line = next(line for line in transfer.report if "errors of the reference labels" in line)
+    assert "those of logg, fe_h are not known" in line
+    assert transfer.label_error_strength > 0
+    table = transfer.label(STARS.spectra)
+    pulls = (table["teff"] - STARS.labels.column("teff")) / table["teff_err"]
+    assert 1.48 * np.median(np.abs(pulls)) == pytest.approx(1.0, abs=0.25)
+    assert np.isfinite(table["logg_err"]).all()
+
+
 def test_what_was_learnt_survives_the_file(learnt, tmp_path):
     transfer, _ = learnt
     transfer.write(tmp_path / "model.npz")

@@ -126,7 +126,7 @@ def best_of_duplicates(table: Table, key: str = "apogee_id") -> tuple[Table, int
 
 
 def labels_of(table: Table, names: Iterable[str], ids: np.ndarray | None = None) -> Labels:
-    """Labels of a table as `read_allstar` gives it; independent errors where the table has errors of all of them.
+    """Labels of a table as `read_allstar` gives it; independent errors, NaN of those without.
 
     Parameters
     ----------
@@ -142,8 +142,11 @@ def labels_of(table: Table, names: Iterable[str], ids: np.ndarray | None = None)
     columns = {name: tables.wanted_column(table, (name,), "allStar table") for name in names}
     values = label_values(table, columns, "allStar table")
     covariance = None
-    if all(f"{name}_err" in table.colnames for name in names):
-        covariance = diagonal(np.column_stack([np.asarray(table[f"{name}_err"], dtype=float) for name in names]))
+    errors = [
+        table[f"{name}_err"] if f"{name}_err" in table.colnames else np.full(len(table), np.nan) for name in names
+    ]
+    if np.isfinite(errors).any():
+        covariance = diagonal(np.array(errors, dtype=float).T)
     return Labels(np.asarray(table["apogee_id"]) if ids is None else ids, names, values, covariance)
 
 

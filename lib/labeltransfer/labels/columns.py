@@ -27,7 +27,7 @@ class LabelColumns:
     ----------
     names : (L,) labels, all known
     values : (N, L) in the units of `LABELS`; NaN where missing
-    covariance : (N, L, L) of independent errors, or None unless there are errors of all labels
+    covariance : (N, L, L) of independent errors, NaN for labels that have none; None if none has
     notes : for every label its column, and how many values are missing or outside its physical range
     """
 
@@ -88,11 +88,12 @@ def read_labels(table: Table, names: Sequence[str], where: object, errors: str |
     covariance = None
     if errors is not None:
         found = {name: error_column(table.colnames, column, name, errors) for name, column in columns.items()}
-        if all(found.values()):
-            spread = [numbers(table, str(found[name]), where, labels[name].unit) for name in columns]
+        none = np.full(len(table), np.nan)
+        spread = [numbers(table, found[name], where, labels[name].unit) if found[name] else none for name in columns]
+        lacking = [name for name in found if not found[name]]
+        if len(lacking) < len(found):
             covariance = diagonal(np.column_stack(spread))
-        elif any(found.values()):
-            notes.append(f"errors of {', '.join(name for name in found if found[name])} alone in {where}: not used")
+            notes += [f"no errors of {', '.join(lacking)} in {where}"] if lacking else []
     known = {name: LABELS.setdefault(label.name, label) for name, label in labels.items()}
     return LabelColumns(tuple(label.name for label in known.values()), values, covariance, tuple(notes))
 

@@ -85,10 +85,6 @@ class Asked:
         """Options of `train` by which errors of the labels are undone."""
         return {"label_errors": "correct", "label_error_strength": strength} if strength > 0 else {}
 
-    def states_errors(self, labels: Labels) -> bool:
-        """Whether errors of the labels are known, and not inferred."""
-        return isinstance(self.label_errors, Mapping) or (self.label_errors == "auto" and labels.covariance is not None)
-
 
 def usual_order(reference: ReferenceSet) -> int | str:
     """2 or, of few stars a term, ``"auto"``."""
@@ -125,28 +121,38 @@ def choose_order(
 
 def label_covariance(
     labels: Labels, stated: Mapping[str, float] | str, fit: LabelFit, kept: np.ndarray
-) -> np.ndarray | None:
-    """(N, L, L) errors of the reference labels: as stated, those of the table, or at most what the residuals allow.
+) -> tuple[np.ndarray | None, np.ndarray]:
+    """(N, L, L) errors of the reference labels that training may undo, and for which labels (L,) they are known.
+
+    Known errors are those stated or, label by label, those of the table; a star that lacks them has the median of the
+    others. If no label has any, errors are at most what the residuals allow; if some have, those of the others are
+    not undone.
 
     Parameters
     ----------
-    stated : label to standard error; ``"auto"`` for the covariances of the table or, if it has none, the variance of
-        cross-fitted residuals beyond the formal errors, which is an upper bound; ``"none"``
+    stated : label to standard error, ``"auto"`` for the covariances of the table, or ``"none"``
     fit : cross-fitted labels
     """
     n, n_labels = labels.values.shape
-    if isinstance(stated, Mapping):
-        return np.broadcast_to(np.diag([stated.get(name, 0.0) ** 2 for name in labels.names]), (n, n_labels, n_labels))
+    unknown = np.zeros(n_labels, dtype=bool)
     if stated == "none":
-        return None
-    if labels.covariance is not None:
-        known = np.isfinite(labels.covariance).all(axis=(1, 2))
-        usual = np.median(labels.covariance[known], axis=0) if known.any() else np.zeros((n_labels, n_labels))
-        return np.where(known[:, None, None], labels.covariance, usual)
-    residual = np.where((kept & fit.converged)[:, None], fit.labels.values - labels.values, np.nan)
-    _, scatter = bias_and_scatter(residual, robust=True)
-    excess = np.maximum(scatter**2 - np.nanmedian(fit.labels.errors[kept], axis=0) ** 2, 0.0)
-    return np.broadcast_to(np.diag(excess), (n, n_labels, n_labels))
+        return None, unknown
+    if isinstance(stated, Mapping):
+        errors = np.array([stated.get(name, np.nan) for name in labels.names])
+        covariance = np.broadcast_to(np.diag(errors**2), (n, n_labels, n_labels))
+    elif labels.covariance is not None:
+        covariance = labels.covariance
+    else:
+        covariance = np.full((n, n_labels, n_labels), np.nan)
+    variance = np.diagonal(covariance, axis1=1, axis2=2)
+    known = np.isfinite(variance).any(axis=0)
+    if not known.any():
+        residual = np.where((kept & fit.converged)[:, None], fit.labels.values - labels.values, np.nan)
+        _, scatter = bias_and_scatter(residual, robust=True)
+        excess = np.maximum(scatter**2 - np.nanmedian(fit.labels.errors[kept], axis=0) ** 2, 0.0)
+        return np.broadcast_to(np.diag(excess), covariance.shape), known
+    usual = np.array([np.nanmedian(of_one) if there else 0.0 for of_one, there in zip(variance.T, known, strict=True)])
+    return np.where(np.isfinite(covariance), covariance, np.diag(usual)), known
 
 
 def choose_strength(

@@ -40,7 +40,7 @@ SMOOTHED = 300.0
 
 @dataclass
 class Learnt:
-    """What a recipe made of N candidates; `label_errors_known` tells whether those of the labels were given to it."""
+    """What a recipe made of N candidates; `label_errors_known` (L,) tells of which labels errors were given to it."""
 
     model: CannonModel
     kept: np.ndarray
@@ -52,7 +52,7 @@ class Learnt:
     tried: Table | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
-    label_errors_known: bool = False
+    label_errors_known: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
 
 def paper(candidates: ReferenceSet, starts: np.ndarray, asked: Asked) -> Learnt:
@@ -85,9 +85,9 @@ def robust(candidates: ReferenceSet, starts: np.ndarray, folds: np.ndarray, aske
         if (options["order"], options["ridge"]) != (order, ridge):
             order, ridge = options["order"], options["ridge"]
             crossed, factor, kept = _rounds(few, starts, folds, asked, options, factor, counts)
-    covariance = label_covariance(candidates.labels, asked.label_errors, crossed.fit, kept)
+    covariance, known = label_covariance(candidates.labels, asked.label_errors, crossed.fit, kept)
     strength = 0.0
-    if covariance is not None:
+    if covariance is not None and covariance.any():
         fitted = with_stated_errors(few.reference, few.of(factor), covariance)
         strength, table = choose_strength(
             fitted, folds, kept, starts, crossed.fit, asked, asked.options(order, ridge, few.step)
@@ -96,10 +96,10 @@ def robust(candidates: ReferenceSet, starts: np.ndarray, folds: np.ndarray, aske
     reference = with_stated_errors(candidates, factor, covariance)
     options = {**asked.options(order, ridge), **asked.correction(strength)}
     model, fit, halves = _final(reference, folds, kept, starts, options, asked.stretch)
-    known = asked.states_errors(candidates.labels)
-    variance = None
-    if covariance is not None and (known or strength > 0):
-        variance = (1.0 if known else strength) * np.diagonal(covariance, axis1=1, axis2=2)
+    variance = np.full(reference.labels.values.shape, np.nan)
+    if covariance is not None and (known.any() or strength > 0):
+        taken = np.where(known, 1.0, np.nan) if known.any() else strength
+        variance = taken * np.diagonal(covariance, axis1=1, axis2=2)
     checks = total_errors.Checks(fit, halves, reference.labels.values, variance, folds, kept)
     errors = total_errors.measure(model, checks)
     labels = Labels(fit.labels.ids, fit.labels.names, fit.labels.values, errors.covariance(model, fit))

@@ -39,9 +39,15 @@ def lines(learnt: Learnt, counts: Mapping[str, int], asked: Asked, logger: loggi
 
 
 def _of_label_errors(learnt: Learnt, asked: Asked) -> str:
-    if learnt.label_errors_known:
+    if learnt.label_errors_known.any():
         of = "stated" if isinstance(asked.label_errors, Mapping) else "those of the table"
-        return f"errors of the reference labels ({of}): {learnt.strength:g} of them undone in training"
+        lacking = [name for name, known in zip(asked.names, learnt.label_errors_known, strict=True) if not known]
+        besides = (
+            f"; those of {', '.join(lacking)} are not known, and the halves of spectra tell its floor"
+            if lacking
+            else ""
+        )
+        return f"errors of the reference labels ({of}): {learnt.strength:g} of them undone in training{besides}"
     if learnt.strength:
         return (
             f"errors of the reference labels are not known: {learnt.strength:g} of what the residuals allow was undone "

@@ -115,14 +115,14 @@ class Checks:
     fit : from the whole spectrum
     halves : from every other stretch of it, and from the stretches between
     reference : (N, L) reference labels
-    label_variance : (N, L) their variances, or None if these are not known
+    label_variance : (N, L) their variances, NaN for labels of which these are not known
     folds, kept : (N,) of the cross-validation; stars that models were trained on
     """
 
     fit: LabelFit
     halves: tuple[LabelFit, LabelFit]
     reference: np.ndarray
-    label_variance: np.ndarray | None
+    label_variance: np.ndarray
     folds: np.ndarray
     kept: np.ndarray
 
@@ -130,9 +130,9 @@ class Checks:
 def measure(model: CannonModel, checks: Checks) -> ErrorModel:
     """Find the floor that gives pulls a width of one.
 
-    Where the errors of the reference labels are known, these are the pulls of cross-validation: fitted minus reference
-    labels. Else they are those of the two halves of each spectrum against each other, which no reference label
-    disturbs; what is common to both halves is then not in the floor.
+    Of a label whose reference errors are known, these are the pulls of cross-validation: fitted minus reference labels.
+    Of another they are those of the two halves of each spectrum against each other, which no reference label disturbs;
+    what is common to both halves is then not in the floor.
 
     Parameters
     ----------
@@ -143,20 +143,20 @@ def measure(model: CannonModel, checks: Checks) -> ErrorModel:
     residual = model.scaled(checks.fit.labels.values) - scaled
     lever = held_leverage(scaled, model.order, checks.folds, checks.kept)
     spread = bias_and_scatter(residual[use], robust=True)[1] ** 2
-    if checks.label_variance is None:
-        one, two = checks.halves
-        use = use & one.converged & two.converged
-        known = _variances(model, one) + _variances(model, two)
-        squared, share = (model.scaled(one.labels.values) - model.scaled(two.labels.values)) ** 2, known / formal
-    else:
-        known = formal + checks.label_variance / model.scales**2 + lever[:, None] * spread
-        squared, share = residual**2, np.ones_like(formal)
-    use = use & np.isfinite(squared + known).all(axis=1)
+    squared = residual**2
+    expected = formal + checks.label_variance / model.scales**2 + lever[:, None] * spread
+    share = np.ones_like(formal)
+    unknown, (one, two) = np.isnan(checks.label_variance).all(axis=0), checks.halves
+    apart = np.where((one.converged & two.converged)[:, None], one.labels.values - two.labels.values, np.nan)
+    squared[:, unknown] = (apart / model.scales)[:, unknown] ** 2
+    expected[:, unknown] = (_variances(model, one) + _variances(model, two))[:, unknown]
+    share[:, unknown] = (expected / formal)[:, unknown]
+    told = use[:, None] & np.isfinite(squared + expected)
     n_parts = 2 + 2 * scaled.shape[1]
-    n_parts = n_parts if use.sum() >= STARS_PER_PART * n_parts else 2
-    basis = parts(scaled[use], formal[use], n_parts) * share[use, :, None]
-    columns = [_floor(squared[use, k], known[use, k], basis[:, k]) for k in range(scaled.shape[1])]
-    return ErrorModel(np.array(columns), design_inverse(scaled[checks.kept], model.order), spread)
+    n_parts = n_parts if told.sum(axis=0).min() >= STARS_PER_PART * n_parts else 2
+    basis = parts(scaled, formal, n_parts) * share[:, :, None]
+    floors = [_floor(squared[use, k], expected[use, k], basis[use, k]) for k, use in enumerate(told.T)]
+    return ErrorModel(np.array(floors), design_inverse(scaled[checks.kept], model.order), spread)
 
 
 def _variances(model: CannonModel, fit: LabelFit) -> np.ndarray:
