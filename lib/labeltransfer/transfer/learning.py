@@ -87,8 +87,9 @@ def learn(
     error_factor : by what the reported flux errors are divided: a number, (P,), ``"auto"`` (the default of robust) or
         ``"by wavelength"``; the paper's recipe takes the errors as they are
     label_errors : standard errors of the reference labels by name, in the labels' units, for all stars;
-        ``"auto"``: those that `labels` brings or, if no label has any, what the residuals allow at most; ``"none"``: none
-        are undone. Errors of a label that are not known are not undone, nor taken out of the errors of the result
+        ``"auto"``: those that `labels` brings or, if no label has any, what the residuals allow at most;
+        ``"none"``: none are undone. Errors of a label that are not known are neither undone nor taken out of the errors
+        of the result
     label_error_strength : share of these errors that is undone, 0 to 1; ``"auto"``: by cross-validation, none if it
         does not help
     n_folds : of every cross-validation; by default 8, or 3 where there are more than a hundred stars a term
