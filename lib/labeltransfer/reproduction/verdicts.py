@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .claims import PLAIN, Check, Claim, check_against, claims
 from .numbers import NOT_AVAILABLE, Number
 
@@ -92,6 +94,10 @@ class Spread:
     def of(self, number: str) -> float:
         """Standard deviation of a number; 0 if it is not known."""
         return float(self.numbers.get(number, {}).get("sd", 0.0) or 0.0)
+
+    def by_label(self, number: str, label_names: Sequence[str], moment: str) -> np.ndarray:
+        """(L,) the "mean", "sd" or "n" of the numbers of that name, one for each label; NaN where it is not known."""
+        return np.array([self.numbers.get(f"{number}_{name}", {}).get(moment, np.nan) for name in label_names], float)
 
 
 def compare(check: Check, numbers: Mapping[str, Number], spread: Spread | None = None) -> Compared:
