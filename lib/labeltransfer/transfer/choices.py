@@ -15,8 +15,8 @@ from ..labels import Labels
 from ..reference import ReferenceSet
 from ..validation import bias_and_scatter, cross_fit
 
-STRENGTHS = (0.25, 0.5, 0.75, 1.0)
-"""Shares λ of the label errors that are tried beside none."""
+STRENGTHS, OF_KNOWN = (0.25, 0.5, 0.75, 1.0), (0.5, 1.0)
+"""Shares λ of the label errors that are tried beside none: of what residuals allow at most, and of known errors."""
 
 RIDGES = (0.0, 1e2, 1e3, 1e4, 1e5)
 """Ridges that are tried where there are few stars: coefficients of a prior width of 0.1, 0.03, 0.01 and 0.003."""
@@ -163,16 +163,20 @@ def choose_strength(
     uncorrected: LabelFit,
     asked: Asked,
     options: Mapping[str, Any],
+    known: bool,
 ) -> tuple[float, Table]:
-    """The share λ of the label errors that is undone: that asked for or, while it gains, up to the whole."""
+    """The share λ of the label errors that is undone: that asked for, or as the data choose.
+
+    Of errors that are known the largest share without loss is undone; of an upper limit the smallest that gains as much
+    as any.
+    """
     trials = Trials(reference, folds, kept, starts)
     trials.judge(dict(options), uncorrected)
-    if asked.strength != "auto":
-        trials.make([{**options, **asked.correction(float(asked.strength))}])
-        return float(asked.strength), trials.choice("label errors", len(trials.options) - 1).table
-    trials.make({**options, **asked.correction(strength)} for strength in STRENGTHS)
-    choice = trials.choice("label errors")
-    return choice.options[choice.chosen].get("label_error_strength", 0.0), choice.table
+    strengths = (OF_KNOWN if known else STRENGTHS) if asked.strength == "auto" else (float(asked.strength),)
+    trials.make({**options, **asked.correction(strength)} for strength in strengths)
+    chosen = len(strengths) if asked.strength != "auto" else int(trials.as_good[-1 if known else 0])
+    choice = trials.choice("label errors", chosen)
+    return choice.options[chosen].get("label_error_strength", 0.0), choice.table
 
 
 class Trials:
@@ -213,12 +217,17 @@ class Trials:
         self.losses.append(np.where(np.isfinite(loss), loss, FAILED))
         return float(self.losses[-1].mean())
 
+    @property
+    def as_good(self) -> np.ndarray:
+        """Which are not worse than the best by more than the error of the difference; the first is the simplest."""
+        losses = np.array(self.losses)
+        more = losses - losses[losses.mean(axis=1).argmin()]
+        return np.flatnonzero(more.mean(axis=1) <= more.std(axis=1) / np.sqrt(more.shape[1]))
+
     def choice(self, kind: str, chosen: int | None = None) -> Choice:
-        """The first, that is the simplest, that is not worse than the best by more than the error of the difference."""
-        means = np.array([loss.mean() for loss in self.losses])
-        if chosen is None:
-            more = np.array(self.losses) - self.losses[int(means.argmin())]
-            chosen = int(np.argmax(more.mean(axis=1) <= more.std(axis=1) / np.sqrt(more.shape[1])))
+        """One of them, by default the simplest of those that are as good as the best."""
+        means = [loss.mean() for loss in self.losses]
+        chosen = int(self.as_good[0]) if chosen is None else chosen
         columns = {"order": "order", "ridge": "ridge", "strength": "label_error_strength"}
         table = Table({"choice": [kind] * len(means)})
         for column, option in columns.items():

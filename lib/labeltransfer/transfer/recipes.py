@@ -90,7 +90,7 @@ def robust(candidates: ReferenceSet, starts: np.ndarray, folds: np.ndarray, aske
     if covariance is not None and covariance.any():
         fitted = with_stated_errors(few.reference, few.of(factor), covariance)
         strength, table = choose_strength(
-            fitted, folds, kept, starts, crossed.fit, asked, asked.options(order, ridge, few.step)
+            fitted, folds, kept, starts, crossed.fit, asked, asked.options(order, ridge, few.step), bool(known.any())
         )
         tables.append(table)
     reference = with_stated_errors(candidates, factor, covariance)
@@ -145,7 +145,7 @@ def _rounds(
     assert first is not None
     for one in (first, crossed):
         trials.judge({}, one.fit)
-    if not kept.all() and trials.choice("clip").chosen == 0:
+    if not kept.all() and trials.as_good[0] == 0:
         counts[GIVEN_BACK] = int((~kept).sum())
         return first, factor, np.ones_like(kept)
     return crossed, factor, kept
