@@ -125,7 +125,7 @@ def test_errors_larger_than_the_labels_vary_are_safe(size, caplog):
     with caplog.at_level(logging.INFO):
         model = train(reference, label_errors="correct")
     assert model.determined.all()
-    assert "train: at 12 pixels the correction is shortened" in caplog.text
+    assert f"train: 12 pixels: {label_errors.SHORTENED}" in caplog.text
     expected = train(reference).model_flux(reference.labels.values)
     assert np.abs(model.model_flux(reference.labels.values) - expected).max() < 1
 

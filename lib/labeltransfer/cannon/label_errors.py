@@ -24,6 +24,8 @@ from .normal_matrices import Design, inverted, products_of_pairs
 MARGIN = 0.2
 """Smallest eigenvalue of the corrected A, relative to the uncorrected. With less, its own noise is blown up."""
 
+SHORTENED = "the correction for label errors is shortened to keep the normal matrix positive definite"
+
 
 def hermite_moments(scaled: np.ndarray, covariance: np.ndarray, monomials: list[tuple[int, ...]]) -> np.ndarray:
     """(N, K) h of K monomials, sorted tuples of label numbers, at (N, L) observed labels with covariances (N, L, L)."""
@@ -76,9 +78,7 @@ def corrected_inverses(block: PixelBlock, errors: LabelErrors, variance: np.ndar
     return root @ root.transpose(0, 2, 1), change, share
 
 
-def correct(
-    block: PixelBlock, errors: LabelErrors, theta: np.ndarray, variance: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def correct(block: PixelBlock, errors: LabelErrors, theta: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, ...]:
     """From a maximum, θ (B, M) and s² (B,): both without what errors of labels add, and the share corrected (B,).
 
     θ is that of the corrected normal equations; s² is lowered by what this takes from the mean of r² with weights w².

@@ -1,12 +1,11 @@
 """Eq. 5, the likelihood of θ and s² at B pixels of N stars: its slopes, and its highest maximum.
 
 With r = f - θ·v and w = 1/(s² + σ²), the logarithm of the likelihood is ½ Σ log w - w r². Its slopes are Σ w r v by θ
-and ½ Σ w² r² - w by s²; A = Σ w v vᵀ and Σ w³ r² - ½ w² say how fast they fall. A ridge λ takes ½ λ θ² from it.
-At given s² the best θ is weighted least squares, and the height there, the profile, a function of s² alone, of which
-every maximum is found (`search`). The same as slow loops: `train_pixel` of ``tests/oracle.py`` and what it calls.
+and ½ Σ w² r² - w by s²; A = Σ w v vᵀ and Σ w³ r² - ½ w² say how fast they fall. A ridge λ takes ½ λ θ² from it. The
+same as slow loops: `train_pixel` of ``tests/oracle.py``, and what it calls.
 
-Of many stars some show the way, and short steps in θ and s² end at the maximum for all (`settle`): searched with all
-stars, a training takes ten times as long.
+At given s² the best θ is weighted least squares; all maxima of the height there, the profile, along s² are found. Of
+many stars some show the way, and short steps end at the maximum for all: else, a training takes ten times as long.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ ABSURD = 1e30
 """Flux, inverse variance or term beyond which powers overflow, and one number would make NaN of the others."""
 
 FEW = 40
-"""Stars per term up to which all are searched. With more it takes long; fewer have a maximum far from that of all."""
+"""Stars per term, of 25 terms at least, that are searched. More take long; fewer may miss a maximum of all stars."""
 
 QUIET = 8
 """How many times less than the noise of every star the s² are that are all like zero, or the search would not end."""
@@ -35,16 +34,9 @@ RESTING = 1e-6
 """Length of a step, in formal errors, below which θ and s² rest. Folds would differ from trainings alone by more."""
 
 STEPS = 12
-"""Steps at most. Pixels that need more are among several maxima, and their steps would not end."""
+"""Steps at most before a pixel is searched. Among several maxima, or far from all, steps would not end."""
 
-FRESH = 4
-"""Steps with one A. With more, noise that differs much from star to star takes many; with fewer, folds take long."""
-
-REASONS = {
-    -2: "no more stars than terms",
-    -1: "the stars do not determine the terms",
-    0: "no maximum was found",
-}
+REASONS = {-2: "no more stars than terms", -1: "the stars do not determine the terms", 0: "no maximum was found"}
 
 logger = logging.getLogger(__name__)
 
@@ -65,10 +57,7 @@ class PixelBlock:
 
     @classmethod
     def of(cls, spectra: Spectra, pixels: slice, design: Design, allowed: np.ndarray, ridge: float) -> PixelBlock:
-        """Some pixels of all spectra, each star once; `allowed` (P, M). The ridge spares the constant term.
-
-        Masked flux is set to zero. At a pixel where a star has more than `ABSURD` of either, all stars are masked.
-        """
+        """Some pixels of all spectra, each star once; `allowed` (P, M). The ridge spares the constant term."""
         flux, ivar = (np.array(x[:, pixels].T, dtype=float, order="C") for x in (spectra.flux, spectra.ivar))
         flux[ivar == 0] = 0.0
         absurd = (np.abs(flux).max(axis=1) > ABSURD) | (ivar.max(axis=1) > ABSURD)
@@ -108,19 +97,17 @@ def slopes(block: PixelBlock, theta: np.ndarray, variance: np.ndarray) -> tuple[
 
 
 @compiled_sums()
-def _weigh(
-    flux: np.ndarray, ivar: np.ndarray, counts: np.ndarray, variance: np.ndarray, weighted: np.ndarray
-) -> np.ndarray:
+def _weigh(flux: np.ndarray, ivar: np.ndarray, counts: np.ndarray, s2: np.ndarray, model: np.ndarray) -> np.ndarray:
     """Turn the model flux (B, N) into w r, in place; the sums over stars that `slopes` needs for s² (2, B)."""
     sums = np.zeros((2, len(flux)))
     for p in range(len(flux)):
         slope = fall = 0.0
         for n in range(len(counts)):
-            r = flux[p, n] - weighted[p, n]
-            w = ivar[p, n] / (1.0 + ivar[p, n] * variance[p])
+            r = flux[p, n] - model[p, n]
+            w = ivar[p, n] / (1.0 + ivar[p, n] * s2[p])
             slope += 0.5 * counts[n] * w * (w * r * r - 1.0)
             fall += counts[n] * w * w * (w * r * r - 0.5)
-            weighted[p, n] = counts[n] * w * r
+            model[p, n] = counts[n] * w * r
         sums[:, p] = slope, fall
     return sums
 
@@ -158,21 +145,22 @@ def search(block: PixelBlock) -> Maximum:
     spread, noise = np.ma.filled(flux.var(axis=1), 0.0), 1 / np.maximum(block.ivar.max(axis=1), 1e-30)
     low = np.maximum(noise / QUIET, 1e-6 * spread)
     high = np.maximum(4 * spread, low)
-    steps = 1 + int(np.ceil(np.log2((high / low).max())))  # of a factor of 2: in larger ones two maxima hide
+    steps = 1 + int(np.ceil(np.log2((high / low).max(initial=1.0))))  # of a factor of 2: in larger ones two maxima hide
     grid = np.vstack([0 * low, np.geomspace(low, high, steps), high * len(block.counts)])  # beyond, there are none
     slope = np.array([profile(block, variance)[1] for variance in grid])
     few, singular = block.stars_per_term() <= 1, np.isnan(slope[[0, -1]]).any(axis=0)
     end, pixels = np.nonzero(np.vstack([slope[0] <= 0, (slope[:-1] > 0) & (slope[1:] <= 0)]) & ~few)
     variance, inside = np.zeros(len(end)), end > 0
-    if inside.any():
-        at, bounds = pixels[inside], [grid[side, pixels][inside] for side in (end - 1, end)]
-        variance[inside] = elementwise.find_root(
-            lambda s2, rows: profile(block[rows], s2)[1], bounds, args=(at,), tolerances={"xrtol": 1e-10}
-        ).x
-    part, n_maxima = block[pixels], np.bincount(pixels, minlength=len(low))
+    bounds = [grid[side, pixels][inside] for side in (end - 1, end)]
+    variance[inside] = elementwise.find_root(
+        lambda s2, rows: profile(block[rows], s2)[1], bounds, args=(pixels[inside],), tolerances={"xrtol": 1e-10}
+    ).x
+    part = block[pixels]
     theta, _ = profile(part, variance)
     height = log_likelihood(part.flux - theta @ part.design.vectors, part.ivar, part.counts, variance)
-    order = np.argsort(height - 0.5 * theta**2 @ part.ridge)  # the highest of a pixel comes last
+    height -= 0.5 * theta**2 @ part.ridge
+    order = np.argsort(height)[: np.count_nonzero(height > -np.inf)]  # without NaN; the highest of a pixel comes last
+    n_maxima = np.bincount(pixels[order], minlength=len(low))
     best = Maximum(np.zeros(block.allowed.shape), 0 * low, np.where(n_maxima, n_maxima, -np.where(few, 2, singular)))
     best.theta[pixels[order]], best.variance[pixels[order]] = theta[order], variance[order]
     return best
@@ -182,15 +170,12 @@ def search(block: PixelBlock) -> Maximum:
 def settle(block: PixelBlock, best: Maximum, inverse: np.ndarray) -> Maximum:
     """Steps from a maximum near by, in place, to that of the block; pixels that do not come to rest are searched.
 
-    With exact slopes they end there with the inverse of any matrix near A; in θ and s² apart, as these hardly depend
-    on each other.
+    The slopes are exact; the matrix need only be near A, and θ and s², which hardly depend on each other, step apart.
     """
     moving = np.flatnonzero(best.n_maxima == 1)
     best.n_maxima[moving] = 0
-    for step in range(STEPS):
+    for _ in range(STEPS):
         part, theta, s2 = block[moving], best.theta[moving], best.variance[moving]
-        if step % FRESH == FRESH - 1:
-            inverse[moving] = inverted(part.normal_matrices(s2), part.allowed)
         by_theta, by_variance, fall = slopes(part, theta, s2)
         change = np.einsum("pab,pb->pa", inverse[moving], by_theta)
         moved = np.maximum(s2 + by_variance / fall, 0.0)
@@ -211,16 +196,16 @@ def settle(block: PixelBlock, best: Maximum, inverse: np.ndarray) -> Maximum:
 def maximize(block: PixelBlock) -> Maximum:
     """The highest maximum of eq. 5."""
     n_terms, n_stars = block.design.vectors.shape
-    if n_stars <= FEW * n_terms:
+    few = FEW * max(n_terms, 25)
+    if n_stars <= few:
         return search(block)
-    best = search(block.of_stars(np.random.default_rng(0).permutation(n_stars)[: FEW * n_terms]))
+    best = search(block.of_stars(np.random.default_rng(0).permutation(n_stars)[:few]))
     return settle(block, best, inverted(block.normal_matrices(best.variance), block.allowed))
 
 
 def adjust(block: PixelBlock, whole: Maximum, matrices: np.ndarray) -> Maximum:
     """The highest maximum for a subset or resampling, from that for all stars and A there, of which most stays."""
-    others = block.of_stars(np.flatnonzero(block.counts != 1))
-    others = replace(others, counts=others.counts - 1, ridge=0 * others.ridge)
+    others = replace(block, counts=block.counts - 1, ridge=0 * block.ridge).of_stars(np.flatnonzero(block.counts != 1))
     left = matrices + others.normal_matrices(whole.variance)
     near = (left[:, 0, 0] > 1e-5 * matrices[:, 0, 0]) & (block.stars_per_term() > FEW)
     best = Maximum(whole.theta.copy(), whole.variance.copy(), np.where(near, whole.n_maxima, 0))

@@ -1,7 +1,4 @@
-"""Normal matrices Σ w v vᵀ of all pixels, as one product of their weights with a table, and their inverses.
-
-Made pixel by pixel, they take ten times as long, and more than all the rest of a training.
-"""
+"""Normal matrices Σ w v vᵀ of all pixels at once, ten times faster than one by one, and their inverses."""
 
 from __future__ import annotations
 
@@ -75,7 +72,9 @@ def inverted(matrices: np.ndarray, allowed: np.ndarray) -> np.ndarray:
                 S[:] = np.nan
                 break
             pivot, column, row = S[k, k], S[:, k].copy(), S[k] / S[k, k]
-            S -= np.outer(column, row)
+            for i in range(len(S)):
+                for j in range(len(S)):
+                    S[i, j] -= column[i] * row[j]
             S[k], S[:, k] = row, -column / pivot
             S[k, k] = 1.0 / pivot
     return inverses

@@ -13,7 +13,7 @@ import numpy as np
 from ..labels import Labels
 from ..parallel import over_blocks
 from ..reference import ReferenceSet
-from .label_errors import LabelErrors, correct, corrected_inverses
+from .label_errors import SHORTENED, LabelErrors, correct, corrected_inverses
 from .likelihood import ABSURD, REASONS, PixelBlock, adjust, maximize
 from .model import CannonModel, label_vector, scaling, terms
 from .normal_matrices import Design, inverted
@@ -78,19 +78,11 @@ def train_subsets(
     label_errors: LabelErrorsOption = "ignore",
     label_error_strength: float = 1.0,
 ) -> list[CannonModel]:
-    """Train on several subsets or resamplings of one reference set, sharing what they have in common.
+    """Train K models on subsets or resamplings of a reference set: counts (K, N) says how often each star is taken.
 
     Each model is at the exact maximum of eq. 5 for its own stars, as if trained alone, but it is reached from the
-    solution for all stars. A `ridge` differs: it is that for labels scaled by the pivots and scales of the whole set.
-
-    Parameters
-    ----------
-    counts : (K, N) how often each star is taken in each of the K trainings
-    order, censoring, ridge, label_errors, label_error_strength : see `train`
-
-    Returns
-    -------
-    K models, all with the pivots and scales of the whole reference set.
+    solution for all stars. All have the pivots and scales of the whole set, for which the `ridge` is meant. Other
+    parameters and errors: see `train`.
     """
     spectra, labels = reference.spectra, reference.labels
     counts = np.ascontiguousarray(counts, dtype=float)
@@ -153,21 +145,16 @@ def coefficient_variance(
 
     (P, M(M+1)/2), upper triangles row by row, in squares of the normalized flux; zero at undetermined pixels. The
     variance of the model flux at the label vector v is vᵀ A⁻¹ v. With label errors ``"correct"`` it is the sandwich
-    A⁻¹ (Σ w² r² v vᵀ) A⁻¹, with the corrected A and the residuals r of the model.
-
-    Parameters
-    ----------
-    reference, censoring, ridge, label_errors, label_error_strength : those with which `model` was trained
+    A⁻¹ (Σ w² r² v vᵀ) A⁻¹, with the corrected A and the residuals r of the model. Everything but the model is as it was
+    trained, see `train`.
     """
     labels, scaled = reference.labels, model.scaled(reference.labels.values)
     design = Design(label_vector(scaled, model.order).T)
     errors = label_errors_of(labels, scaled, model.scales, model.order, label_errors, label_error_strength)
     allowed = allowed_terms(censoring, labels.names, model.wavelength.size, model.order)
-    upper = np.triu_indices(allowed.shape[1])
     s2 = np.where(model.determined, model.scatter, 0.0) ** 2
-    packed = np.zeros((len(allowed), upper[0].size))
 
-    def one_block(pixels: slice) -> None:
+    def one_block(pixels: slice) -> np.ndarray:
         block = PixelBlock.of(reference.spectra, pixels, design, allowed, ridge)
         if errors is not None and label_errors == "correct":
             bread, *_ = corrected_inverses(block, errors, s2[pixels])
@@ -175,11 +162,9 @@ def coefficient_variance(
             inverse = bread @ design.normal_matrices(weighted**2) @ bread
         else:
             inverse = inverted(block.normal_matrices(s2[pixels]), block.allowed)
-        packed[pixels] = inverse[:, *upper]
+        return np.where(model.determined[pixels, None], inverse[:, *np.triu_indices(allowed.shape[1])], 0.0)
 
-    over_blocks(one_block, len(allowed), BLOCK)
-    packed[~model.determined] = 0.0
-    return packed
+    return np.concatenate(over_blocks(one_block, len(allowed), BLOCK))
 
 
 def _check(reference: ReferenceSet, counts: np.ndarray, ridge: float) -> None:
@@ -242,11 +227,9 @@ def allowed_terms(censoring: Censoring, names: tuple[str, ...], n_pixels: int, o
 
 
 def _report(n_maxima: np.ndarray, share: np.ndarray) -> None:
-    """Log how many pixels have no model, and why; loudly only where the reason lies in the numbers."""
-    for code, reason in REASONS.items():
-        if (n_maxima == code).any():
-            level = logging.INFO if code else logging.WARNING
-            logger.log(level, "train: %d pixels are left out: %s", np.count_nonzero(n_maxima == code), reason)
-    short = np.count_nonzero((share < 1) & (n_maxima > 0))
-    if short:
-        logger.info("train: at %d pixels the correction is shortened to keep A positive definite", short)
+    """Log at how many pixels there is no model, or a correction was shortened; loudly where it is not known why."""
+    found = {f" are left out: {reason}": n_maxima == code for code, reason in REASONS.items()}
+    for text, pixels in {**found, f": {SHORTENED}": (share < 1) & (n_maxima > 0)}.items():
+        if pixels.any():
+            level = logging.WARNING if REASONS[0] in text else logging.INFO
+            logger.log(level, "train: %d pixels%s", pixels.sum(), text)
