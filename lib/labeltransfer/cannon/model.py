@@ -14,6 +14,7 @@ from ..labels import LABELS, check_names, frozen, register_label
 from ..spectra import Spectra
 
 ORDERS = (1, 2, 3)
+ARRAYS = ("pivots", "scales", "wavelength", "coefficients", "scatter", "label_range")
 
 
 def terms(n_labels: int, order: int) -> list[tuple[int, ...]]:
@@ -21,8 +22,6 @@ def terms(n_labels: int, order: int) -> list[tuple[int, ...]]:
 
     >>> terms(2, 2)
     [(), (0,), (1,), (0, 0), (0, 1), (1, 1)]
-    >>> len(terms(5, 2))
-    21
     """
     if order not in ORDERS:
         raise ValueError(f"order of the model: found {order!r}, wanted 1, 2 or 3")
@@ -30,12 +29,7 @@ def terms(n_labels: int, order: int) -> list[tuple[int, ...]]:
 
 
 def term_tree(n_labels: int, order: int) -> tuple[np.ndarray, np.ndarray]:
-    """Each term m as an earlier term times one label: v[m] = v[parents[m]] · x[factors[m]]; v[0] = 1.
-
-    Returns
-    -------
-    parents, factors : (M,), (M,)
-    """
+    """parents and factors (M,): each term is an earlier one times a label, v[m] = v[parents[m]] · x[factors[m]]."""
     every = terms(n_labels, order)
     number = {term: m for m, term in enumerate(every)}
     parents = np.array([number[term[:-1]] for term in every])
@@ -73,8 +67,7 @@ class CannonModel:
     pivots, scales : (L,) in the labels' units; see `scaling`
     wavelength : (P,) Å
     coefficients : (P, M) θ; zero at undetermined pixels
-    scatter : (P,) s of eq. 5, in units of the normalized flux; infinite at undetermined pixels, which gives them weight
-        zero in every fit
+    scatter : (P,) s of eq. 5, of the normalized flux; infinite at undetermined pixels, which have no weight in any fit
     label_range : (2, L) lowest and highest reference label
     order : of the polynomial: 1, 2 (the paper) or 3
     n_reference : stars trained on
@@ -96,15 +89,9 @@ class CannonModel:
         object.__setattr__(self, "label_names", tuple(self.label_names))
         check_names(self.label_names)
         n_labels, n_pixels = len(self.label_names), np.size(self.wavelength)
-        shapes = {
-            "pivots": (n_labels,),
-            "scales": (n_labels,),
-            "wavelength": (n_pixels,),
-            "coefficients": (n_pixels, len(terms(n_labels, self.order))),
-            "scatter": (n_pixels,),
-            "label_range": (2, n_labels),
-        }
-        for name, shape in shapes.items():
+        n_terms = len(terms(n_labels, self.order))
+        shapes = ((n_labels,), (n_labels,), (n_pixels,), (n_pixels, n_terms), (n_pixels,), (2, n_labels))
+        for name, shape in zip(ARRAYS, shapes, strict=True):
             object.__setattr__(self, name, frozen(getattr(self, name), float))
             if getattr(self, name).shape != shape:
                 raise ValueError(f"CannonModel: {name} has shape {getattr(self, name).shape}, wanted {shape}")
@@ -162,17 +149,9 @@ class CannonModel:
 
     def write(self, path: str | Path) -> None:
         """Write to one ``.npz`` file."""
-        names = ("pivots", "scales", "wavelength", "coefficients", "scatter", "label_range")
-        write_arrays(
-            path,
-            "CannonModel",
-            {name: getattr(self, name) for name in names},
-            label_names=self.label_names,
-            units={name: LABELS[name].unit for name in self.label_names},
-            order=self.order,
-            n_reference=self.n_reference,
-            training_hash=self.training_hash,
-        )
+        arrays = {name: getattr(self, name) for name in ARRAYS}
+        facts = {name: getattr(self, name) for name in ("label_names", "order", "n_reference", "training_hash")}
+        write_arrays(path, "CannonModel", arrays, units={name: LABELS[name].unit for name in self.label_names}, **facts)
 
     @classmethod
     def read(cls, path: str | Path) -> CannonModel:
@@ -184,13 +163,7 @@ class CannonModel:
 
 
 def scaling(values: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Pivots and scales of (N, L) reference labels: median, and a quarter of the range from 2.5 to 97.5 %.
-
-    Raises
-    ------
-    ValueError
-        If a label is the same for all stars: no model can be trained in it.
-    """
+    """Pivots and scales of (N, L) labels, none constant: median, and a quarter of the range from 2.5 to 97.5 %."""
     low, pivots, high = np.percentile(values, [2.5, 50.0, 97.5], axis=0)
     scales = (high - low) / 4
     scales = np.where(scales > 0, scales, values.std(axis=0))
