@@ -8,8 +8,10 @@ import threading
 import psutil
 import pytest
 
+from labeltransfer.command import main
 from labeltransfer.reproduction.book import Book
 from labeltransfer.reproduction.execute import ChapterFailed, Cost, NumbersDiffer, processes_of
+from labeltransfer.reproduction.runs import run
 from labeltransfer.reproduction.schedule import awaited, room, side_by_side
 from miniature_book import HEAD
 
@@ -24,16 +26,34 @@ CHAPTERS = {
 }
 
 
+MEETING = """\
+import time
+from pathlib import Path
+Path("{here}").touch()
+for _ in range(2400):
+    if Path("{there}").exists():
+        break
+    time.sleep(0.05)
+else:
+    raise TimeoutError("{there} has not begun")
+"""
+"""A chapter that ends when another one has begun."""
+
+
+def write_book(folder, chapters):
+    (folder / "book").mkdir()
+    listed = "".join(f"  - file: book/{stem}\n" for stem in chapters)
+    (folder / "_toc.yml").write_text(f"format: jb-book\nroot: book/index\nchapters:\n{listed}")
+    (folder / "book" / "index.md").write_text("# A book without numbers\n")
+    for stem, code in chapters.items():
+        text = f"{HEAD}\n# {stem}\n\n```{{code-cell}} ipython3\n{code}\n```\n"
+        (folder / "book" / f"{stem}.md").write_text(text)
+    return Book(folder)
+
+
 @pytest.fixture
 def book(tmp_path):
-    (tmp_path / "book").mkdir()
-    listed = "".join(f"  - file: book/{stem}\n" for stem in CHAPTERS)
-    (tmp_path / "_toc.yml").write_text(f"format: jb-book\nroot: book/index\nchapters:\n{listed}")
-    (tmp_path / "book" / "index.md").write_text("# A book without numbers\n")
-    for stem, code in CHAPTERS.items():
-        text = f"{HEAD}\n# {stem}\n\n```{{code-cell}} ipython3\n{code}\n```\n"
-        (tmp_path / "book" / f"{stem}.md").write_text(text)
-    return Book(tmp_path)
+    return write_book(tmp_path, CHAPTERS)
 
 
 def stems(chapters):
@@ -144,6 +164,20 @@ def test_an_interruption_ends_the_processes_of_all_that_run(book):
         list(side_by_side(book, book.chapters, begin, 2))
     assert all(child.returncode is not None for child in processes)
     assert not [one for one in psutil.Process(os.getpid()).children() if "01_first" in " ".join(one.cmdline())]
+
+
+def test_chapters_of_a_run_are_executed_at_the_same_time(tmp_path):
+    chapters = {
+        name: MEETING.format(here=name, there=other) for name, other in [("1_one", "2_two"), ("2_two", "1_one")]
+    }
+    record = run(write_book(tmp_path, chapters), "both", workers=2, say=lambda line: None)
+    assert sorted(record.chapters) == ["1_one", "2_two"]
+    assert all(20 < chapter["peak_memory"] < 2000 for chapter in record.chapters.values())
+
+
+def test_how_many_at_a_time_is_a_positive_number(capsys):
+    assert main(["run", "--workers", "0"]) == 2
+    assert "--workers: found 0, wanted 1 or more" in capsys.readouterr().err
 
 
 def test_there_is_room_for_one_at_least():
