@@ -12,6 +12,7 @@ export OPENBLAS_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export TQDM_DISABLE := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
+unexport PYTHONDONTWRITEBYTECODE  # hundreds of processes start, and each would compile the library anew
 
 .PHONY: help book test quick generic setup lint types twins unit numbers browser sync bench clean
 
@@ -63,7 +64,7 @@ numbers: setup
 browser: setup
 	@echo "== pages, in a browser"
 	@$(BIN)/labeltransfer build default
-	@$(BIN)/pytest tests/browser -rs
+	@$(PYTEST) tests/browser -rs --durations=5
 
 test: lint types twins unit numbers browser
 	@echo "== all tests passed"

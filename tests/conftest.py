@@ -35,7 +35,8 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of the book."""
+    """Mark the tests of the book; and slow ones first, so that no process works on one when all others are done."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     book = {path for path in {item.path for item in items} if of_the_book(path)}
     for item in items:
         if item.path in book:

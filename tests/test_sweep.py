@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from labeltransfer.command import main
+from labeltransfer.reproduction import schedule
 from labeltransfer.reproduction import sweep as sweeping
 from labeltransfer.reproduction.book import Book, project_root
 from labeltransfer.reproduction.compare import SCREEN, Comparison, NumberRow, compare_runs
@@ -83,9 +84,9 @@ def test_as_many_runs_at_a_time_as_memory_holds(small_copy, monkeypatch):
     class Memory:
         available = 10e9
 
-    monkeypatch.setattr(sweeping.psutil, "virtual_memory", Memory)
-    monkeypatch.setattr(sweeping, "available_cores", lambda: 64)
-    assert sweeping._room(Book(small_copy), "nothing") == int(10e9 / (1.2 * sweeping.MEMORY_OF_A_RUN))
+    monkeypatch.setattr(schedule.psutil, "virtual_memory", Memory)
+    monkeypatch.setattr(schedule, "available_cores", lambda: 64)
+    assert sweeping._room(Book(small_copy), "nothing") == int(10e9 / (1.2 * schedule.MEMORY_OF_A_CHAPTER))
     record = read_record("default", small_copy)
     record.chapters["02_mean"]["peak_memory"] = 1000
     record.write(small_copy / "_runs" / "default")

@@ -125,17 +125,12 @@ def test_the_contents_open_and_close_by_keyboard_on_a_phone(look):
 
 
 @pytest.mark.parametrize("stem", STEMS)
-def test_figures_stand_on_white_on_dark_pages(look, stem):
+def test_figures_of_dark_pages_stand_on_white_and_on_paper_nothing_is_cut_off(look, axe, stem):
     page = look(stem, scheme="dark")
     grounds = page.evaluate(
         "[...document.querySelectorAll('.cell_output figure img')].map(one => getComputedStyle(one).backgroundColor)"
     )
     assert set(grounds) <= {"rgb(255, 255, 255)"}
-
-
-@pytest.mark.parametrize("stem", STEMS)
-def test_on_paper_there_is_the_text_and_nothing_is_cut_off(look, axe, stem):
-    page = look(stem, scheme="dark")
     page.set_viewport_size(PAPER)
     page.emulate_media(media="print")
     page.wait_for_function("document.documentElement.dataset.theme === 'light'")

@@ -70,6 +70,7 @@ def lab(tmp_path, checkout):
             server.wait()
 
 
+@pytest.mark.slow
 def test_a_chapter_runs_in_jupyterlab_and_leaves_the_checkout_as_it_was(lab, browser, checkout):
     page = browser.new_page()
     page.set_default_timeout(120_000)

@@ -43,6 +43,8 @@ def run(command: argparse.ArgumentParser) -> None:
     command.add_argument("--replace", action="store_true", help="lose a run of this name that has other parameters")
     command.add_argument("--from", metavar="RUN", dest="take_from",
                          help="take chapters of this run whose inputs are the same")  # fmt: skip
+    command.add_argument("--workers", type=int, metavar="N",
+                         help="chapters at a time; default: as cores and memory allow")  # fmt: skip
     command.add_argument("--check", action="store_true",
                          help="let nbval execute them: checked numbers must be the accepted ones")  # fmt: skip
     command.set_defaults(call=_run)
@@ -78,10 +80,12 @@ def _book() -> Book:
 def _run(given: argparse.Namespace) -> None:
     from ..reproduction import runs
 
+    if given.workers is not None and given.workers < 1:
+        raise ValueError(f"--workers: found {given.workers}, wanted 1 or more")
     if given.parameters and given.name is None:
         raise ValueError("-p: a run with parameters of its own wants a name, for example `labeltransfer run mine -p …`")
     runs.run(_book(), given.name or "default", read_parameters(given.parameters), given.chapters, resume=given.resume,
-             replace=given.replace, take_from=given.take_from, check=given.check,
+             replace=given.replace, take_from=given.take_from, check=given.check, workers=given.workers,
              say=_nothing if given.quiet else runs.print_now)  # fmt: skip
 
 

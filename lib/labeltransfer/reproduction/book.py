@@ -147,6 +147,11 @@ class ChapterText:
         return self._named("load")
 
     @property
+    def asks(self) -> tuple[str, ...]:
+        """Chapters whose numbers it takes."""
+        return self._named("numbers_of")
+
+    @property
     def judges(self) -> bool:
         """Whether it is the ledger, which takes the numbers of all others."""
         return "chapter.ledger" in self.code

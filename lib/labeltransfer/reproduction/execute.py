@@ -19,6 +19,7 @@ from typing import Any
 
 import papermill
 import psutil  # type: ignore[import-untyped]
+from jupyter_core.utils import ensure_event_loop
 from papermill.exceptions import PapermillExecutionError
 
 from . import checked
@@ -33,8 +34,13 @@ PARENT = "LABELTRANSFER_PARENT"
 """Environment variable: the process without which this one shall not go on."""
 QUIET = {"TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "JUPYTER_PLATFORM_DIRS": "1"}
 
-NBVAL = ["--nbval-lax", "--nbval-current-env", "-p", checked.__name__]
+NBVAL = ["-p", checked.__name__, "-p", "nbval.plugin", "--nbval-lax", "--nbval-current-env"]
 NBVAL += ["-q", "--tb=short", "-p", "no:cacheprovider", "-o", "filterwarnings=default"]
+
+
+def of_kernels(book: Book) -> dict[str, str]:
+    """Environment variables of the processes that execute chapters of a book."""
+    return {**ONE_THREAD, **QUIET, "LABELTRANSFER_BOOK": str(book.root)}
 
 
 @contextmanager
@@ -91,18 +97,27 @@ class Cost:
     peak_memory: float = 0.0
 
 
-class _Watch(threading.Thread):
-    """Samples the memory of this process's children until told to stop."""
+def processes_of(chapter: ChapterText) -> list[psutil.Process]:
+    """Processes that execute a chapter now: children of this one whose command line names it, and their children."""
+    found: list[psutil.Process] = []
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # one that has just ended
+            if any(chapter.stem in word for word in child.cmdline()):
+                found += [child, *child.children(recursive=True)]
+    return found
 
-    def __init__(self, interval: float = 0.1) -> None:
+
+class _Watch(threading.Thread):
+    """Samples the memory of the processes of a chapter until told to stop."""
+
+    def __init__(self, chapter: ChapterText, interval: float = 0.25) -> None:
         super().__init__(daemon=True)
-        self.interval, self.peak, self.stop = interval, 0.0, threading.Event()
+        self.chapter, self.interval, self.peak, self.stop = chapter, interval, 0.0, threading.Event()
 
     def run(self) -> None:
-        me = psutil.Process()
         while not self.stop.wait(self.interval):
-            with suppress(psutil.Error):  # a child that has just ended
-                total = sum(process.memory_info().rss for process in me.children(recursive=True))
+            with suppress(psutil.Error):  # a process that has just ended
+                total = sum(process.memory_info().rss for process in processes_of(self.chapter))
                 self.peak = max(self.peak, total / 1e6)
 
 
@@ -115,10 +130,10 @@ def execute_chapter(
     *,
     check: bool = False,
 ) -> Cost:
-    """Execute a chapter and keep the executed notebook as `out`.
+    """Execute a chapter, in an `environment` that is `of_kernels`, and keep the executed notebook as `out`.
 
     While it runs, and if it fails, the notebook is ``<out>.failed.ipynb`` beside it: `out` is replaced only by a
-    notebook that ran to its end.
+    notebook that ran to its end. Several threads may each execute one.
 
     Parameters
     ----------
@@ -137,14 +152,13 @@ def execute_chapter(
     unfinished = out.with_suffix(".failed.ipynb")
     given = {name: value for name, value in parameters.items() if name in chapter.parameters}
     logging.getLogger("papermill").setLevel(logging.ERROR)
-    watch, began, differences = _Watch(), time.perf_counter(), ""
+    watch, began, differences = _Watch(chapter), time.perf_counter(), ""
     watch.start()
     try:
-        with environment(**ONE_THREAD, **QUIET, LABELTRANSFER_BOOK=str(book.root)):
-            if check:
-                differences = _execute_checked(book, chapter, unfinished, timeout)
-            else:
-                _execute_notebook(chapter, given, unfinished, timeout)
+        if check:
+            differences = _execute_checked(book, chapter, unfinished, timeout)
+        else:
+            _execute_notebook(chapter, given, unfinished, timeout)
     except ChapterFailed:
         raise
     except PapermillExecutionError as error:
@@ -167,18 +181,21 @@ def _execute_notebook(chapter: ChapterText, given: Mapping[str, Any], out: Path,
             papermill.execute_notebook(
                 notebook_of(chapter.path), str(out), parameters=dict(given), kernel_name="python3",
                 cwd=str(chapter.path.parent), progress_bar=False, execution_timeout=timeout,
-                extra_arguments=["--IPKernelApp.log_level=50"],
+                extra_arguments=["--IPKernelApp.log_level=50", f"--Session.username={chapter.stem}"],
             )  # fmt: skip
             return
         except RuntimeError as error:
             if attempt + 1 == STARTS or "Kernel died before replying" not in str(error):
                 raise
+        finally:
+            ensure_event_loop().close()  # that of this thread, which papermill leaves open
 
 
 def _execute_checked(book: Book, chapter: ChapterText, out: Path, timeout: int) -> str:
     """Execute the twin of a chapter by nbval; return what it says of numbers that differ, and nothing if none does."""
     command = ["-m", "pytest", str(chapter.path.with_suffix(".ipynb")), *NBVAL, f"--nbval-cell-timeout={timeout}"]
-    done = call(book, [*command, f"--rootdir={book.root}", f"{checked.KEPT}={out}"])
+    command += [f"--rootdir={book.root}", f"{checked.KEPT}={out}"]
+    done = call(book, command, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")  # others take longer to load than a short chapter
     said = re.sub(r"\x1b\[[0-9;]*m", "", f"{done.stdout}{done.stderr}").strip()
     wrong = not out.exists() or any(
         output.output_type == "error" for cell in read_notebook(out, "").cells for output in cell.get("outputs", [])
@@ -201,6 +218,7 @@ if __name__ == "__main__":  # how a chapter runs an earlier one: stem, where to,
     end_with_parent()
     try:
         library = Book()
-        execute_chapter(library, library.chapter(sys.argv[1]), json.loads(sys.argv[3]), Path(sys.argv[2]))
+        with environment(**of_kernels(library)):
+            execute_chapter(library, library.chapter(sys.argv[1]), json.loads(sys.argv[3]), Path(sys.argv[2]))
     except (ChapterFailed, ValueError, OSError) as failure:
         sys.exit(str(failure))

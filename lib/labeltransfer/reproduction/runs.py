@@ -1,4 +1,4 @@
-"""Runs: the chapters executed one after the other with one set of parameters, and the record of it.
+"""Runs: the chapters executed with one set of parameters, and the record of it.
 
 A run lies in ``_runs/<name>/``: the executed notebooks, ``run.json`` (what, with what, how long), ``numbers.json``
 (every number), ``claims.json`` (the ledger), and in ``data/`` what the chapters handed on.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import errno
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,19 @@ from ..files import written_whole
 from ..files.locks import only_writer
 from .book import Book, ChapterText, runs_folder, science_hash
 from .chapter import Chapter
-from .execute import ChapterFailed, NumbersDiffer, end_with_parent, environment, execute_chapter
+from .execute import (
+    ChapterFailed,
+    Cost,
+    NumbersDiffer,
+    end_with_parent,
+    environment,
+    execute_chapter,
+    of_kernels,
+)
 from .numbers import Number, read_numbers, write_json
 from .parameters import check_all
 from .record import Record, check_name, commit, lock_hash, read_record, versions
+from .schedule import room, side_by_side
 from .sync import has_accepted_numbers
 
 
@@ -41,6 +52,7 @@ def run(
     replace: bool = False,
     take_from: str | None = None,
     check: bool = False,
+    workers: int | None = None,
     say: Callable[[str], None] = print_now,
 ) -> Record:
     """Execute chapters into ``_runs/<name>``.
@@ -54,6 +66,7 @@ def run(
     replace : a run of this name with other parameters, or a damaged one, may be lost
     take_from : another run, of which chapters are taken whose text, code, parameters and data are the same
     check : let nbval execute the chapters and compare the numbers of their checked cells with the accepted ones
+    workers : how many chapters at a time, where none needs the other; by default as many as cores and memory allow
     say : takes each line of the report
 
     Raises
@@ -64,7 +77,8 @@ def run(
     RuntimeError
         If another process is writing the run of this name.
     ChapterFailed
-        If a chapter stopped; chapters before it are kept, and its notebook as far as it came.
+        If a chapter stopped; those that are done are kept, those that run beside it come to their end first, and of
+        its notebook there is as much as it did.
     NumbersDiffer
         At the end, if numbers are not the accepted ones.
     """
@@ -73,6 +87,7 @@ def run(
     if resume and before is None and not replace and name != "default":
         read_record(name, book.root)  # a name that is none of a run: say which there are
     end_with_parent()
+    began = time.perf_counter()
     values = _values(book, name, given or {}, before, resume=resume, replace=replace)
     if check and values != book.defaults:
         raise ValueError(
@@ -81,17 +96,18 @@ def run(
     folder = runs_folder(book.root) / name
     source = None if take_from is None else read_record(take_from, book.root)
     survey = Chapter(book, book.chapters[0], dict(values)).survey()
-    names = ",".join(chapter.stem for chapter in chosen)
-    with only_writer(folder), environment(LABELTRANSFER_SCIENCE=science_hash(), LABELTRANSFER_CHAPTERS=names):
+    own = {"LABELTRANSFER_SCIENCE": science_hash(), "LABELTRANSFER_CHAPTERS": ",".join(one.stem for one in chosen)}
+    with only_writer(folder), environment(**own, **of_kernels(book)):
         record = _new_record(book, name, values, survey)
         with _end_noted(record, folder):
             _begin(record, before, folder)
             say(f"run {name}: {record.data}\n  into {folder}")
-            _execute(book, chosen, record, folder, resume, source, check, say)
+            todo = _not_done(book, chosen, record, folder, resume, source, check, say)
+            _execute(book, todo, record, folder, check, workers or room(), say)
             _collect(book, record, folder)
             record.status = "finished"
             record.write(folder)
-    say(f"  {'in all':24} {record.seconds:7.1f} s")
+    say(f"  {'in all':24} {time.perf_counter() - began:7.1f} s")
     return record
 
 
@@ -153,7 +169,7 @@ def _note(record: Record, folder: Path, status: str, failure: str = "") -> None:
         record.write(folder)
 
 
-def _execute(
+def _not_done(
     book: Book,
     chosen: list[ChapterText],
     record: Record,
@@ -162,8 +178,9 @@ def _execute(
     source: Record | None,
     check: bool,
     say: Callable[[str], None],
-) -> None:
-    values, data_hash, differ = record.parameters, record.key_data, []
+) -> list[ChapterText]:
+    """Those of the chosen chapters that neither are as they shall be nor can be taken from the other run."""
+    values, data_hash, todo = record.parameters, record.key_data, []
     for chapter in chosen:
         key = book.page_key(chapter, values, data_hash)
         accepted = not check or has_accepted_numbers(chapter, folder / f"{chapter.stem}.ipynb")
@@ -176,23 +193,49 @@ def _execute(
             record.write(folder)
             say(f"  {chapter.stem:24} from {source.name}")
             continue
+        todo.append(chapter)
+    return todo
+
+
+def _execute(
+    book: Book,
+    todo: list[ChapterText],
+    record: Record,
+    folder: Path,
+    check: bool,
+    at_once: int,
+    say: Callable[[str], None],
+) -> None:
+    values, data_hash = record.parameters, record.key_data
+    differ, failures = [], []
+
+    def begin(chapter: ChapterText) -> Callable[[], Cost]:
         record.chapters.pop(chapter.stem, None)
+        return partial(execute_chapter, book, chapter, values, folder / f"{chapter.stem}.ipynb", check=check)
+
+    for chapter, ended in side_by_side(book, todo, begin, at_once):
         try:
-            cost = execute_chapter(book, chapter, values, folder / f"{chapter.stem}.ipynb", check=check)
+            cost = ended.result()
         except NumbersDiffer as error:
             differ.append(str(error))
             say(f"  {chapter.stem:24} numbers differ")
             continue
+        except ChapterFailed as error:
+            failures.append(error)
+            say(f"  {chapter.stem:24} failed")
+            continue
         record.chapters[chapter.stem] = {
             "seconds": round(cost.seconds, 2),
             "peak_memory": round(cost.peak_memory),
-            "key": key,
+            "key": book.page_key(chapter, values, data_hash),
             "outputs": book.outputs_key(chapter, values, data_hash),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             **record.made_with,
         }
         record.write(folder)
         say(f"  {chapter.stem:24} {cost.seconds:7.1f} s {cost.peak_memory:7,.0f} MB")
+    if failures:
+        raise failures[0]
     if differ:
         raise NumbersDiffer("\n".join(differ))
 

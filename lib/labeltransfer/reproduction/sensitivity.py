@@ -14,12 +14,15 @@ from tqdm import tqdm
 from ..archive import Survey, open_survey
 from ..archive.overlap import rows_of
 from ..continuum import normalize
-from ..inference import starting_points
+from ..inference import LabelFit, starting_points
 from ..reference import ReferenceSet
 from ..transfer import learn
 from ..validation import assign_folds, bias_and_scatter, cross_validate
 from .chapter import SURVEY_PARAMETERS
 from .sweep import Sweep
+
+CHOICES = ("smoothing_width", "smoothing_convention", "alpha_m_min", "model_order", "clip_sigma", "n_starts")
+"""What the reference stars hang on, beside the survey; the folds, and the cut in S/N, come after that."""
 
 
 @dataclass(frozen=True)
@@ -64,29 +67,56 @@ def variants(
     rng : random numbers for "starting points" and "folds", as `Chapter.rng`
     """
     base, *_ = sweep.runs.values()
-    done = []
-    for given in tqdm(sweep.runs.values(), desc="choices", unit="run", disable=None if progress else True):
+    done = {}
+    in_turn = sorted(sweep.runs, key=lambda name: _shared({**values, **sweep.runs[name]}))
+    for name in tqdm(in_turn, desc="choices", unit="run", disable=None if progress else True):
+        given = sweep.runs[name]
         changed = {key: value for key, value in given.items() if value != base.get(key)}
-        done.append(cross_validated({**values, **given}, changed, rng))
-    return done
+        done[name] = cross_validated({**values, **given}, changed, rng)
+    return [done[name] for name in sweep.runs]
+
+
+def _shared(values: Mapping[str, Any]) -> tuple[str, int]:
+    """Runs of which this is the same, or its first part, follow each other, for they share what is computed."""
+    return _text({name: values[name] for name in (*SURVEY_PARAMETERS, *CHOICES)}), values["n_folds"]
 
 
 def cross_validated(
     values: Mapping[str, Any], changed: dict[str, Any], rng: Callable[[str], np.random.Generator]
 ) -> Variant:
     """The steps of chapters 1-3 with one set of choices."""
-    survey = _survey(json.dumps({name: values[name] for name in SURVEY_PARAMETERS}, sort_keys=True))
+    reference, fit, snr = _cross_validated(*_shared(values), rng)
+    labels, good = reference.labels, fit.converged & (snr > values["snr_min"])
+    return Variant(changed, labels.names, labels.ids, fit.labels.values - labels.values, good)
+
+
+@functools.lru_cache(maxsize=1)
+def _learnt(given: str, rng: Callable[[str], np.random.Generator]) -> tuple[ReferenceSet, np.ndarray]:
+    """The reference stars, and the S/N of each."""
+    values = json.loads(given)
+    survey = _survey(_text({name: values[name] for name in SURVEY_PARAMETERS}))
     choices = {"width": values["smoothing_width"], "convention": values["smoothing_convention"]}
     cuts = {name: values[name] for name in ("clip_sigma", "alpha_m_min", "n_starts")}
     made = {"recipe": "paper", "order": values["model_order"], **choices, **cuts}
-    transfer = learn(survey, rng=rng("starting points"), **made)
-    overlap, labels = survey.overlap(), transfer.reference_labels
-    reference = ReferenceSet(normalize(overlap.spectra[rows_of(overlap.spectra.ids, labels.ids)], **choices), labels)
-    folds = assign_folds(len(reference), values["n_folds"], rng=rng("folds"))
-    starts = starting_points(labels, values["n_starts"], rng=rng("starting points"))
-    fit = cross_validate(reference, folds, starts, order=values["model_order"])
-    bright = np.asarray(overlap.stars["snr"])[rows_of(overlap.stars["id"], labels.ids)] > values["snr_min"]
-    return Variant(changed, labels.names, labels.ids, fit.labels.values - labels.values, fit.converged & bright)
+    overlap, labels = survey.overlap(), learn(survey, rng=rng("starting points"), **made).reference_labels
+    rows = rows_of(overlap.spectra.ids, labels.ids)
+    return ReferenceSet(normalize(overlap.spectra[rows], **choices), labels), np.asarray(overlap.stars["snr"])[rows]
+
+
+@functools.lru_cache(maxsize=1)
+def _cross_validated(
+    given: str, n_folds: int, rng: Callable[[str], np.random.Generator]
+) -> tuple[ReferenceSet, LabelFit, np.ndarray]:
+    """The reference stars, what cross-validation says of them, and the S/N of each."""
+    values = json.loads(given)
+    reference, snr = _learnt(given, rng)
+    folds = assign_folds(len(reference), n_folds, rng=rng("folds"))
+    starts = starting_points(reference.labels, values["n_starts"], rng=rng("starting points"))
+    return reference, cross_validate(reference, folds, starts, order=values["model_order"]), snr
+
+
+def _text(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True)
 
 
 @functools.lru_cache(maxsize=3)

@@ -37,10 +37,9 @@ from .numbers import write_json
 from .parameters import UNCLEAR_NUMBER, check_all
 from .record import Record, check_name, numbers_of, read_record
 from .runs import print_now
+from .schedule import MEMORY_OF_A_CHAPTER, room
 
 ENTRIES = ("name", "base", "chapters", "runs", "grid")
-MEMORY_OF_A_RUN = 2.5e9
-"""bytes; of a run whose first one told nothing better"""
 
 
 @dataclass(frozen=True)
@@ -160,6 +159,7 @@ def run_sweep(
     if _record(book, first) is not None:
         options = [*options, "--from", first]
     at_once = workers or _room(book, first)
+    options = [*options, "--workers", str(max(1, available_cores() // at_once))]  # chapters of a run at a time
     with ThreadPoolExecutor(at_once) as pool:
         try:
             for outcome in pool.map(lambda name: _one(book, name, sweep, options), others):
@@ -194,8 +194,7 @@ def _room(book: Book, first: str) -> int:
     """How many runs at a time: one a core, and no more than memory holds of what the first run took."""
     record = _record(book, first)
     costs = [] if record is None else [chapter["peak_memory"] * 1e6 for chapter in record.chapters.values()]
-    need = max(costs, default=0) or MEMORY_OF_A_RUN
-    return max(1, min(available_cores(), int(psutil.virtual_memory().available / (1.2 * need))))
+    return room(max(costs, default=0.0) or MEMORY_OF_A_CHAPTER)
 
 
 def _line(outcome: Outcome) -> str:
