@@ -203,7 +203,7 @@ def label_errors_of(
     if wrong.any():
         raise ValueError(
             f"label_errors: covariances of {np.count_nonzero(wrong)} stars, first {str(labels.ids[wrong][0])!r}, "
-            "are NaN or negative; leave those stars out"
+            "are NaN or negative; leave those stars out, or state the errors of every label (0 if they are small)"
         )
     return LabelErrors(scaled, strength * labels.covariance / np.outer(scales, scales), order)
 
