@@ -61,6 +61,13 @@ def test_training_does_not_stay_at_a_lower_maximum(seed):
     assert (heights(train(reference, order=1), reference) >= highest_on_a_grid(reference, 1) - 1e-6).all()
 
 
+def test_stars_that_show_the_way_do_not_lead_to_a_lower_maximum(monkeypatch):
+    reference = heavy_tails(4, 1200)
+    shown = heights(train(reference, order=1), reference)
+    monkeypatch.setattr(likelihood, "FEW", 10**6)
+    assert (shown >= heights(train(reference, order=1), reference) - 1e-6).all()
+
+
 # --- noise far from its errors
 
 

@@ -464,6 +464,15 @@ def test_covariances_that_make_no_sense_are_refused_by_star(wrong):
         train(ReferenceSet(reference.spectra, labels), label_errors="weight")
 
 
+def test_a_covariance_of_two_labels_that_is_missing_is_refused():
+    reference = oracle.draw(oracle.known_model(4, 2), 30)
+    covariance = np.tile(np.diag(reference.labels.values.var(axis=0) / 100), (30, 1, 1))
+    covariance[7, [0, 1], [1, 0]] = np.nan
+    labels = Labels(reference.ids, reference.labels.names, reference.labels.values, covariance)
+    with pytest.raises(ValueError, match="first 'star00007', are NaN or negative"):
+        train(ReferenceSet(reference.spectra, labels), label_errors="correct")
+
+
 def test_a_subset_of_all_stars_is_the_training_itself():
     reference = oracle.draw(oracle.known_model(6, 2), 300)
     everyone, without_one = train_subsets(reference, np.array([np.ones(300), np.arange(300) > 0]))

@@ -118,9 +118,7 @@ def train_subsets(
     _report(n_maxima, share)
     covariance = () if labels.covariance is None else (labels.covariance,)
     arrays = (spectra.flux, spectra.ivar, spectra.wavelength, labels.values, *covariance, allowed)
-    digests = over_blocks(
-        lambda one: hashlib.sha256(np.ascontiguousarray(arrays[one.start]).data).digest(), len(arrays), 1
-    )
+    digests = over_blocks(lambda k: hashlib.sha256(np.ascontiguousarray(arrays[k.start]).data).digest(), len(arrays), 1)
     made_from = repr((labels.names, order, ridge, label_errors, label_error_strength, digests)).encode()
     models = []
     for k, taken in enumerate(counts):
@@ -196,10 +194,11 @@ def label_errors_of(
             "label_errors: the reference labels have no covariances; give `Labels` their errors or covariances, "
             "or train with label_errors='ignore'"
         )
-    size = np.sqrt(np.abs(np.diagonal(labels.covariance, axis1=1, axis2=2)))
+    covariance = np.where(np.isfinite(labels.covariance), labels.covariance, np.nan)
+    size = np.sqrt(np.abs(np.diagonal(covariance, axis1=1, axis2=2)))
     unit = np.where(size > 0, size, 1.0)
-    correlations = labels.covariance / (unit[:, :, None] * unit[:, None, :])
-    wrong = np.linalg.eigvalsh(np.where(np.isfinite(correlations), correlations, -9.0))[:, 0] < -1e-6
+    correlations = covariance / (unit[:, :, None] * unit[:, None, :])
+    wrong = np.linalg.eigvalsh(np.nan_to_num(correlations, nan=-9.0))[:, 0] < -1e-6
     if wrong.any():
         raise ValueError(
             f"label_errors: covariances of {np.count_nonzero(wrong)} stars, first {str(labels.ids[wrong][0])!r}, "
