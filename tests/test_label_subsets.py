@@ -8,7 +8,7 @@ import pytest
 from labeltransfer.reproduction.book import Book, science_hash
 from labeltransfer.reproduction.claims import claims
 
-SMALL = {"n_overlap": 500, "n_dr2": 500, "n_apogee": 1200, "n_starts": 3, "n_folds": 2, "n_bootstrap": 2}
+SMALL = {"n_overlap": 400, "n_dr2": 500, "n_apogee": 1200, "n_starts": 3, "n_folds": 2, "n_bootstrap": 2}
 OWN_SURVEY = ("A6_sensitivity",)
 """Chapters whose survey has a size of its own, which would take longer than all others."""
 

@@ -49,14 +49,15 @@ class Cell:
     is_code: bool = True
 
 
-def read_cells(text: str) -> list[Cell]:
-    """Cells of a MyST text notebook, prose and code."""
+@functools.lru_cache(maxsize=128)
+def read_cells(text: str) -> tuple[Cell, ...]:
+    """Cells of a MyST text notebook, prose and code; the same text, which takes a moment, is read once in a process."""
     cells = []
     for cell in jupytext.reads(text, fmt="md:myst").cells:
         options = dict(cell.metadata)
         tags = tuple(options.pop("tags", ()))
         cells.append(Cell(tags, options, cell.source.strip("\n"), cell.cell_type == "code"))
-    return cells
+    return tuple(cells)
 
 
 def declared(cells: list[Cell]) -> dict[str, Any]:
@@ -108,12 +109,17 @@ class ChapterText:
     @cached_property
     def all_cells(self) -> list[Cell]:
         """Prose and code."""
-        return read_cells(self.text)
+        return list(read_cells(self.text))
 
     @cached_property
     def cells(self) -> list[Cell]:
         """Code cells; none of a page that is no notebook."""
-        return [cell for cell in self.all_cells if cell.is_code] if "{code-cell}" in self.text else []
+        return [cell for cell in self.all_cells if cell.is_code] if self.is_notebook else []
+
+    @property
+    def is_notebook(self) -> bool:
+        """Whether the page has code cells."""
+        return "{code-cell}" in self.text
 
     @cached_property
     def code(self) -> str:
@@ -193,7 +199,7 @@ class Book:
     @cached_property
     def chapters(self) -> list[ChapterText]:
         """Those pages that are notebooks."""
-        return [chapter for chapter in map(ChapterText, self.pages) if chapter.cells]
+        return [chapter for chapter in map(ChapterText, self.pages) if chapter.is_notebook]
 
     @cached_property
     def declared(self) -> dict[str, Any]:
@@ -231,7 +237,7 @@ class Book:
     def writer(self, artifact: str) -> ChapterText:
         """The chapter that makes a result; a ValueError if none does."""
         for chapter in self.chapters:
-            if artifact in chapter.writes:
+            if f'"{artifact}"' in chapter.text and artifact in chapter.writes:
                 return chapter
         made = sorted({name for chapter in self.chapters for name in chapter.writes})
         raise ValueError(f"no chapter saves {artifact!r}; the chapters save {', '.join(made)}")
