@@ -28,7 +28,7 @@ FEW = 40
 """Stars per term, of 25 terms at least, that are searched. More take long; fewer may miss a maximum of all stars."""
 
 QUIET = 8
-"""How many times less than the noise of every star the s² are that are all like zero, or the search would not end."""
+"""How many times less than the noise of every star an s² is as good as zero. With fewer, maxima close to it hide."""
 
 RESTING = 1e-6
 """Length of a step, in formal errors, below which θ and s² rest. Folds would differ from trainings alone by more."""
@@ -143,7 +143,7 @@ def search(block: PixelBlock) -> Maximum:
     """The highest of all maxima along s² >= 0: at each, the slope of the profile changes its sign."""
     flux = np.ma.masked_array(block.flux, (block.ivar == 0) | (block.counts == 0))
     spread, noise = np.ma.filled(flux.var(axis=1), 0.0), 1 / np.maximum(block.ivar.max(axis=1), 1e-30)
-    low = np.maximum(noise / QUIET, 1e-6 * spread)
+    low = np.maximum(noise / QUIET, 1e-6 * spread)  # with absurd errors there would be steps without end
     high = np.maximum(4 * spread, low)
     steps = 1 + int(np.ceil(np.log2((high / low).max(initial=1.0))))  # of a factor of 2: in larger ones two maxima hide
     grid = np.vstack([0 * low, np.geomspace(low, high, steps), high * len(block.counts)])  # beyond, there are none
@@ -207,6 +207,6 @@ def adjust(block: PixelBlock, whole: Maximum, matrices: np.ndarray) -> Maximum:
     """The highest maximum for a subset or resampling, from that for all stars and A there, of which most stays."""
     others = replace(block, counts=block.counts - 1, ridge=0 * block.ridge).of_stars(np.flatnonzero(block.counts != 1))
     left = matrices + others.normal_matrices(whole.variance)
-    near = (left[:, 0, 0] > 1e-5 * matrices[:, 0, 0]) & (block.stars_per_term() > FEW)
+    near = (left[:, 0, 0] > 1e-5 * matrices[:, 0, 0]) & (block.stars_per_term() > FEW)  # of less A is rounding
     best = Maximum(whole.theta.copy(), whole.variance.copy(), np.where(near, whole.n_maxima, 0))
     return settle(block, best, inverted(left, block.allowed))
