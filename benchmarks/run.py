@@ -28,6 +28,7 @@ from labeltransfer.mock import SimulatedSurvey
 from labeltransfer.parallel import available_cores, over_blocks
 from labeltransfer.reference import ReferenceSet
 from labeltransfer.spectra import Spectra
+from labeltransfer.transfer import learn
 
 N_FOLDS = 8
 
@@ -35,6 +36,7 @@ WANTED: dict[str, tuple[str, float]] = {
     "training_float64_s": ("<=", 1.8),
     "training_times_faster_than_loop": (">=", 12.0),
     "folds_in_trainings": ("<=", 3.0),
+    "recipe_robust_in_trainings": ("<=", 6.0),
     "stars_per_s_float64": (">=", 10_000.0),
     "test_step_times_faster_than_curve_fit": (">=", 250.0),
     "normalization_float64_s_per_10000": ("<=", 2.0),
@@ -74,6 +76,7 @@ def training(reference: ReferenceSet, truth: CannonModel, n_loop: int, rng: np.r
     double, model = best_time(lambda: train(reference))
     loop, looped = best_time(lambda: peers.train_loop(reference, model, pixels))
     folds, _ = best_time(lambda: train_subsets(reference, kept(len(reference))))
+    robust, _ = best_time(lambda: learn(reference.spectra, reference.labels, recipe="robust"), 1)
     loop *= n_pixels / n_loop
     scatter = float(np.median(model.scatter / truth.scatter))
     return {
@@ -82,6 +85,7 @@ def training(reference: ReferenceSet, truth: CannonModel, n_loop: int, rng: np.r
         "looped_training_s": loop,
         "training_times_faster_than_loop": loop / double,
         "folds_in_trainings": folds / double,
+        "recipe_robust_in_trainings": robust / double,
         "scatter_over_truth": scatter,
         "scatter_off_truth": abs(scatter - 1),
         "looped_scatter_over_ours": float(np.median(looped / model.scatter[pixels])),
