@@ -68,8 +68,6 @@ class PixelBlock:
         return cls(flux, ivar, np.ones(len(spectra)), design, allowed[pixels], ridges)
 
     def __getitem__(self, rows: np.ndarray) -> PixelBlock:
-        if np.array_equal(rows, np.arange(len(self.flux))):
-            return self
         return replace(self, flux=self.flux[rows], ivar=self.ivar[rows], allowed=self.allowed[rows])
 
     def of_stars(self, rows: np.ndarray) -> PixelBlock:
@@ -139,17 +137,25 @@ class Maximum(NamedTuple):
 
 
 @np.errstate(divide="ignore", over="ignore", invalid="ignore")
-def search(block: PixelBlock) -> Maximum:
-    """The highest of all maxima along s² >= 0: at each, the slope of the profile changes its sign."""
+def along(block: PixelBlock, step: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """s² (G, B), zero and in steps of a factor to where no maximum is, the slope of the profile there, and whether the
+    profile has a maximum at zero or since the s² before."""
     flux = np.ma.masked_array(block.flux, (block.ivar == 0) | (block.counts == 0))
     spread, noise = np.ma.filled(flux.var(axis=1), 0.0), 1 / np.maximum(block.ivar.max(axis=1), 1e-30)
-    low = np.maximum(noise / QUIET, 1e-6 * spread)  # with absurd errors there would be steps without end
+    low = np.maximum(noise / QUIET, 1e-6 * spread)
     high = np.maximum(4 * spread, low)
-    steps = 1 + int(np.ceil(np.log2((high / low).max(initial=1.0))))  # of a factor of 2: in larger ones two maxima hide
-    grid = np.vstack([0 * low, np.geomspace(low, high, steps), high * len(block.counts)])  # beyond, there are none
+    steps = 1 + int(np.ceil(np.log(high / low).max(initial=0.0) / np.log(step)))
+    grid = np.vstack([0 * low, np.geomspace(low, high, steps), high * len(block.counts)])
     slope = np.array([profile(block, variance)[1] for variance in grid])
+    return grid, slope, np.vstack([slope[0] <= 0, (slope[:-1] > 0) & (slope[1:] <= 0)])
+
+
+@np.errstate(divide="ignore", over="ignore", invalid="ignore")
+def search(block: PixelBlock) -> Maximum:
+    """The highest of all maxima along s² >= 0: at each, the slope of the profile changes its sign."""
+    grid, slope, maxima = along(block, 2.0)  # in larger steps two maxima hide
     few, singular = block.stars_per_term() <= 1, np.isnan(slope[[0, -1]]).any(axis=0)
-    end, pixels = np.nonzero(np.vstack([slope[0] <= 0, (slope[:-1] > 0) & (slope[1:] <= 0)]) & ~few)
+    end, pixels = np.nonzero(maxima & ~few)
     variance, inside = np.zeros(len(end)), end > 0
     bounds = [grid[side, pixels][inside] for side in (end - 1, end)]
     variance[inside] = elementwise.find_root(
@@ -160,8 +166,10 @@ def search(block: PixelBlock) -> Maximum:
     height = log_likelihood(part.flux - theta @ part.design.vectors, part.ivar, part.counts, variance)
     height -= 0.5 * theta**2 @ part.ridge
     order = np.argsort(height)[: np.count_nonzero(height > -np.inf)]  # without NaN; the highest of a pixel comes last
-    n_maxima = np.bincount(pixels[order], minlength=len(low))
-    best = Maximum(np.zeros(block.allowed.shape), 0 * low, np.where(n_maxima, n_maxima, -np.where(few, 2, singular)))
+    n_maxima = np.bincount(pixels[order], minlength=len(few))
+    best = Maximum(
+        np.zeros(block.allowed.shape), np.zeros(len(few)), np.where(n_maxima, n_maxima, -np.where(few, 2, singular))
+    )
     best.theta[pixels[order]], best.variance[pixels[order]] = theta[order], variance[order]
     return best
 
@@ -184,8 +192,6 @@ def settle(block: PixelBlock, best: Maximum, inverse: np.ndarray) -> Maximum:
         best.theta[moving[usable]], best.variance[moving[usable]] = (theta + change)[usable], moved[usable]
         best.n_maxima[moving[usable & (length <= RESTING)]] = 1
         moving = moving[usable & (length > RESTING)]
-        if not moving.size:
-            break
     again = np.flatnonzero(best.n_maxima != 1)
     if again.size:
         for ours, found in zip(best, search(block[again]), strict=True):
@@ -207,6 +213,9 @@ def adjust(block: PixelBlock, whole: Maximum, matrices: np.ndarray) -> Maximum:
     """The highest maximum for a subset or resampling, from that for all stars and A there, of which most stays."""
     others = replace(block, counts=block.counts - 1, ridge=0 * block.ridge).of_stars(np.flatnonzero(block.counts != 1))
     left = matrices + others.normal_matrices(whole.variance)
-    near = (left[:, 0, 0] > 1e-5 * matrices[:, 0, 0]) & (block.stars_per_term() > FEW)  # of less A is rounding
+    near = left[:, 0, 0] > 1e-5 * matrices[:, 0, 0]
+    few = np.flatnonzero(near & (whole.n_maxima == 1) & (block.stars_per_term() <= FEW))
+    _, slope, maxima = along(block[few], 8.0)
+    near[few] = (maxima.sum(axis=0) == 1) & np.isfinite(slope).all(axis=0)
     best = Maximum(whole.theta.copy(), whole.variance.copy(), np.where(near, whole.n_maxima, 0))
     return settle(block, best, inverted(left, block.allowed))

@@ -13,7 +13,6 @@ from ..files import read_arrays, write_arrays
 from ..labels import LABELS, check_names, frozen, register_label
 from ..spectra import Spectra
 
-ORDERS = (1, 2, 3)
 ARRAYS = ("pivots", "scales", "wavelength", "coefficients", "scatter", "label_range")
 
 
@@ -23,7 +22,7 @@ def terms(n_labels: int, order: int) -> list[tuple[int, ...]]:
     >>> terms(2, 2)
     [(), (0,), (1,), (0, 0), (0, 1), (1, 1)]
     """
-    if order not in ORDERS:
+    if order not in (1, 2, 3):
         raise ValueError(f"order of the model: found {order!r}, wanted 1, 2 or 3")
     return [term for degree in range(order + 1) for term in combinations_with_replacement(range(n_labels), degree)]
 
@@ -101,12 +100,10 @@ class CannonModel:
             raise ValueError("CannonModel: coefficients must be finite and scatter must not be negative or NaN")
 
     def __repr__(self) -> str:
+        what = f"order {self.order} in {', '.join(self.label_names)}; {self.wavelength.size} pixels"
         left_out = np.count_nonzero(~self.determined)
         without = f", {left_out} of them undetermined" if left_out else ""
-        return (
-            f"CannonModel(order {self.order} in {', '.join(self.label_names)}; {self.wavelength.size} pixels{without}; "
-            f"trained on {self.n_reference} stars)"
-        )
+        return f"CannonModel({what}{without}; trained on {self.n_reference} stars)"
 
     @property
     def determined(self) -> np.ndarray:
@@ -120,11 +117,9 @@ class CannonModel:
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
         """(N, L) physical labels to the x of the label vector."""
-        values = np.asarray(values, float)
-        if values.ndim != 2 or values.shape[1] != len(self.label_names):
-            raise ValueError(
-                f"labels have shape {values.shape}, wanted (N, {len(self.label_names)}): {', '.join(self.label_names)}"
-            )
+        values, names = np.asarray(values, float), self.label_names
+        if values.ndim != 2 or values.shape[1] != len(names):
+            raise ValueError(f"labels have shape {values.shape}, wanted (N, {len(names)}): {', '.join(names)}")
         return (values - self.pivots) / self.scales
 
     def label_vector(self, values: np.ndarray) -> np.ndarray:

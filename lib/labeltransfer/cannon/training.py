@@ -190,10 +190,7 @@ def label_errors_of(
     if option == "ignore":
         return None
     if labels.covariance is None:
-        raise ValueError(
-            "label_errors: the reference labels have no covariances; give `Labels` their errors or covariances, "
-            "or train with label_errors='ignore'"
-        )
+        raise ValueError("label_errors: the reference labels have no covariances; give `Labels` their errors")
     covariance = np.where(np.isfinite(labels.covariance), labels.covariance, np.nan)
     size = np.sqrt(np.abs(np.diagonal(covariance, axis1=1, axis2=2)))
     unit = np.where(size > 0, size, 1.0)
