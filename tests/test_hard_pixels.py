@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import oracle
-from labeltransfer.cannon import likelihood, train, train_subsets
+from labeltransfer.cannon import maximum, train, train_subsets
 from labeltransfer.inference import infer, label_fit
 from labeltransfer.labels import Labels
 from labeltransfer.reference import ReferenceSet
@@ -64,7 +64,7 @@ def test_training_does_not_stay_at_a_lower_maximum(seed):
 def test_stars_that_show_the_way_do_not_lead_to_a_lower_maximum(monkeypatch):
     reference = heavy_tails(4, 1200)
     shown = heights(train(reference, order=1), reference)
-    monkeypatch.setattr(likelihood, "FEW", 10**6)
+    monkeypatch.setattr(maximum, "FEW", 10**6)
     assert (shown >= heights(train(reference, order=1), reference) - 1e-6).all()
 
 
@@ -107,20 +107,22 @@ def test_steps_that_fail_are_made_up_for_or_reported_apart(monkeypatch, caplog):
     reference = ReferenceSet(replace(reference.spectra, ivar=ivar), reference.labels)
     expected = train(reference)
 
-    monkeypatch.setattr(likelihood, "STEPS", 0)
+    def never_rests(block, design, counts, at, *_):
+        at.solved[:] = False
+
+    monkeypatch.setattr(maximum, "settle", never_rests)
     searched = train(reference)
     np.testing.assert_allclose(searched.coefficients, expected.coefficients, atol=1e-8)
     np.testing.assert_allclose(searched.scatter, expected.scatter, rtol=1e-6)
-
-    def never_falls(block, _):
-        return np.zeros(block.allowed.shape), np.ones(len(block.flux))
-
-    monkeypatch.setattr(likelihood, "profile", never_falls)
+    monkeypatch.setattr(maximum, "GRID", np.array([]))
+    monkeypatch.setattr(
+        maximum, "profile", lambda block, *_: (np.zeros(block.allowed.shape), np.full(len(block.flux), np.nan))
+    )
     with caplog.at_level(logging.INFO):
         assert not train(reference).determined.any()
     assert {(record.levelname, record.getMessage()) for record in caplog.records} == {
-        ("INFO", "train: 1 pixels are left out: no more stars than terms"),
-        ("WARNING", "train: 5 pixels are left out: no maximum was found"),
+        ("INFO", f"train: 1 pixels are left out: {maximum.TOO_FEW}"),
+        ("WARNING", f"train: 5 pixels are left out: {maximum.DID_NOT_CONVERGE}"),
     }
 
 

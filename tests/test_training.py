@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 import oracle
-from labeltransfer.cannon import likelihood, normal_matrices, train, train_subsets
+from labeltransfer.cannon import maximum, normal_matrices, train, train_subsets
 from labeltransfer.cannon.model import terms
 from labeltransfer.labels import Labels
 from labeltransfer.reference import ReferenceSet
@@ -103,7 +103,7 @@ def test_a_sample_that_shows_the_way_does_not_change_the_goal(monkeypatch):
     some_bright = np.where(np.random.default_rng(3).random((1500, 1)) < 0.02, 400.0, 1.0)
     reference = with_spectra(reference, ivar=reference.spectra.ivar * some_bright)
     shown = train(reference)
-    monkeypatch.setattr(likelihood, "FEW", 10**6)
+    monkeypatch.setattr(maximum, "FEW", 10**6)
     alone = train(reference)
     np.testing.assert_allclose(shown.scatter, alone.scatter, rtol=1e-7)
     np.testing.assert_array_less(abs(shown.coefficients - alone.coefficients), 1e-5 * formal_errors(alone, reference))
@@ -131,13 +131,13 @@ def test_noise_that_differs_much_from_star_to_star_makes_no_step_too_far(monkeyp
     reference = with_spectra(reference, flux, reference.spectra.ivar / noise**2)
     train(reference)
     searched = []
-    search = likelihood.search
+    search = maximum.search
 
     def counted(block, *others, **options):
         searched.append(len(block.flux))
         return search(block, *others, **options)
 
-    monkeypatch.setattr(likelihood, "search", counted)
+    monkeypatch.setattr(maximum, "search", counted)
     folds = rng.integers(4, size=800)
     models = train_subsets(reference, np.array([(folds != fold).astype(float) for fold in range(4)]))
     assert sum(searched) <= 24 + 0.1 * 5 * 24, "the way from all stars to a fold is short"

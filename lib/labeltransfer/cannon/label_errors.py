@@ -17,9 +17,10 @@ from functools import cache
 
 import numpy as np
 
-from .likelihood import PixelBlock
+from .likelihood import weights
+from .maximum import Maximum
 from .model import label_vector, label_vector_derivatives, terms
-from .normal_matrices import Design, inverted, products_of_pairs
+from .normal_matrices import Design, PixelBlock, factorize, inverse_roots, inverted, unpacked, weighted_products
 
 MARGIN = 0.2
 """Smallest eigenvalue of the corrected A, relative to the uncorrected. With less, its own noise is blown up."""
@@ -40,7 +41,10 @@ def hermite_moments(scaled: np.ndarray, covariance: np.ndarray, monomials: list[
             value -= covariance[:, i, j] * h(rest[:q] + rest[q + 1 :])
         return value
 
-    return np.stack([h(monomial) for monomial in monomials], axis=1)
+    moments = np.empty((len(scaled), len(monomials)))
+    for k, monomial in enumerate(monomials):
+        moments[:, k] = h(monomial)
+    return moments
 
 
 class LabelErrors(Design):
@@ -48,47 +52,67 @@ class LabelErrors(Design):
 
     def __init__(self, scaled: np.ndarray, covariance: np.ndarray, order: int) -> None:
         self.scaled, self.covariance, self.order = scaled, covariance, order
-        moments = hermite_moments(scaled, covariance, terms(scaled.shape[1], order))
-        super().__init__((moments - label_vector(scaled, order)).T)
+        self._terms = terms(scaled.shape[1], order)
+        self._label_vectors = label_vector(scaled, order)
+        super().__init__((hermite_moments(scaled, covariance, self._terms) - self._label_vectors).T)
 
-    def products(self, rows: slice) -> np.ndarray:
-        every, vectors = terms(self.scaled.shape[1], self.order), label_vector(self.scaled[rows], self.order)
-        pairs = [tuple(sorted(a + b)) for m, a in enumerate(every) for b in every[m:]]
-        return hermite_moments(self.scaled[rows], self.covariance[rows], pairs) - products_of_pairs(vectors)
+    def _make(self, rows: slice, dtype: type) -> np.ndarray:
+        pairs = [tuple(sorted(a + b)) for m, a in enumerate(self._terms) for b in self._terms[m:]]
+        products = hermite_moments(self.scaled[rows], self.covariance[rows], pairs)
+        vectors, start = self._label_vectors[rows], 0
+        for m in range(len(self._terms)):
+            stop = start + len(self._terms) - m
+            products[:, start:stop] -= vectors[:, m:] * vectors[:, m : m + 1]
+            start = stop
+        return products.astype(dtype, copy=False)
 
-    def widened(self, block: PixelBlock, theta: np.ndarray) -> PixelBlock:
+    def widened(self, block: PixelBlock, at: Maximum) -> PixelBlock:
         """With the variance that the errors cause in the flux at θ, (∂f/∂x) C (∂f/∂x)ᵀ, added to σ²."""
-        slopes = np.einsum("pm,nlm->pnl", theta, label_vector_derivatives(self.scaled, self.order), optimize=True)
+        coefficients = np.where(at.solved[:, None], at.coefficients, 0.0)
+        slopes = np.einsum(
+            "pm,nlm->pnl", coefficients, label_vector_derivatives(self.scaled, self.order), optimize=True
+        )
         variance = np.einsum("pnl,nlk,pnk->pn", slopes, self.covariance, slopes, optimize=True)
         return replace(block, ivar=block.ivar / (1.0 + block.ivar * np.maximum(variance, 0.0)))
 
 
-def corrected_inverses(block: PixelBlock, errors: LabelErrors, variance: np.ndarray) -> tuple[np.ndarray, ...]:
-    """At s² (B,): the inverse of the corrected A and the change of A (B, M, M), and the share of it made (B,).
+def corrected_matrices(
+    block: PixelBlock, design: Design, errors: LabelErrors, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """With (B, N) weights: the inverse of the corrected A and the change (B, M, M), the share of it made (B,).
 
-    The share is 1, or less where A would not keep `MARGIN`: its eigenvalues relative to A are linear in the share.
+    The share is 1, or less where A would not keep `MARGIN`: the relative eigenvalues are linear in it.
     """
-    inverse = np.nan_to_num(inverted(block.normal_matrices(variance), block.allowed))
-    size, axes = np.linalg.eigh(inverse)
-    root = axes * np.sqrt(np.maximum(size, 0.0))[:, None, :]  # A⁻¹ is this times its transpose
-    change = errors.normal_matrices(block.weights(variance))
-    relative, axes = np.linalg.eigh(root.transpose(0, 2, 1) @ change @ root)
-    share = np.minimum(1.0, (1.0 - MARGIN) / np.maximum(-relative[:, 0], 1.0 - MARGIN))
-    root = root @ axes / np.sqrt(1.0 + share[:, None] * relative)[:, None, :]
-    return root @ root.transpose(0, 2, 1), change, share
+    packed, change = weighted_products(weight, design), weighted_products(weight, errors)
+    inverse, share = inverted(packed + change, block), np.ones(len(packed))
+    left = 1.0 - MARGIN
+    _, definite = factorize(left * packed + change, block.allowed, left * block.ridge)
+    short, change = np.flatnonzero(definite == 0), unpacked(change, len(design.vectors))
+    if short.size:
+        root = inverse_roots(factorize(packed[short], block.allowed[short], block.ridge)[0])
+        relative, rotation = np.linalg.eigh(root @ change[short] @ root.transpose(0, 2, 1))
+        share[short] = np.minimum(1.0, left / np.maximum(-relative[:, 0], left))
+        root = rotation.transpose(0, 2, 1) @ root / np.sqrt(1.0 + share[short, None] * relative)[:, :, None]
+        inverse[short] = root.transpose(0, 2, 1) @ root
+    return inverse, change, share
 
 
-def correct(block: PixelBlock, errors: LabelErrors, theta: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, ...]:
-    """From a maximum, θ (B, M) and s² (B,): both without what errors of labels add, and the share corrected (B,).
+def correct(
+    block: PixelBlock, design: Design, errors: LabelErrors, counts: np.ndarray, at: Maximum
+) -> tuple[Maximum, int]:
+    """θ of the corrected normal equations at the weights of a maximum, s² without what errors of labels add to it.
 
-    θ is that of the corrected normal equations; s² is lowered by what this takes from the mean of r² with weights w².
+    s² is lowered by what the correction takes from the mean squared residual, Σ w² r² / Σ w². Also returned: at how
+    many pixels the correction was shortened to keep A positive definite.
     """
-    inverse, change, share = corrected_inverses(block, errors, variance)
-    right = (block.weights(variance) * block.flux) @ errors.vectors.T - np.einsum("pab,pb->pa", change, theta)
-    corrected = theta + share[:, None] * np.einsum("pab,pb->pa", inverse, right) * block.allowed
-    squares = block.weights(variance) ** 2 / np.maximum(block.counts, 1e-300)
-    labels = np.einsum("pab,pb->pa", errors.normal_matrices(squares), corrected)
-    labels -= 2 * (squares * block.flux) @ errors.vectors.T
-    before, after = (block.flux - coefficients @ block.design.vectors for coefficients in (theta, corrected))
-    excess = (squares * (before**2 - after**2)).sum(axis=1) - share * (corrected * labels).sum(axis=1)
-    return corrected, np.maximum(variance - excess / np.maximum(squares.sum(axis=1), 1e-300), 0.0), share
+    weight = weights(block.ivar, at.variance, counts)
+    inverse, change, share = corrected_matrices(block, design, errors, weight)
+    right = (weight * block.flux) @ errors.vectors.T - np.einsum("pab,pb->pa", change, at.coefficients)
+    theta = at.coefficients + share[:, None] * np.einsum("pab,pb->pa", inverse, right) * block.allowed
+    squares = weight * weights(block.ivar, at.variance, np.ones(len(counts)))
+    change = unpacked(weighted_products(squares, errors), len(design.vectors))
+    label_part = np.einsum("pab,pb->pa", change, theta) - 2 * (squares * block.flux) @ errors.vectors.T
+    before, after = (block.flux - c @ design.vectors for c in (at.coefficients, theta))
+    excess = (squares * (before**2 - after**2)).sum(axis=1) - share * (theta * label_part).sum(axis=1)
+    variance = np.maximum(at.variance - excess / np.maximum(squares.sum(axis=1), 1e-300), 0.0)
+    return Maximum(theta, variance, at.solved, at.alone), int(np.count_nonzero(at.solved & (share < 1)))

@@ -13,7 +13,7 @@ from ..files import read_arrays, write_arrays
 from ..labels import LABELS, check_names, frozen, register_label
 from ..spectra import Spectra
 
-ARRAYS = ("pivots", "scales", "wavelength", "coefficients", "scatter", "label_range")
+ORDERS = (1, 2, 3)
 
 
 def terms(n_labels: int, order: int) -> list[tuple[int, ...]]:
@@ -21,14 +21,21 @@ def terms(n_labels: int, order: int) -> list[tuple[int, ...]]:
 
     >>> terms(2, 2)
     [(), (0,), (1,), (0, 0), (0, 1), (1, 1)]
+    >>> len(terms(5, 2))
+    21
     """
-    if order not in (1, 2, 3):
+    if order not in ORDERS:
         raise ValueError(f"order of the model: found {order!r}, wanted 1, 2 or 3")
     return [term for degree in range(order + 1) for term in combinations_with_replacement(range(n_labels), degree)]
 
 
 def term_tree(n_labels: int, order: int) -> tuple[np.ndarray, np.ndarray]:
-    """parents and factors (M,): each term is an earlier one times a label, v[m] = v[parents[m]] · x[factors[m]]."""
+    """Each term m as an earlier term times one label: v[m] = v[parents[m]] · x[factors[m]]; v[0] = 1.
+
+    Returns
+    -------
+    parents, factors : (M,), (M,)
+    """
     every = terms(n_labels, order)
     number = {term: m for m, term in enumerate(every)}
     parents = np.array([number[term[:-1]] for term in every])
@@ -66,7 +73,8 @@ class CannonModel:
     pivots, scales : (L,) in the labels' units; see `scaling`
     wavelength : (P,) Å
     coefficients : (P, M) θ; zero at undetermined pixels
-    scatter : (P,) s of eq. 5, of the normalized flux; infinite at undetermined pixels, which have no weight in any fit
+    scatter : (P,) s of eq. 5, in units of the normalized flux; infinite at undetermined pixels, which gives them weight
+        zero in every fit
     label_range : (2, L) lowest and highest reference label
     order : of the polynomial: 1, 2 (the paper) or 3
     n_reference : stars trained on
@@ -88,9 +96,15 @@ class CannonModel:
         object.__setattr__(self, "label_names", tuple(self.label_names))
         check_names(self.label_names)
         n_labels, n_pixels = len(self.label_names), np.size(self.wavelength)
-        n_terms = len(terms(n_labels, self.order))
-        shapes = ((n_labels,), (n_labels,), (n_pixels,), (n_pixels, n_terms), (n_pixels,), (2, n_labels))
-        for name, shape in zip(ARRAYS, shapes, strict=True):
+        shapes = {
+            "pivots": (n_labels,),
+            "scales": (n_labels,),
+            "wavelength": (n_pixels,),
+            "coefficients": (n_pixels, len(terms(n_labels, self.order))),
+            "scatter": (n_pixels,),
+            "label_range": (2, n_labels),
+        }
+        for name, shape in shapes.items():
             object.__setattr__(self, name, frozen(getattr(self, name), float))
             if getattr(self, name).shape != shape:
                 raise ValueError(f"CannonModel: {name} has shape {getattr(self, name).shape}, wanted {shape}")
@@ -100,10 +114,12 @@ class CannonModel:
             raise ValueError("CannonModel: coefficients must be finite and scatter must not be negative or NaN")
 
     def __repr__(self) -> str:
-        what = f"order {self.order} in {', '.join(self.label_names)}; {self.wavelength.size} pixels"
         left_out = np.count_nonzero(~self.determined)
         without = f", {left_out} of them undetermined" if left_out else ""
-        return f"CannonModel({what}{without}; trained on {self.n_reference} stars)"
+        return (
+            f"CannonModel(order {self.order} in {', '.join(self.label_names)}; {self.wavelength.size} pixels{without}; "
+            f"trained on {self.n_reference} stars)"
+        )
 
     @property
     def determined(self) -> np.ndarray:
@@ -117,9 +133,11 @@ class CannonModel:
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
         """(N, L) physical labels to the x of the label vector."""
-        values, names = np.asarray(values, float), self.label_names
-        if values.ndim != 2 or values.shape[1] != len(names):
-            raise ValueError(f"labels have shape {values.shape}, wanted (N, {len(names)}): {', '.join(names)}")
+        values = np.asarray(values, float)
+        if values.ndim != 2 or values.shape[1] != len(self.label_names):
+            raise ValueError(
+                f"labels have shape {values.shape}, wanted (N, {len(self.label_names)}): {', '.join(self.label_names)}"
+            )
         return (values - self.pivots) / self.scales
 
     def label_vector(self, values: np.ndarray) -> np.ndarray:
@@ -144,9 +162,17 @@ class CannonModel:
 
     def write(self, path: str | Path) -> None:
         """Write to one ``.npz`` file."""
-        arrays = {name: getattr(self, name) for name in ARRAYS}
-        facts = {name: getattr(self, name) for name in ("label_names", "order", "n_reference", "training_hash")}
-        write_arrays(path, "CannonModel", arrays, units={name: LABELS[name].unit for name in self.label_names}, **facts)
+        names = ("pivots", "scales", "wavelength", "coefficients", "scatter", "label_range")
+        write_arrays(
+            path,
+            "CannonModel",
+            {name: getattr(self, name) for name in names},
+            label_names=self.label_names,
+            units={name: LABELS[name].unit for name in self.label_names},
+            order=self.order,
+            n_reference=self.n_reference,
+            training_hash=self.training_hash,
+        )
 
     @classmethod
     def read(cls, path: str | Path) -> CannonModel:
@@ -158,7 +184,13 @@ class CannonModel:
 
 
 def scaling(values: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Pivots and scales of (N, L) labels, none constant: median, and a quarter of the range from 2.5 to 97.5 %."""
+    """Pivots and scales of (N, L) reference labels: median, and a quarter of the range from 2.5 to 97.5 %.
+
+    Raises
+    ------
+    ValueError
+        If a label is the same for all stars: no model can be trained in it.
+    """
     low, pivots, high = np.percentile(values, [2.5, 50.0, 97.5], axis=0)
     scales = (high - low) / 4
     scales = np.where(scales > 0, scales, values.std(axis=0))

@@ -1,18 +1,32 @@
-"""Normal matrices Σ w v vᵀ of all pixels at once, ten times faster than one by one, and their inverses."""
+"""What training works on: a block of B pixels of N stars, the label vectors all pixels share, normal matrices.
+
+The normal matrices A = Σ w v vᵀ of all pixels are one product of their weights with a table of the products of terms.
+Made pixel by pixel they take 10 times as long, and more than all the rest of a training.
+"""
 
 from __future__ import annotations
 
+import logging
+import math
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from ..parallel import compiled_sums
+from ..spectra import Spectra
+from .likelihood import weights
 
 PRODUCTS_LIMIT = 500e6
 """Bytes of a table of products. Beyond it tables are made for some stars at a time, or memory would not hold them."""
 
+ABSURD = 1e30
+"""Flux, inverse variance or term beyond which powers overflow, and one number would make NaN of the others."""
+
 SINGULAR = 1e-10
-"""Share of a term independent of the earlier ones below which its coefficient would be rounding errors, blown up."""
+"""Share of a term independent of the others below which its coefficient would be rounding errors, blown up."""
+
+logger = logging.getLogger(__name__)
 
 
 def n_products(n_columns: int) -> int:
@@ -33,48 +47,170 @@ def products_of_pairs(columns: np.ndarray, dtype: np.typing.DTypeLike = float) -
 
 
 class Design:
-    """The label vectors of N stars, (M, N), which all pixels share, and the table of their products."""
+    """What all pixels share: label vectors (M, N) and their products (N, M(M+1)/2), kept if they find room."""
 
-    def __init__(self, vectors: np.ndarray) -> None:
+    def __init__(self, vectors: np.ndarray, kept: dict[type, np.ndarray] | None = None) -> None:
         self.vectors = np.ascontiguousarray(vectors)
+        self.n_stars = self.vectors.shape[1]
+        self.stars_of_table = max(1, int(PRODUCTS_LIMIT / (8 * n_products(len(vectors)))))
+        self._kept = {} if kept is None else kept
 
-    def products(self, rows: slice) -> np.ndarray:
+    def products(self, rows: slice, dtype: type = np.float64) -> np.ndarray:
         """(n, M(M+1)/2) of some stars."""
-        return products_of_pairs(self.vectors.T[rows])
+        if self.n_stars > self.stars_of_table:
+            return self._make(rows, dtype)
+        if dtype not in self._kept:
+            self._kept[dtype] = self._make(slice(None), dtype)
+        return self._kept[dtype][rows]
+
+    def _make(self, rows: slice, dtype: type) -> np.ndarray:
+        return products_of_pairs(self.vectors.T[rows], dtype)
 
     @cached_property
-    def _table(self) -> np.ndarray:
-        return self.products(slice(None))
+    def quarter(self) -> tuple[np.ndarray, Design]:
+        """A fourth of the stars, always the same, and their design."""
+        rows = np.sort(np.random.default_rng(0).permutation(self.n_stars)[: self.n_stars // 4])
+        return rows, Design(self.vectors[:, rows])
 
-    def normal_matrices(self, weight: np.ndarray) -> np.ndarray:
-        """(B, N) weights to (B, M, M) Σ w v vᵀ."""
-        n_terms, n_stars = self.vectors.shape
-        step = max(1, int(PRODUCTS_LIMIT / (8 * n_products(n_terms))))
-        parts = [slice(start, start + step) for start in range(0, n_stars, step)]
-        packed = sum(weight[:, rows] @ (self.products(rows) if parts[1:] else self._table) for rows in parts)
-        matrices, upper = np.empty((len(weight), n_terms, n_terms)), np.triu_indices(n_terms)
-        matrices[:, *upper] = matrices[:, *upper[::-1]] = packed
-        return matrices
+    def of_stars(self, rows: np.ndarray) -> Design:
+        kept = self._kept.copy()  # other threads may add to it meanwhile
+        return Design(self.vectors.take(rows, axis=1), {dtype: table[rows] for dtype, table in kept.items()})
+
+
+@dataclass(frozen=True)
+class PixelBlock:
+    """flux and ivar (B, N) in double precision; terms that may act at each pixel, allowed (B, M); the ridge (M,).
+
+    Masked flux is zero. At a pixel where a star has more than `ABSURD` of either, all stars are masked.
+    """
+
+    flux: np.ndarray
+    ivar: np.ndarray
+    allowed: np.ndarray
+    ridge: np.ndarray
+
+    @classmethod
+    def of(cls, spectra: Spectra, pixels: slice, allowed: np.ndarray, ridge: float) -> PixelBlock:
+        """Some pixels of all spectra; `allowed` (P, M); the ridge spares the constant term."""
+        flux, ivar = (np.array(x[:, pixels].T, dtype=float, order="C") for x in (spectra.flux, spectra.ivar))
+        flux[ivar == 0] = 0.0
+        absurd = (np.abs(flux).max(axis=1) > ABSURD) | (ivar.max(axis=1) > ABSURD)
+        if absurd.any():
+            flux[absurd], ivar[absurd] = 0.0, 0.0
+            logger.warning("train: %d pixels with a flux or ivar above %g are left out", absurd.sum(), ABSURD)
+        return cls(flux, ivar, allowed[pixels], ridge * (np.arange(allowed.shape[1]) > 0))
+
+    def __getitem__(self, rows: np.ndarray) -> PixelBlock:
+        if len(rows) == len(self.flux):
+            return self
+        return PixelBlock(self.flux[rows], self.ivar[rows], self.allowed[rows], self.ridge)
+
+    def of_stars(self, rows: np.ndarray) -> PixelBlock:
+        return PixelBlock(self.flux.take(rows, axis=1), self.ivar.take(rows, axis=1), self.allowed, self.ridge)
+
+    def stars_per_term(self, counts: np.ndarray) -> np.ndarray:
+        """(B,) stars with weight per term that may act; the model is determined where it is above 1."""
+        return (self.ivar > 0) @ (counts > 0).astype(float) / self.allowed.sum(axis=1)
+
+
+def normal_matrices(
+    block: PixelBlock, design: Design, counts: np.ndarray, variance: np.ndarray, dtype: type = np.float64
+) -> np.ndarray:
+    """(B, M(M+1)/2) upper triangles of A = Σ w v vᵀ at given s² (B,)."""
+    return weighted_products(weights(block.ivar, variance, counts, dtype), design)
+
+
+def weighted_products(weight: np.ndarray, design: Design) -> np.ndarray:
+    """(B, M(M+1)/2) sums over stars of the products of terms, with (B, N) weights, in their precision."""
+    step, dtype = design.stars_of_table, weight.dtype.type
+    parts = (slice(start, start + step) for start in range(0, max(design.n_stars, 1), step))
+    return sum(weight[:, rows] @ design.products(rows, dtype) for rows in parts).astype(float)
+
+
+def unpacked(packed: np.ndarray, n_terms: int) -> np.ndarray:
+    """(B, M(M+1)/2) upper triangles to symmetric (B, M, M)."""
+    matrices = np.empty((len(packed), n_terms, n_terms))
+    i, j = np.triu_indices(n_terms)
+    matrices[:, i, j] = matrices[:, j, i] = packed
+    return matrices
 
 
 @compiled_sums()
-def inverted(matrices: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """(B, M, M) inverses over the terms that may act, by allowed (B, M): Gauss-Jordan elimination of term after term.
+def factorize(packed: np.ndarray, allowed: np.ndarray, ridge: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(B, M, M) Cholesky factors of A and the ridge, and of each how much the most dependent term exceeds the earlier.
 
-    Zero at the other terms; all NaN where the matrix is singular.
+    That is a share of the term, (B,), above `SINGULAR` or zero where A is singular. Rows of terms that may not act, and
+    all where A is singular, are infinity times the unit matrix, so that what is solved for is zero.
     """
-    inverses = np.empty_like(matrices)
-    for p in range(len(matrices)):
-        S = inverses[p]
-        S[:] = matrices[p] * np.outer(allowed[p], allowed[p])
-        for k in np.flatnonzero(allowed[p]):
-            if not SINGULAR * matrices[p, k, k] < S[k, k] < np.inf:
-                S[:] = np.nan
+    n_pixels, n_terms = allowed.shape
+    factors, independent = np.zeros((n_pixels, n_terms, n_terms)), np.ones(n_pixels)
+    for p in range(n_pixels):
+        L, start = factors[p], 0
+        for j in range(n_terms):
+            for i in range(j, n_terms):
+                if allowed[p, i] and allowed[p, j]:
+                    L[i, j] = packed[p, start + i - j]
+            start += n_terms - j
+        for i in range(n_terms):
+            if not allowed[p, i]:
+                L[i, i] = np.inf
+                continue
+            diagonal = L[i, i] + ridge[i]
+            left = diagonal
+            for j in range(i):
+                if allowed[p, j]:
+                    rest = L[i, j]
+                    for q in range(j):
+                        rest -= L[i, q] * L[j, q]
+                    L[i, j] = rest / L[j, j]
+                    left -= L[i, j] * L[i, j]
+            if not SINGULAR * diagonal < left < np.inf:
+                independent[p] = 0.0
                 break
-            pivot, column, row = S[k, k], S[:, k].copy(), S[k] / S[k, k]
-            for i in range(len(S)):
-                for j in range(len(S)):
-                    S[i, j] -= column[i] * row[j]
-            S[k], S[:, k] = row, -column / pivot
-            S[k, k] = 1.0 / pivot
-    return inverses
+            independent[p] = min(independent[p], left / diagonal)
+            L[i, i] = math.sqrt(left)
+        if independent[p] == 0.0:
+            L[:] = 0.0
+            for i in range(n_terms):
+                L[i, i] = np.inf
+    return factors, independent
+
+
+@compiled_sums()
+def solve(factors: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """(B, M) A⁻¹ times the right sides (B, M)."""
+    solution = right.copy()
+    for p in range(right.shape[0]):
+        L, x = factors[p], solution[p]
+        for i in range(x.size):
+            rest = x[i]
+            for j in range(i):
+                rest -= L[i, j] * x[j]
+            x[i] = rest / L[i, i]
+        for i in range(x.size - 1, -1, -1):
+            x[i] /= L[i, i]
+            for j in range(i):
+                x[j] -= L[i, j] * x[i]
+    return solution
+
+
+@compiled_sums()
+def inverse_roots(factors: np.ndarray) -> np.ndarray:
+    """(B, M, M) R, lower triangles, with A⁻¹ = Rᵀ R."""
+    roots = np.zeros_like(factors)
+    for p in range(factors.shape[0]):
+        L, R = factors[p], roots[p]
+        for i in range(L.shape[0]):
+            for j in range(i):
+                for k in range(j + 1):
+                    R[i, k] -= L[i, j] * R[j, k]
+            R[i, i] = 1.0
+            for k in range(i + 1):
+                R[i, k] /= L[i, i]
+    return roots
+
+
+def inverted(packed: np.ndarray, block: PixelBlock) -> np.ndarray:
+    """(B, M, M) inverse of A and the ridge; zero at terms that may not act, and where A is singular."""
+    roots = inverse_roots(factorize(packed, block.allowed, block.ridge)[0])
+    return roots.transpose(0, 2, 1) @ roots

@@ -1,11 +1,15 @@
-"""The training step: coefficients and scatter of every pixel at the maximum of eq. 5 (Ho et al. 2017)."""
+"""The training step: coefficients and scatter of every pixel at the maximum of eq. 5 (Ho et al. 2017).
+
+Pixels are independent, and are done in blocks on all cores: `maximum.maximize`. Folds and resamplings of the reference
+set start from the maximum for all stars, with normal matrices that differ by a few stars only: `maximum.adjust`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -13,15 +17,18 @@ import numpy as np
 from ..labels import Labels
 from ..parallel import over_blocks
 from ..reference import ReferenceSet
-from .label_errors import SHORTENED, LabelErrors, correct, corrected_inverses
-from .likelihood import ABSURD, REASONS, PixelBlock, adjust, maximize
+from .label_errors import SHORTENED, LabelErrors, correct
+from .likelihood import derivatives
+from .maximum import DID_NOT_CONVERGE, NEAR, adjust, maximize, reasons
 from .model import CannonModel, label_vector, scaling, terms
-from .normal_matrices import Design, inverted
+from .normal_matrices import ABSURD, Design, PixelBlock, normal_matrices
 
 BLOCK = 128
-"""Pixels done at a time by one core. With more, memory grows and cores wait at the end; with fewer, calls add up."""
+"""Pixels of a block of ten thousand stars, and stars in fingerprints. With many more, memory grows and cores wait."""
 
-Censoring = np.ndarray | Mapping[str, np.ndarray] | None
+SMALLEST = 1_000_000
+"""Fluxes of a block of fewer stars. In smaller ones calls take longer than what they compute."""
+
 LabelErrorsOption = Literal["ignore", "weight", "correct"]
 
 logger = logging.getLogger(__name__)
@@ -31,7 +38,7 @@ def train(
     reference: ReferenceSet,
     *,
     order: int = 2,
-    censoring: Censoring = None,
+    censoring: np.ndarray | Mapping[str, np.ndarray] | None = None,
     ridge: float = 0.0,
     label_errors: LabelErrorsOption = "ignore",
     label_error_strength: float = 1.0,
@@ -45,17 +52,22 @@ def train(
     censoring : which labels may act where: (P, L) booleans, or label name to (P,) booleans, other labels everywhere
     ridge : width⁻² of a Gaussian prior around zero on every coefficient but the constant [flux⁻²], for labels scaled
         by the pivots and scales of the model
-    label_errors : what is done about the covariances of the reference labels; their errors flatten the slopes, those of
-        0.2 (0.5) scales to 0.96 (0.80). ``"ignore"``, the paper: nothing. ``"weight"``: fits again with the variance
-        that they cause in the flux added to σ²; the scatter is free of them, the slopes stay flat. ``"correct"``: the
-        corrected score (see `cannon.label_errors`), unbiased but noisier: few stars with large errors may lose by it
+    label_errors : what is done about the covariances of the reference labels. Errors of the labels flatten the slopes:
+        errors of 0.2 (0.5) scales for every star leave 0.96 (0.80) of them.
+
+        ``"ignore"``, the paper: nothing. ``"weight"``: they add (∂f/∂ℓ) C (∂f/∂ℓ)ᵀ to σ² of each star and pixel, with
+        the derivative of a first fit, and the fit is repeated; this keeps them out of the scatter and gives uncertain
+        stars less weight, but leaves the slopes flat. ``"correct"``: the corrected score (see `cannon.label_errors`),
+        from which the slopes come out unbiased, and the scatter without the label errors' part; they become noisier,
+        so that few stars with large errors may lose more than they win
     label_error_strength : factor of the covariances, 0 to ignore them
 
     Returns
     -------
     CannonModel
         A pixel that no more than M stars measured, or that they do not determine, has coefficients 0 and infinite
-        scatter (`CannonModel.determined`). How many there are is logged, and at how many ``"correct"`` was shortened.
+        scatter (see `CannonModel.determined`). How many there are is logged, and at how many pixels ``"correct"`` was
+        shortened.
 
     Raises
     ------
@@ -73,96 +85,78 @@ def train_subsets(
     counts: np.ndarray,
     *,
     order: int = 2,
-    censoring: Censoring = None,
+    censoring: np.ndarray | Mapping[str, np.ndarray] | None = None,
     ridge: float = 0.0,
     label_errors: LabelErrorsOption = "ignore",
     label_error_strength: float = 1.0,
 ) -> list[CannonModel]:
-    """Train K models on subsets or resamplings of a reference set: counts (K, N) says how often each star is taken.
+    """Train on several subsets or resamplings of one reference set, sharing what they have in common.
 
     Each model is at the exact maximum of eq. 5 for its own stars, as if trained alone, but it is reached from the
-    solution for all stars. All have the pivots and scales of the whole set, for which the `ridge` is meant. Other
-    parameters and errors: see `train`.
+    solution for all stars. A `ridge` differs: it is that for labels scaled by the pivots and scales of the whole set.
+    With label errors ``"weight"``, where all weights of a subset differ, each costs a training of its own.
+
+    Parameters
+    ----------
+    counts : (K, N) how often each star is taken in each of the K trainings
+    order, censoring, ridge, label_errors, label_error_strength : see `train`
+
+    Returns
+    -------
+    K models, all with the pivots and scales of the whole reference set.
     """
     spectra, labels = reference.spectra, reference.labels
     counts = np.ascontiguousarray(counts, dtype=float)
     _check(reference, counts, ridge)
     pivots, scales = scaling(labels.values, labels.names)
     scaled = (labels.values - pivots) / scales
-    design = Design(label_vector(scaled, order).T)
-    if not np.abs(design.vectors).max() < ABSURD:
-        star, label = np.unravel_index(np.abs(scaled).argmax(), scaled.shape)
-        found = f"{labels.names[label]!r} of star {str(labels.ids[star])!r} is {labels.values[star, label]:g}"
-        raise ValueError(f"train: {found}, absurdly far from the other stars; leave it out")
+    design = _design(labels, scaled, order)
     errors = label_errors_of(labels, scaled, scales, order, label_errors, label_error_strength)
     allowed = allowed_terms(censoring, labels.names, spectra.wavelength.size, order)
-    coefficients, share = np.zeros((len(counts), *allowed.shape)), np.ones((len(counts), len(allowed)))
-    scatter, n_maxima = np.full(share.shape, np.inf), np.zeros(share.shape, dtype=int)
+    everyone, subsets = np.ones(len(reference)), bool((counts != 1).any())
+    coefficients = np.zeros((len(counts), *allowed.shape))
+    scatter = np.full((len(counts), len(allowed)), np.inf)
 
-    def one_block(pixels: slice) -> None:
-        block = PixelBlock.of(spectra, pixels, design, allowed, ridge)
-        whole = maximize(block)
-        matrices = block.normal_matrices(whole.variance) if (counts != 1).any() else None
+    def one_block(pixels: slice) -> Counter[str]:
+        block = PixelBlock.of(spectra, pixels, allowed, ridge)
+        whole = maximize(block, design, everyone)
+        if subsets:
+            packed = normal_matrices(block, design, everyone, whole.variance, NEAR)
+            there = derivatives(block.flux, block.ivar, everyone, design.vectors, whole.coefficients, whole.variance)
+        found: Counter[str] = Counter()
         for k, taken in enumerate(counts):
-            part = replace(block, counts=taken)
-            best = whole if matrices is None else adjust(part, whole, matrices)
+            at = adjust(block, design, taken, whole, packed, there) if subsets else whole
             if errors is not None and label_errors == "weight":
-                best = maximize(errors.widened(part, best.theta))
-            theta, variance, n_maxima[k, pixels] = best
-            if errors is not None and label_errors == "correct":
-                theta, variance, share[k, pixels] = correct(part, errors, theta, variance)
-            solved = best.n_maxima > 0
-            coefficients[k, pixels][solved], scatter[k, pixels][solved] = theta[solved], np.sqrt(variance[solved])
+                at = maximize(errors.widened(block, at), design, taken)
+            elif errors is not None:
+                at, found[SHORTENED] = correct(block, design, errors, taken, at)
+            coefficients[k, pixels] = np.where(at.solved[:, None], at.coefficients, 0.0)
+            scatter[k, pixels] = np.where(at.solved, np.sqrt(at.variance), np.inf)
+            found += reasons(block, design, taken, at)
+        return found
 
-    over_blocks(one_block, len(allowed), BLOCK)
-    _report(n_maxima, share)
-    covariance = () if labels.covariance is None else (labels.covariance,)
-    arrays = (spectra.flux, spectra.ivar, spectra.wavelength, labels.values, *covariance, allowed)
-    digests = over_blocks(lambda k: hashlib.sha256(np.ascontiguousarray(arrays[k.start]).data).digest(), len(arrays), 1)
-    made_from = repr((labels.names, order, ridge, label_errors, label_error_strength, digests)).encode()
-    models = []
-    for k, taken in enumerate(counts):
-        values = labels.values[taken > 0]
-        span = np.array([values.min(axis=0), values.max(axis=0)])
-        facts = (span, order, int(taken.sum()), hashlib.sha256(made_from + taken.tobytes()).hexdigest()[:16])
-        trained = (pivots, scales, spectra.wavelength, coefficients[k], scatter[k])
-        models.append(CannonModel(labels.names, *trained, *facts))
-    return models
+    _report(over_blocks(one_block, len(allowed), pixels_of_block(*spectra.flux.shape)))
+    fingerprint = _fingerprint(reference, (order, ridge, label_errors, label_error_strength, allowed.tobytes()))
+    return [
+        CannonModel(
+            labels.names,
+            pivots,
+            scales,
+            spectra.wavelength,
+            coefficients[k],
+            scatter[k],
+            label_range=np.array([labels.values[repeats > 0].min(axis=0), labels.values[repeats > 0].max(axis=0)]),
+            order=order,
+            n_reference=int(repeats.sum()),
+            training_hash=hashlib.sha256(fingerprint + repeats.tobytes()).hexdigest()[:16],
+        )
+        for k, repeats in enumerate(counts)
+    ]
 
 
-def coefficient_variance(
-    reference: ReferenceSet,
-    model: CannonModel,
-    *,
-    censoring: Censoring = None,
-    ridge: float = 0.0,
-    label_errors: LabelErrorsOption = "ignore",
-    label_error_strength: float = 1.0,
-) -> np.ndarray:
-    """Covariance of the coefficients θ of each pixel: the inverse of the normal matrix A = Σ w v vᵀ of eq. 5.
-
-    (P, M(M+1)/2), upper triangles row by row, in squares of the normalized flux; zero at undetermined pixels. The
-    variance of the model flux at the label vector v is vᵀ A⁻¹ v. With label errors ``"correct"`` it is the sandwich
-    A⁻¹ (Σ w² r² v vᵀ) A⁻¹, with the corrected A and the residuals r of the model. Everything but the model is as it was
-    trained, see `train`.
-    """
-    labels, scaled = reference.labels, model.scaled(reference.labels.values)
-    design = Design(label_vector(scaled, model.order).T)
-    errors = label_errors_of(labels, scaled, model.scales, model.order, label_errors, label_error_strength)
-    allowed = allowed_terms(censoring, labels.names, model.wavelength.size, model.order)
-    s2 = np.where(model.determined, model.scatter, 0.0) ** 2
-
-    def one_block(pixels: slice) -> np.ndarray:
-        block = PixelBlock.of(reference.spectra, pixels, design, allowed, ridge)
-        if errors is not None and label_errors == "correct":
-            bread, *_ = corrected_inverses(block, errors, s2[pixels])
-            weighted = block.weights(s2[pixels]) * (block.flux - model.coefficients[pixels] @ design.vectors)
-            inverse = bread @ design.normal_matrices(weighted**2) @ bread
-        else:
-            inverse = inverted(block.normal_matrices(s2[pixels]), block.allowed)
-        return np.where(model.determined[pixels, None], inverse[:, *np.triu_indices(allowed.shape[1])], 0.0)
-
-    return np.concatenate(over_blocks(one_block, len(allowed), BLOCK))
+def pixels_of_block(n_stars: int, n_pixels: int) -> int:
+    """How many pixels are done at a time; of few stars many, but no more than a fourth of all, for all cores."""
+    return max(BLOCK, min(SMALLEST // n_stars, -(-n_pixels // 4)))
 
 
 def _check(reference: ReferenceSet, counts: np.ndarray, ridge: float) -> None:
@@ -175,8 +169,17 @@ def _check(reference: ReferenceSet, counts: np.ndarray, ridge: float) -> None:
     empty = np.flatnonzero(~(counts > 0).any(axis=1))
     if empty.size:
         raise ValueError(f"counts: training {empty[0]} of {len(counts)} takes no star; leave it out")
-    if not 0 <= ridge < np.inf:
+    if not (np.isfinite(ridge) and ridge >= 0):
         raise ValueError(f"ridge: found {ridge}, wanted a number that is not negative")
+
+
+def _design(labels: Labels, scaled: np.ndarray, order: int) -> Design:
+    vectors = label_vector(scaled, order)
+    if not np.abs(vectors).max() < ABSURD:
+        star, label = np.unravel_index(np.abs(scaled).argmax(), scaled.shape)
+        found = f"{labels.names[label]!r} of star {str(labels.ids[star])!r} is {labels.values[star, label]:g}"
+        raise ValueError(f"train: {found}, absurdly far from the other stars; leave it out")
+    return Design(vectors.T)
 
 
 def label_errors_of(
@@ -185,26 +188,30 @@ def label_errors_of(
     """What errors of the labels change, or None where they are ignored."""
     if option not in get_args(LabelErrorsOption):
         raise ValueError(f"label_errors: found {option!r}, wanted 'ignore', 'weight' or 'correct'")
-    if not 0 <= strength < np.inf:
+    if not (np.isfinite(strength) and strength >= 0):
         raise ValueError(f"label_error_strength: found {strength}, wanted a number that is not negative")
     if option == "ignore":
         return None
     if labels.covariance is None:
-        raise ValueError("label_errors: the reference labels have no covariances; give `Labels` their errors")
-    covariance = np.where(np.isfinite(labels.covariance), labels.covariance, np.nan)
-    size = np.sqrt(np.abs(np.diagonal(covariance, axis1=1, axis2=2)))
-    unit = np.where(size > 0, size, 1.0)
-    correlations = covariance / (unit[:, :, None] * unit[:, None, :])
-    wrong = np.linalg.eigvalsh(np.nan_to_num(correlations, nan=-9.0))[:, 0] < -1e-6
-    if wrong.any():
         raise ValueError(
-            f"label_errors: covariances of {np.count_nonzero(wrong)} stars, first {str(labels.ids[wrong][0])!r}, "
+            "label_errors: the reference labels have no covariances; give `Labels` their errors or covariances, "
+            "or train with label_errors='ignore'"
+        )
+    known = np.isfinite(labels.covariance).all(axis=(1, 2))
+    size = np.sqrt(np.abs(np.diagonal(labels.covariance, axis1=1, axis2=2)))
+    unit = np.where(size > 0, size, 1.0)[known]
+    known[known] = np.linalg.eigvalsh(labels.covariance[known] / (unit[:, :, None] * unit[:, None, :]))[:, 0] > -1e-6
+    if not known.all():
+        raise ValueError(
+            f"label_errors: covariances of {np.count_nonzero(~known)} stars, first {str(labels.ids[~known][0])!r}, "
             "are NaN or negative; leave those stars out, or state the errors of every label (0 if they are small)"
         )
     return LabelErrors(scaled, strength * labels.covariance / np.outer(scales, scales), order)
 
 
-def allowed_terms(censoring: Censoring, names: tuple[str, ...], n_pixels: int, order: int) -> np.ndarray:
+def allowed_terms(
+    censoring: np.ndarray | Mapping[str, np.ndarray] | None, names: tuple[str, ...], n_pixels: int, order: int
+) -> np.ndarray:
     """(P, M) True where every label of the term may act at the pixel."""
     acts = np.ones((n_pixels, len(names)), dtype=bool)
     if isinstance(censoring, Mapping):
@@ -222,10 +229,25 @@ def allowed_terms(censoring: Censoring, names: tuple[str, ...], n_pixels: int, o
     return np.stack([acts[:, list(term)].all(axis=1) for term in terms(len(names), order)], axis=1)
 
 
-def _report(n_maxima: np.ndarray, share: np.ndarray) -> None:
-    """Log at how many pixels there is no model, or a correction was shortened; loudly where it is not known why."""
-    found = {f" are left out: {reason}": n_maxima == code for code, reason in REASONS.items()}
-    for text, pixels in {**found, f": {SHORTENED}": (share < 1) & (n_maxima > 0)}.items():
-        if pixels.any():
-            level = logging.WARNING if REASONS[0] in text else logging.INFO
-            logger.log(level, "train: %d pixels%s", pixels.sum(), text)
+def _report(found: list[Counter[str]]) -> None:
+    """Log how many pixels have no model, and why; loudly only where the reason lies in the numbers."""
+    for reason, number in sum(found, Counter()).items():
+        level = logging.WARNING if reason == DID_NOT_CONVERGE else logging.INFO
+        logger.log(level, "train: %d pixels%s: %s", number, "" if reason == SHORTENED else " are left out", reason)
+
+
+def _fingerprint(reference: ReferenceSet, options: tuple) -> bytes:
+    """A digest of everything that determines the model."""
+    spectra, labels = reference.spectra, reference.labels
+
+    def one_block(rows: slice) -> bytes:
+        part = hashlib.sha256(np.ascontiguousarray(spectra.flux[rows]).data)
+        part.update(np.ascontiguousarray(spectra.ivar[rows]).data)
+        return part.digest()
+
+    digest = hashlib.sha256(repr((labels.names, options)).encode())
+    for array in (spectra.wavelength, labels.values, labels.covariance):
+        digest.update(b"" if array is None else array.tobytes())
+    for part in over_blocks(one_block, len(spectra), BLOCK):
+        digest.update(part)
+    return digest.digest()

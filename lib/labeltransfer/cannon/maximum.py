@@ -1,0 +1,257 @@
+"""The highest maximum of eq. 5 of B pixels: weighted least squares for θ, an exact search in s².
+
+At given s² the best θ is weighted least squares; the height of eq. 5 there, its profile, is a function of s² alone,
+whose slope is known. A grid of s² brackets its maxima, and a root of the slope is each. Of many stars a fourth shows
+the way, and of that a fourth, and Newton steps of θ and s² together end at the maximum for all: searched with all
+stars, a training takes ten times as long.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+import numpy as np
+from scipy.optimize import elementwise
+
+from .likelihood import Derivatives, derivatives, log_likelihood, slope_in_errors, weights
+from .normal_matrices import SINGULAR, Design, PixelBlock, factorize, normal_matrices, solve, weighted_products
+
+FEW = 40
+"""Stars per term up to which all are searched. With more it takes long; fewer have a maximum far from that of all."""
+
+NEAR_BY = 0.1
+"""Length of a step, in formal errors, below which the maximum of a part of the stars shows the way to that of all."""
+
+RESTING = 1e-6
+"""Length of a step, in formal errors, below which θ and s² rest. Folds would differ from trainings alone by more."""
+
+STEPS = 12
+"""Newton steps at most. Pixels that need more are among several maxima, and their steps would not end."""
+
+NEAR = np.float32
+"""Precision of an A that only leads to the maximum, which exact gradients define: twice as fast."""
+
+GRID = 2.0 ** np.arange(-20, 3)
+"""s² of the search, in variances of the flux. In larger steps two maxima hide, in fewer those close to zero."""
+
+QUIET = 8
+"""How many times less than the noise of every star an s² is that makes no difference."""
+
+ROUNDED = 1e-5
+"""Independent share of a term below which rounding moves θ so far that it is solved for twice."""
+
+TOO_FEW = "no more stars than terms"
+SINGULAR_STARS = "the stars do not determine the terms"
+DID_NOT_CONVERGE = "no maximum was found"
+
+
+@dataclass
+class Maximum:
+    """θ (B, M) and s² (B,); which pixels are solved (B,), and where no other maximum was seen, alone (B,)."""
+
+    coefficients: np.ndarray
+    variance: np.ndarray
+    solved: np.ndarray
+    alone: np.ndarray
+
+    def __getitem__(self, rows: np.ndarray | slice) -> Maximum:
+        return Maximum(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def put(self, rows: np.ndarray, other: Maximum) -> None:
+        for field in fields(self):
+            getattr(self, field.name)[rows] = getattr(other, field.name)
+
+
+def maximize(block: PixelBlock, design: Design, counts: np.ndarray, rough: bool = False) -> Maximum:
+    """The highest maximum of eq. 5 for stars taken `counts` (N,) times; not solved where they do not determine θ."""
+    n_terms, n_stars = design.vectors.shape
+    if n_stars <= FEW * n_terms:
+        return search(block, design, counts, rough)
+    rows, quarter = design.quarter
+    best = maximize(block.of_stars(rows), quarter, counts[rows], rough=True)
+    settle(block, design, counts, best, normal_matrices(block, design, counts, best.variance, NEAR), None, rough)
+    return searched_anew(block, design, counts, best, rough)
+
+
+def searched_anew(block: PixelBlock, design: Design, counts: np.ndarray, best: Maximum, rough: bool = False) -> Maximum:
+    """With a search at the pixels that are not solved, or had several maxima."""
+    again = np.flatnonzero(~(best.solved & best.alone))
+    if again.size:
+        best.put(again, search(block[again], design, counts, rough))
+    return best
+
+
+def profile(
+    block: PixelBlock, design: Design, counts: np.ndarray, variance: np.ndarray, dtype: type = np.float64
+) -> tuple[np.ndarray, np.ndarray]:
+    """At given s² (B,): the best θ (B, M), and the slope of eq. 5 by s² there in its formal errors, NaN if singular."""
+    weight = weights(block.ivar, variance, counts)
+    packed = weighted_products(weight.astype(dtype, copy=False), design)
+    factors, independent = factorize(packed, block.allowed, block.ridge)
+    theta = solve(factors, (weight * block.flux) @ design.vectors.T)
+    rounded = np.flatnonzero(independent < ROUNDED)
+    if rounded.size:
+        part, near = block[rounded], theta[rounded]
+        here = derivatives(part.flux, part.ivar, counts, design.vectors, near, variance[rounded])
+        theta[rounded] += solve(factors[rounded], here.gradient - block.ridge * near)
+    slope = slope_in_errors(block.flux - theta @ design.vectors, block.ivar, counts, variance)
+    return theta, np.where(independent > 0, slope, np.nan)
+
+
+def brackets(
+    block: PixelBlock, design: Design, counts: np.ndarray, rough: bool = False
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Pixels, and s² below and above each of their maxima; zero both where it is at zero.
+
+    Rough, on a thinned grid. Where s² is far below the noise of every star, the slope is that at zero.
+    """
+    spread, (step, dtype) = variance_of_flux(block, counts), (3, NEAR) if rough else (1, np.float64)
+    least = 1 / (QUIET * np.maximum((block.ivar * (counts > 0)).max(axis=1, initial=0.0), 1e-300))
+    low = np.zeros(len(spread))
+    _, at_low = profile(block, design, counts, low, dtype)
+    rows = np.flatnonzero(at_low <= 0)
+    yield rows, low[rows], low[rows]
+    largest = 4 * np.count_nonzero(counts) * spread  # no maximum has more
+    for high in [*np.outer(GRID[::step], spread), largest]:
+        seen = np.flatnonzero((high > least) | (high == largest))
+        if seen.size:
+            _, at_high = profile(block[seen], design, counts, high[seen], dtype)
+            rows = seen[(at_low[seen] > 0) & (at_high <= 0)]
+            yield rows, low[rows], high[rows]
+            low[seen], at_low[seen] = high[seen], at_high
+
+
+def search(block: PixelBlock, design: Design, counts: np.ndarray, rough: bool = False) -> Maximum:
+    """The highest of all maxima along s² >= 0; rough, on a thinned grid, where it leads to that of more stars."""
+    highest, n_maxima = np.full(len(block.flux), -np.inf), np.zeros(len(block.flux), dtype=int)
+    best = Maximum(np.zeros(block.allowed.shape), *np.zeros((1, len(highest))), *np.zeros((2, len(highest)), bool))
+    determined = np.flatnonzero(block.stars_per_term(counts) > 1)
+    part = block[determined]
+    for rows, low, high in brackets(part, design, counts, rough):
+        if rows.size:
+            pixels, found = determined[rows], between(part[rows], design, counts, low, high, rough)
+            n_maxima[pixels] += 1
+            height = log_posterior(part[rows], design, counts, found.coefficients, found.variance)
+            higher = height > highest[pixels]
+            highest[pixels[higher]] = height[higher]
+            best.put(pixels[higher], found[higher])
+    best.alone &= n_maxima == 1
+    return best
+
+
+def between(
+    block: PixelBlock, design: Design, counts: np.ndarray, low: np.ndarray, high: np.ndarray, rough: bool
+) -> Maximum:
+    """The maximum between two s² (B,), at a root of the slope."""
+
+    def slope(variance: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        return profile(block[rows], design, counts, variance, NEAR if rough else np.float64)[1]
+
+    if (high > low).all():
+        within = {"xrtol": 1e-12, "fatol": NEAR_BY if rough else RESTING / 100}
+        low = elementwise.find_root(slope, (low, high), args=(np.arange(len(low)),), tolerances=within).x
+    return Maximum(profile(block, design, counts, low)[0], low, *np.ones((2, len(low)), dtype=bool))
+
+
+def only_maximum(block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum) -> np.ndarray:
+    """(B,) whether a thinned grid shows no maximum but that at hand."""
+    n_maxima, here = np.zeros((2, len(at.variance)), dtype=int)
+    for rows, low, high in brackets(block, design, counts, rough=True):
+        n_maxima[rows] += 1
+        here[rows] += (low <= at.variance[rows]) & (at.variance[rows] <= high)
+    return (n_maxima == 1) & (here == 1)
+
+
+def log_posterior(
+    block: PixelBlock, design: Design, counts: np.ndarray, coefficients: np.ndarray, variance: np.ndarray
+) -> np.ndarray:
+    """(B,) eq. 5, with the ridge."""
+    residual = block.flux - coefficients @ design.vectors
+    return log_likelihood(residual, block.ivar, counts, variance) - 0.5 * coefficients**2 @ block.ridge
+
+
+def variance_of_flux(block: PixelBlock, counts: np.ndarray) -> np.ndarray:
+    """(B,) over the stars with weight: an s² beside which all stars weigh alike."""
+    flux = np.ma.masked_array(block.flux, (block.ivar == 0) | (counts == 0))
+    return np.ma.filled(flux.var(axis=1), 0.0)
+
+
+@np.errstate(over="ignore", divide="ignore", invalid="ignore")
+def settle(
+    block: PixelBlock,
+    design: Design,
+    counts: np.ndarray,
+    at: Maximum,
+    packed: np.ndarray,
+    here: Derivatives | None = None,
+    rough: bool = False,
+) -> None:
+    """Newton steps, in place, of the solved pixels from A near by; pixels that do not come to rest are not solved.
+
+    With exact gradients they end at the maximum with any matrix near A: it is made anew only where steps shrink slowly.
+    Steps in s² are those for slope times variance², which is linear in s² where all stars have the same noise. `here`
+    are the derivatives at the start, where they are known.
+    """
+    resting = NEAR_BY if rough else RESTING
+    (factors, independent), weight = factorize(packed, block.allowed, block.ridge), packed[:, 0].copy()
+    moving, last = np.flatnonzero(at.solved & (independent > 0)), np.zeros(len(weight))
+    here, at.solved[:] = here[moving] if here else None, False
+    for _ in range(STEPS):
+        part, theta, s2 = block[moving], at.coefficients[moving], at.variance[moving]
+        here = here or derivatives(part.flux, part.ivar, counts, design.vectors, theta, s2)
+        right, scale = here.gradient - block.ridge * theta, (weight[moving] / here.weight)[:, None]
+        change, response = (scale * solve(factors[moving], side) for side in (right, here.coupling))
+        bend = here.curvature / 2 + here.slope * here.information / here.weight + (here.coupling * response).sum(axis=1)
+        bend = np.where(bend < -here.information / 8, bend, -here.information / 2)
+        moved = np.maximum(s2 - (here.slope / 2 - (here.coupling * change).sum(axis=1)) / bend, 0.0)
+        change = change - (moved - s2)[:, None] * response
+        length = np.sqrt(np.abs(change * right).sum(axis=1) + (moved - s2) ** 2 * here.information / 2)
+        usable = np.isfinite(length) & np.isfinite(change).all(axis=1)
+        at.coefficients[moving[usable]], at.variance[moving[usable]] = (theta + change)[usable], moved[usable]
+        before, last[moving] = last[moving], length
+        rests = usable & ((length <= resting) | ((length < before / 4) & (length**2 < resting * before)))
+        at.solved[moving[rests]] = True
+        slow = moving[usable & ~rests & (before > 0) & (length > before / 5)]
+        if slow.size:
+            packed = normal_matrices(block[slow], design, counts, at.variance[slow], NEAR)
+            factors[slow], independent[slow] = factorize(packed, block.allowed[slow], block.ridge)
+            weight[slow] = packed[:, 0]
+        moving, here = moving[usable & ~rests & (independent[moving] > 0)], None
+        if not moving.size:
+            break
+
+
+def adjust(
+    block: PixelBlock, design: Design, counts: np.ndarray, whole: Maximum, packed: np.ndarray, there: Derivatives
+) -> Maximum:
+    """The highest maximum for a subset or resampling, from that for all stars, the packed A and the derivatives there.
+
+    Stars taken once change nothing, the others correct both. Where that leaves too little or the steps do not come to
+    rest, and where eq. 5 may have other maxima, the maximum is sought anew.
+    """
+    rows = np.flatnonzero(counts != 1)
+    near = Maximum(*(getattr(whole, field.name).copy() for field in fields(whole)))
+    others, of_others, more = block.of_stars(rows), design.of_stars(rows), counts[rows] - 1
+    left = packed + normal_matrices(others, of_others, more, whole.variance, NEAR)
+    there = there + derivatives(others.flux, others.ivar, more, of_others.vectors, whole.coefficients, whole.variance)
+    near.solved &= left[:, 0] > SINGULAR**0.5 * packed[:, 0]
+    settle(block, design, counts, near, left, there)
+    few = np.flatnonzero(near.solved & near.alone & (block.stars_per_term(counts) <= FEW))
+    near.alone[few] = only_maximum(block[few], design, counts, near[few])
+    if not few.size and (near.solved & near.alone).mean() < 0.5:
+        return maximize(block, design, counts)
+    return searched_anew(block, design, counts, near)
+
+
+def reasons(block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum) -> Counter[str]:
+    """How many pixels are not solved, and why: the stars must determine the terms at s² = 0 and at a large s²."""
+    if at.solved.all():
+        return Counter()
+    part = block[np.flatnonzero(~at.solved)]
+    few, regular = part.stars_per_term(counts) <= 1, np.ones(len(part.flux), dtype=bool)
+    for variance in (np.zeros(len(few)), variance_of_flux(part, counts)):
+        regular &= factorize(normal_matrices(part, design, counts, variance), part.allowed, part.ridge)[1] > 0
+    found = {TOO_FEW: few, SINGULAR_STARS: ~few & ~regular, DID_NOT_CONVERGE: ~few & regular}
+    return Counter({reason: int(pixels.sum()) for reason, pixels in found.items()})
