@@ -11,7 +11,7 @@ from labeltransfer.labels import Labels
 from labeltransfer.reference import ReferenceSet, usual_distance
 from labeltransfer.spectra import Spectra
 from labeltransfer.transfer import LabelTransfer, learn
-from labeltransfer.transfer.choices import Asked, Trials
+from labeltransfer.transfer.choices import Asked, Trials, label_covariance
 from labeltransfer.transfer.recipes import GIVEN_BACK, _rounds, every_so_many_pixels, suspects
 from labeltransfer.validation import cross_fit
 
@@ -146,6 +146,19 @@ def test_errors_of_some_labels_are_used_though_those_of_others_are_unknown(state
     pulls = (table["teff"] - STARS.labels.column("teff")) / table["teff_err"]
     assert 1.48 * np.median(np.abs(pulls)) == pytest.approx(1.0, abs=0.25)
     assert np.isfinite(table["logg_err"]).all()
+
+
+def test_a_star_that_lacks_an_error_has_the_usual_one_without_correlation():
+    """Else the covariances that it has may not fit the error that it is given, and training would refuse them."""
+    covariance = np.tile(np.diag(TRUTH.scales**2 * 0.01), (len(REFERENCE), 1, 1))
+    covariance[0] = 90 * covariance[0]
+    covariance[0, 0, 1] = covariance[0, 1, 0] = 0.8 * TRUTH.scales[0] * TRUTH.scales[1]
+    covariance[0, 1, 1] = np.nan
+    labels = Labels(REFERENCE.ids, NAMES, REFERENCE.labels.values, covariance)
+    found, known = label_covariance(labels, "auto", None, None)
+    assert known.all()
+    np.testing.assert_allclose(found[0], np.diag(TRUTH.scales**2 * [0.9, 0.01, 0.9]))
+    np.testing.assert_array_equal(found[1:], covariance[1:])
 
 
 def test_what_was_learnt_survives_the_file(learnt, tmp_path):

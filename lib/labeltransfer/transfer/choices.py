@@ -151,8 +151,10 @@ def label_covariance(
         _, scatter = bias_and_scatter(residual, robust=True)
         excess = np.maximum(scatter**2 - np.nanmedian(fit.labels.errors[kept], axis=0) ** 2, 0.0)
         return np.broadcast_to(np.diag(excess), covariance.shape), known
-    usual = np.array([np.nanmedian(of_one) if there else 0.0 for of_one, there in zip(variance.T, known, strict=True)])
-    return np.where(np.isfinite(covariance), covariance, np.diag(usual)), known
+    usual = np.array([np.nanmedian(one) if has_any else 0.0 for one, has_any in zip(variance.T, known, strict=True)])
+    there = np.isfinite(variance)
+    both = there[:, :, None] & there[:, None, :] & np.isfinite(covariance)
+    return np.where(both, covariance, np.diag(usual)), known
 
 
 def choose_strength(

@@ -42,11 +42,7 @@ def _of_label_errors(learnt: Learnt, asked: Asked) -> str:
     if learnt.label_errors_known.any():
         of = "stated" if isinstance(asked.label_errors, Mapping) else "those of the table"
         lacking = [name for name, known in zip(asked.names, learnt.label_errors_known, strict=True) if not known]
-        besides = (
-            f"; those of {', '.join(lacking)} are not known, and the halves of spectra tell its floor"
-            if lacking
-            else ""
-        )
+        besides = f"; those of {', '.join(lacking)} are not known: halves of spectra tell the floor" if lacking else ""
         return f"errors of the reference labels ({of}): {learnt.strength:g} of them undone in training{besides}"
     if learnt.strength:
         return (
