@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from labeltransfer.command import main
+from labeltransfer.evidence.verdicts import Spread
 from labeltransfer.reproduction import schedule
 from labeltransfer.reproduction import sweep as sweeping
 from labeltransfer.reproduction.book import Book, project_root
@@ -19,7 +20,6 @@ from labeltransfer.reproduction.compare import SCREEN, Comparison, NumberRow, co
 from labeltransfer.reproduction.record import read_record
 from labeltransfer.reproduction.runs import run
 from labeltransfer.reproduction.sweep import collect, finished, read_sweep, run_sweep
-from labeltransfer.reproduction.verdicts import Spread
 
 SWEEP = "name: cuts\nbase: {n_overlap: 60}\nruns: [{clip_sigma: 1.0}]\ngrid: {seed: [1, 2]}\n"
 

@@ -23,15 +23,8 @@ from typing import Any
 import jupytext
 import yaml
 
-from ..files.sources import digest_of_contents, source_files
+from ..files.sources import PACKAGE, digest_of_contents, project_root, source_files
 from .parameters import PARAMETERS
-
-PACKAGE = Path(__file__).resolve().parents[1]
-
-
-def project_root() -> Path:
-    """The folder with `_toc.yml` and `book/`: that of the installed source tree, or $LABELTRANSFER_BOOK."""
-    return Path(os.environ.get("LABELTRANSFER_BOOK") or PACKAGE.parents[1]).resolve()
 
 
 def runs_folder(root: Path | None = None) -> Path:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..archive import Survey
+from ..evidence.numbers import Number, read_numbers, write_json
 from ..files import written_whole
 from ..files.locks import only_writer
 from .book import Book, ChapterText, runs_folder, science_hash
@@ -30,7 +31,6 @@ from .execute import (
     execute_chapter,
     of_kernels,
 )
-from .numbers import Number, read_numbers, write_json
 from .parameters import check_all
 from .record import Record, check_name, commit, lock_hash, read_record, versions
 from .schedule import room, side_by_side
