@@ -13,7 +13,7 @@ import pytest
 
 from labeltransfer.command import main
 from labeltransfer.evidence.verdicts import Spread
-from labeltransfer.reproduction import schedule
+from labeltransfer.reproduction import execute as schedule
 from labeltransfer.reproduction import sweep as sweeping
 from labeltransfer.reproduction.book import Book, project_root
 from labeltransfer.reproduction.compare import SCREEN, Comparison, NumberRow, compare_runs

@@ -235,14 +235,16 @@ class Book:
         made = sorted({name for chapter in self.chapters for name in chapter.writes})
         raise ValueError(f"no chapter saves {artifact!r}; the chapters save {', '.join(made)}")
 
-    def upstream(self, chapter: ChapterText) -> list[ChapterText]:
-        """Chapters whose results this one takes, directly or through others, in the book's order."""
+    def upstream(self, chapter: ChapterText, *, asked: bool = False) -> list[ChapterText]:
+        """Chapters whose results this one takes, directly or through others, in order; or numbers, if `asked`."""
         found: set[str] = set()
         waiting = [chapter]
         while waiting:
-            writers = {self.writer(name).stem for name in waiting.pop().reads} - found - {chapter.stem}
-            found |= writers
-            waiting += map(self.chapter, writers)
+            one = waiting.pop()
+            direct = {self.writer(name).stem for name in one.reads}
+            direct |= {self.chapter(stem).stem for stem in one.asks if asked}
+            waiting += map(self.chapter, direct - found - {chapter.stem})
+            found |= direct - {chapter.stem}
         return [one for one in self.chapters if one.stem in found]
 
     def key(self, chapter: ChapterText, values: Mapping[str, Any], data_hash: str = "") -> str:

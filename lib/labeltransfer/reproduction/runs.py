@@ -30,10 +30,11 @@ from .execute import (
     environment,
     execute_chapter,
     of_kernels,
+    room,
+    side_by_side,
 )
 from .parameters import check_all
 from .record import Record, check_name, commit, lock_hash, read_record, versions
-from .schedule import room, side_by_side
 from .sync import has_accepted_numbers
 
 
