@@ -295,7 +295,7 @@ def package_hash(package: Path = PACKAGE) -> str:
 
 @functools.cache
 def science_hash(package: Path = PACKAGE) -> str:
-    """Hash of what numbers depend on: the library without its figures and without this machinery.
+    """Hash of what numbers depend on: the library without its figures, the claims and this machinery.
 
     A run sets $LABELTRANSFER_SCIENCE when it begins, so that its chapters find each other's results even while
     somebody edits the library.
@@ -303,8 +303,8 @@ def science_hash(package: Path = PACKAGE) -> str:
     of_this_run = os.environ.get("LABELTRANSFER_SCIENCE")
     if of_this_run:
         return of_this_run
-    drawn = ("figures", "reproduction")
-    paths = [path for path in source_files(package) if path.relative_to(package).parts[0] not in drawn]
+    apart = ("figures", "evidence", "reproduction")
+    paths = [path for path in source_files(package) if path.relative_to(package).parts[0] not in apart]
     return digest_of_contents(paths, package)
 
 
