@@ -15,7 +15,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 
 import labeltransfer as lt
 from labeltransfer.archive import apogee_dr10
-from labeltransfer.reproduction.evidence import claim, sampling_error, verdict
+from labeltransfer.evidence.records import claim, sampling_error, verdict
 
 TITLE = "Real APOGEE DR10 spectra: giants in star clusters"
 SOURCE = "apogee-dr10/TheCannon-0.3.0.tar.gz"

@@ -23,7 +23,7 @@ from scipy.optimize import least_squares
 
 import labeltransfer as lt
 from labeltransfer.diagnostics import two_gaussians
-from labeltransfer.reproduction.evidence import claim, verdict, with_error
+from labeltransfer.evidence.records import claim, verdict, with_error
 from labeltransfer.tables import numbers, read_table, text
 
 TITLE = "922 rows of the published catalogue"

@@ -11,8 +11,8 @@ from astropy.table import Table
 import labeltransfer as lt
 from labeltransfer.archive.overlap import galactic
 from labeltransfer.diagnostics import two_gaussians
+from labeltransfer.evidence.records import claim, sampling_error, verdict, with_error
 from labeltransfer.labels import label_values
-from labeltransfer.reproduction.evidence import claim, sampling_error, verdict, with_error
 from labeltransfer.tables import numbers, read_table, text
 
 TITLE = "Real labels: the overlap of LAMOST DR2 and APOGEE DR12"

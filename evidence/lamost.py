@@ -16,7 +16,7 @@ import numpy as np
 
 import labeltransfer as lt
 from labeltransfer.diagnostics import error_factor
-from labeltransfer.reproduction.evidence import claim, sampling_error, verdict
+from labeltransfer.evidence.records import claim, sampling_error, verdict
 
 TITLE = "Real LAMOST spectra: 80 giants of DR10, and a plate of the pilot survey"
 GIANTS, PILOT = "lamost_dr10_giants", "lamost_pilot"

@@ -10,7 +10,7 @@ if it is within a quarter of it. Another group's trees, on 4000 to 5500 Å of th
 import numpy as np
 
 import labeltransfer as lt
-from labeltransfer.reproduction.evidence import claim, sampling_error, verdict
+from labeltransfer.evidence.records import claim, sampling_error, verdict
 
 TITLE = "The authors' tutorial: 1,387 real LAMOST DR2 spectra with APOGEE's labels"
 ARCHIVE, LABELS = "tutorial/lamost_spectra.tar.gz", "tutorial/labels.fits"

@@ -17,7 +17,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 import pytest  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
-BOOK = ("labeltransfer.reproduction", "miniature_book", "small_run", "small_copy", "papermill", "requirements.lock")
+BOOK = (
+    "labeltransfer.reproduction",
+    "labeltransfer.evidence",
+    "miniature_book",
+    "small_run",
+    "small_copy",
+    "papermill",
+    "requirements.lock",
+)
 """What a test file speaks of that tests the book and its machinery, not the library."""
 
 

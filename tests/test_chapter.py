@@ -5,9 +5,10 @@ import pytest
 from astropy.table import Table
 
 from labeltransfer import Labels
+from labeltransfer.evidence.numbers import Number, read_numbers
 from labeltransfer.reproduction import open_chapter
 from labeltransfer.reproduction.book import Book, declared, read_cells
-from labeltransfer.reproduction.numbers import Number, read_numbers, table
+from labeltransfer.reproduction.numbers import table
 
 DEFAULT = {"run": "default", "n_overlap": 100, "clip_sigma": 4.0, "seed": 2017}
 

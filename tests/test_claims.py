@@ -7,14 +7,9 @@ import re
 import nbformat
 import pytest
 
-from labeltransfer.labels import PAPER_LABELS as FIVE
-from labeltransfer.mock import assumptions
-from labeltransfer.reproduction.book import Book
-from labeltransfer.reproduction.claims import Check, checks, claims, paper_values, read_claims
-from labeltransfer.reproduction.ledger import ClaimTable, Ledger, quoted_values
-from labeltransfer.reproduction.numbers import Number
-from labeltransfer.reproduction.parameters import PARAMETERS
-from labeltransfer.reproduction.verdicts import (
+from labeltransfer.evidence.claims import Check, checks, claims, paper_values, read_claims
+from labeltransfer.evidence.numbers import Number
+from labeltransfer.evidence.verdicts import (
     CONSISTENT,
     DEFINITION,
     DIFFERS,
@@ -27,6 +22,11 @@ from labeltransfer.reproduction.verdicts import (
     judge,
     read_evidence,
 )
+from labeltransfer.labels import PAPER_LABELS as FIVE
+from labeltransfer.mock import assumptions
+from labeltransfer.reproduction.book import Book
+from labeltransfer.reproduction.ledger import ClaimTable, Ledger, quoted_values
+from labeltransfer.reproduction.parameters import PARAMETERS
 
 CLAIMS = claims()
 IN_PAPER = """

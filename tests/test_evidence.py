@@ -9,11 +9,11 @@ from astropy.table import Table
 
 from labeltransfer import figures
 from labeltransfer.archive.sources import CACHE, SOURCES
+from labeltransfer.evidence import records as evidence
+from labeltransfer.evidence.claims import claims
+from labeltransfer.evidence.records import differences, rounded, sampling_error
 from labeltransfer.mock import SimulatedSurvey, write_survey
-from labeltransfer.reproduction import evidence
 from labeltransfer.reproduction.book import project_root
-from labeltransfer.reproduction.claims import claims
-from labeltransfer.reproduction.evidence import differences, rounded, sampling_error
 
 RECORDED = [name for name, path in evidence.scripts().items() if path.with_suffix(".json").exists()]
 
@@ -28,7 +28,7 @@ def own_project(tmp_path, monkeypatch):
     np.savetxt(data / "values.txt", np.random.default_rng(1).normal(5, 1, 200), fmt="%.12f")
     (folder / "mean_value.py").write_text(
         "import numpy as np\n"
-        "from labeltransfer.reproduction.evidence import claim, verdict, with_error\n"
+        "from labeltransfer.evidence.records import claim, verdict, with_error\n"
         "TITLE = 'A mean'\n"
         f"INPUTS = ({{'name': 'sub/values.txt', 'sha256': '{evidence.digest(data / 'values.txt')}', 'rows': 200,\n"
         "            'url': 'https://example.org/values.txt'},)\n"
@@ -90,7 +90,7 @@ def test_records_hold_numbers_and_no_raw_data(name):
 
 def test_an_evidence_is_recorded_and_checked(own_project, capsys):
     folder, data = own_project
-    assert evidence.main([], data=data) == 0
+    assert evidence.main([], print, data=data) == 0
     record = json.loads((folder / "mean_value.json").read_text(encoding="utf-8"))
     assert list(record) == list(evidence.KEYS)
     assert record["numbers"]["n"] == 200
@@ -98,7 +98,7 @@ def test_an_evidence_is_recorded_and_checked(own_project, capsys):
     assert record["versions"]["numpy"] == np.__version__
     assert '"bins": [ 3, 4 ]' in (folder / "mean_value.json").read_text(encoding="utf-8")
     before = (folder / "mean_value.json").read_bytes()
-    assert evidence.main(["mean-value"], check=True, data=data) == 0
+    assert evidence.main(["mean-value"], print, check=True, data=data) == 0
     assert (folder / "mean_value.json").read_bytes() == before
     assert "mean-value: as recorded" in capsys.readouterr().out
 
@@ -120,31 +120,31 @@ def test_an_evidence_is_recorded_and_checked(own_project, capsys):
 )
 def test_whatever_is_wrong_in_a_record_is_found(own_project, capsys, change, said):
     folder, data = own_project
-    assert evidence.main([], data=data) == 0
+    assert evidence.main([], print, data=data) == 0
     changed(folder / "mean_value.json", change)
-    assert evidence.main([], check=True, data=data) == 1
+    assert evidence.main([], print, check=True, data=data) == 1
     assert said in capsys.readouterr().out
 
 
 def test_a_wrong_verdict_is_found_without_the_data(own_project, tmp_path, capsys):
     folder, data = own_project
-    assert evidence.main([], data=data) == 0
+    assert evidence.main([], print, data=data) == 0
     changed(folder / "mean_value.json", lambda r: r["claims"]["five"].update(verdict="differs"))
-    assert evidence.main([], check=True, data=tmp_path / "nowhere") == 1
+    assert evidence.main([], print, check=True, data=tmp_path / "nowhere") == 1
     assert "claims.five.verdict" in capsys.readouterr().out
 
 
 def test_data_that_are_not_at_hand_are_named_and_change_nothing(own_project, tmp_path, capsys):
     folder, data = own_project
-    assert evidence.main([], data=tmp_path / "nowhere") == 0
-    assert evidence.main(["mean-value"], data=tmp_path / "nowhere") == 2
+    assert evidence.main([], print, data=tmp_path / "nowhere") == 0
+    assert evidence.main(["mean-value"], print, data=tmp_path / "nowhere") == 2
     assert "https://example.org/values.txt" in capsys.readouterr().out
     assert not (folder / "mean_value.json").exists()
     (data / "values.txt").write_text("1\n2\n")
-    assert evidence.main(["mean-value"], data=data) == 2
+    assert evidence.main(["mean-value"], print, data=data) == 2
     assert "has other contents" in capsys.readouterr().out
-    assert evidence.main([], check=True, data=data) == 0
-    assert evidence.main(["median"], data=data) == 2
+    assert evidence.main([], print, check=True, data=data) == 0
+    assert evidence.main(["median"], print, data=data) == 2
     assert "no evidence median; there are mean-value" in capsys.readouterr().out
     with pytest.raises(ValueError, match="evidence 'median' is unknown; wanted one of mean-value"):
         evidence.recorded("median")
@@ -155,11 +155,11 @@ def test_data_that_are_not_at_hand_are_named_and_change_nothing(own_project, tmp
 def test_data_are_looked_for_where_the_environment_says(own_project, monkeypatch, tmp_path):
     _, data = own_project
     monkeypatch.setenv(evidence.DATA, str(data))
-    assert evidence.main(["mean-value"]) == 0
+    assert evidence.main(["mean-value"], print) == 0
     monkeypatch.setenv(evidence.DATA, str(tmp_path / "nowhere"))
     (data.parent / "shared").mkdir()
     shutil.move(data, data.parent / "shared" / "data")
-    assert evidence.main(["mean-value"], check=True) == 0
+    assert evidence.main(["mean-value"], print, check=True) == 0
 
 
 def test_numbers_keep_the_digits_that_mean_something():

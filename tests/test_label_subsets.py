@@ -5,8 +5,8 @@ import json
 import matplotlib.pyplot as plt
 import pytest
 
+from labeltransfer.evidence.claims import claims
 from labeltransfer.reproduction.book import Book, science_hash
-from labeltransfer.reproduction.claims import claims
 
 SMALL = {"n_overlap": 400, "n_dr2": 500, "n_apogee": 1200, "n_starts": 3, "n_folds": 2, "n_bootstrap": 2}
 OWN_SURVEY = ("A6_sensitivity",)

@@ -5,9 +5,9 @@ import re
 import pytest
 import yaml
 
+from labeltransfer.evidence.claims import claims
 from labeltransfer.mock import assumptions
 from labeltransfer.reproduction.book import Book, ChapterText, default_values
-from labeltransfer.reproduction.claims import claims
 from labeltransfer.reproduction.drawings import all_drawings, called, drawings
 from labeltransfer.reproduction.parameters import PARAMETERS
 from labeltransfer.reproduction.reference_pages import AssumptionList, FigureMap, ParameterReference

@@ -10,9 +10,16 @@ import pytest
 
 from labeltransfer.command import main
 from labeltransfer.reproduction.book import Book
-from labeltransfer.reproduction.execute import ChapterFailed, Cost, NumbersDiffer, processes_of
+from labeltransfer.reproduction.execute import (
+    ChapterFailed,
+    Cost,
+    NumbersDiffer,
+    awaited,
+    processes_of,
+    room,
+    side_by_side,
+)
 from labeltransfer.reproduction.runs import run
-from labeltransfer.reproduction.schedule import awaited, room, side_by_side
 from miniature_book import HEAD
 
 CHAPTERS = {

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from labeltransfer.evidence.sensitivity import Variant, changes, variants
 from labeltransfer.reproduction.book import Book, default_values
 from labeltransfer.reproduction.chapter import Chapter
-from labeltransfer.reproduction.sensitivity import Variant, changes, variants
 from labeltransfer.reproduction.sweep import Sweep
 from test_label_subsets import run_chapters
 
@@ -29,7 +29,7 @@ def test_the_page_does_the_steps_of_the_chapters(tmp_path):
     values = default_values()
     chapter = Chapter(book, book.chapter("03_cross_validation"), values)
     sweep = Sweep({"base": SIZE, "four": {**SIZE, "n_folds": 4}, "bright": {**SIZE, "snr_min": 90.0}}, "1-3")
-    base, four, bright = variants(sweep, values, chapter.rng, progress=False)
+    base, four, bright = variants(sweep.runs, values, chapter.rng, progress=False)
     assert (base.name, four.name, bright.name) == ("as in this run", "n_folds = 4", "snr_min = 90.0")
     for name, scatter, bias in zip(four.label_names, *four.bias_and_scatter[::-1], strict=True):
         assert numbers[f"scatter_{name}"]["value"] == pytest.approx(scatter, rel=1e-3)

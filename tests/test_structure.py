@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from labeltransfer.evidence.claims import paper_values
 from labeltransfer.reproduction.book import PACKAGE, Book, ChapterText
-from labeltransfer.reproduction.claims import paper_values
 from labeltransfer.reproduction.sync import CHECKED, checked_outputs, printed
 
 ROOT = PACKAGE.parents[1]
@@ -20,6 +20,7 @@ continuum reference cannon inference fisher validation
 diagnostics catalogue archive survey
 figures
 transfer
+evidence
 reproduction
 command
 """.split()  # noqa: SIM905

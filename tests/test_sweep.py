@@ -12,14 +12,14 @@ import psutil
 import pytest
 
 from labeltransfer.command import main
-from labeltransfer.reproduction import schedule
+from labeltransfer.evidence.verdicts import Spread
+from labeltransfer.reproduction import execute as schedule
 from labeltransfer.reproduction import sweep as sweeping
 from labeltransfer.reproduction.book import Book, project_root
 from labeltransfer.reproduction.compare import SCREEN, Comparison, NumberRow, compare_runs
 from labeltransfer.reproduction.record import read_record
 from labeltransfer.reproduction.runs import run
 from labeltransfer.reproduction.sweep import collect, finished, read_sweep, run_sweep
-from labeltransfer.reproduction.verdicts import Spread
 
 SWEEP = "name: cuts\nbase: {n_overlap: 60}\nruns: [{clip_sigma: 1.0}]\ngrid: {seed: [1, 2]}\n"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from labeltransfer.reproduction.verdicts import VERDICTS
+from labeltransfer.evidence.verdicts import VERDICTS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "_build" / "html"

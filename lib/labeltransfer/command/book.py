@@ -6,7 +6,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -236,5 +235,6 @@ def evidence(command: argparse.ArgumentParser) -> None:
 
 
 def _evidence(given: argparse.Namespace) -> int:
-    module = import_module("labeltransfer.reproduction.evidence")
-    return int(module.main(given.names, check=given.check, data=given.data))
+    from ..evidence import records
+
+    return records.main(given.names, print, check=given.check, data=given.data)

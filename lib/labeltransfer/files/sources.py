@@ -1,10 +1,18 @@
-"""Fingerprints of code and of the tables that come with it."""
+"""Where the code lies, and fingerprints of it and of the tables that come with it."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def project_root() -> Path:
+    """The folder with `_toc.yml` and `book/`: that of the installed source tree, or $LABELTRANSFER_BOOK."""
+    return Path(os.environ.get("LABELTRANSFER_BOOK") or PACKAGE.parents[1]).resolve()
 
 
 def source_files(folder: Path) -> list[Path]:

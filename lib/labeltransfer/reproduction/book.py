@@ -23,15 +23,8 @@ from typing import Any
 import jupytext
 import yaml
 
-from ..files.sources import digest_of_contents, source_files
+from ..files.sources import PACKAGE, digest_of_contents, project_root, source_files
 from .parameters import PARAMETERS
-
-PACKAGE = Path(__file__).resolve().parents[1]
-
-
-def project_root() -> Path:
-    """The folder with `_toc.yml` and `book/`: that of the installed source tree, or $LABELTRANSFER_BOOK."""
-    return Path(os.environ.get("LABELTRANSFER_BOOK") or PACKAGE.parents[1]).resolve()
 
 
 def runs_folder(root: Path | None = None) -> Path:
@@ -242,14 +235,16 @@ class Book:
         made = sorted({name for chapter in self.chapters for name in chapter.writes})
         raise ValueError(f"no chapter saves {artifact!r}; the chapters save {', '.join(made)}")
 
-    def upstream(self, chapter: ChapterText) -> list[ChapterText]:
-        """Chapters whose results this one takes, directly or through others, in the book's order."""
+    def upstream(self, chapter: ChapterText, *, asked: bool = False) -> list[ChapterText]:
+        """Chapters whose results this one takes, directly or through others, in order; or numbers, if `asked`."""
         found: set[str] = set()
         waiting = [chapter]
         while waiting:
-            writers = {self.writer(name).stem for name in waiting.pop().reads} - found - {chapter.stem}
-            found |= writers
-            waiting += map(self.chapter, writers)
+            one = waiting.pop()
+            direct = {self.writer(name).stem for name in one.reads}
+            direct |= {self.chapter(stem).stem for stem in one.asks if asked}
+            waiting += map(self.chapter, direct - found - {chapter.stem})
+            found |= direct - {chapter.stem}
         return [one for one in self.chapters if one.stem in found]
 
     def key(self, chapter: ChapterText, values: Mapping[str, Any], data_hash: str = "") -> str:
@@ -300,7 +295,7 @@ def package_hash(package: Path = PACKAGE) -> str:
 
 @functools.cache
 def science_hash(package: Path = PACKAGE) -> str:
-    """Hash of what numbers depend on: the library without its figures and without this machinery.
+    """Hash of what numbers depend on: the library without its figures, the claims and this machinery.
 
     A run sets $LABELTRANSFER_SCIENCE when it begins, so that its chapters find each other's results even while
     somebody edits the library.
@@ -308,8 +303,8 @@ def science_hash(package: Path = PACKAGE) -> str:
     of_this_run = os.environ.get("LABELTRANSFER_SCIENCE")
     if of_this_run:
         return of_this_run
-    drawn = ("figures", "reproduction")
-    paths = [path for path in source_files(package) if path.relative_to(package).parts[0] not in drawn]
+    apart = ("figures", "evidence", "reproduction")
+    paths = [path for path in source_files(package) if path.relative_to(package).parts[0] not in apart]
     return digest_of_contents(paths, package)
 
 

@@ -19,16 +19,16 @@ from astropy.table import Table
 
 from .. import catalogue
 from ..archive import Survey, open_survey
+from ..evidence import SURVEY_PARAMETERS
+from ..evidence.claims import PLAIN, checks
+from ..evidence.numbers import Number, read_numbers, write_json
 from ..files import read_arrays, write_arrays
 from .book import Book, ChapterText, runs_folder, science_hash
-from .claims import PLAIN, checks
 from .drawings import keep_figure_data, of_the_paper
 from .ledger import ClaimTable, Ledger, TakeAway, quoted_values
-from .numbers import Number, Recorder, glue, read_numbers, write_json
+from .numbers import Recorder, glue
 from .parameters import PARAMETERS, check_all, known
 from .record import check_name
-
-SURVEY_PARAMETERS = ("source", "survey_dir", "label_names", "n_overlap", "n_dr2", "n_apogee", "seed", "mask")
 
 
 def open_chapter(stem: str, namespace: Mapping[str, Any], book: Book | None = None) -> Chapter:

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ..evidence.claims import checks
+from ..evidence.numbers import write_json
+from ..evidence.verdicts import Spread
 from ..files import written_whole
 from .book import Book
-from .claims import checks
 from .drawings import Drawing, of_the_paper
-from .numbers import write_json
 from .record import Record, has_chapter, notebook_of_run, numbers_of, read_record
 from .sync import read_notebook
 from .tables import html
-from .verdicts import Spread
 
 KEY_FIGURES = ("Fig. 6", "Fig. 8", "Fig. 13", "Fig. 14", "Fig. 15")
 NONE = "-"

@@ -1,4 +1,4 @@
-"""Execute one chapter in a process of its own, by papermill or nbval; watch how long it takes and how much memory."""
+"""Execute chapters, each in a process of its own, by papermill or nbval, some at once; watch their time and memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ import psutil  # type: ignore[import-untyped]
 from jupyter_core.utils import ensure_event_loop
 from papermill.exceptions import PapermillExecutionError
 
+from ..parallel.blocks import WAKEFUL, available_cores
 from . import checked
 from .book import Book, ChapterText
 from .sync import notebook_of, read_notebook
@@ -32,6 +34,8 @@ STARTS = 3
 """How often a kernel is started that does not answer."""
 PARENT = "LABELTRANSFER_PARENT"
 """Environment variable: the process without which this one shall not go on."""
+MEMORY_OF_A_CHAPTER = 2.5e9
+"""What is assumed of a chapter of the default survey."""
 QUIET = {"TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "JUPYTER_PLATFORM_DIRS": "1"}
 
 NBVAL = ["-p", checked.__name__, "-p", "nbval.plugin", "--nbval-lax", "--nbval-current-env"]
@@ -212,6 +216,58 @@ def _failure(chapter: ChapterText, error: PapermillExecutionError, where: Path) 
         f"{chapter.stem}: cell {error.cell_index} ({first.strip()[:60]!r}) failed: {error.ename}: {message}\n"
         f"the notebook as far as it came: {where}"
     )
+
+
+# ---- side by side: each chapter begins as soon as those are done that it takes something from ---------------------
+
+
+def room(need: float = MEMORY_OF_A_CHAPTER) -> int:
+    """How many processes at a time: one a core, and no more than memory holds of what each needs [bytes]."""
+    return max(1, min(available_cores(), int(psutil.virtual_memory().available / (1.2 * need))))
+
+
+def awaited(book: Book, chosen: Sequence[ChapterText]) -> dict[str, set[str]]:
+    """Of each chapter, which of the chosen ones must be done before it begins.
+
+    Those that it needs. And two that need a chapter that is not among them run in the book's order, for the first runs
+    that one, too.
+    """
+    needs = {
+        one.stem: {other.stem for other in (book.chapters if one.judges else book.upstream(one, asked=True))}
+        - {one.stem}
+        for one in chosen
+    }
+    before: dict[str, set[str]] = {}
+    for stem, need in needs.items():
+        before[stem] = need & set(needs) | {one for one in before if need & needs[one] - set(needs)} - {stem}
+    return before
+
+
+def side_by_side(
+    book: Book, chosen: Sequence[ChapterText], begin: Callable[[ChapterText], Callable[[], Cost]], at_once: int
+) -> Iterator[tuple[ChapterText, Future[Cost]]]:
+    """Execute chapters, some at once; each is given back with what came of it when it has ended.
+
+    `begin` prepares one, and returns what executes it in a thread of its own. After one that failed no other begins. If
+    the caller stops, those that run are ended.
+    """
+    before, waiting, goes_on = awaited(book, chosen), list(chosen), True
+    running: dict[Future[Cost], ChapterText] = {}
+    with ThreadPoolExecutor(at_once) as pool:
+        try:
+            while running or (waiting and goes_on):
+                open_ones = {one.stem for one in [*waiting, *running.values()]}
+                for chapter in [one for one in waiting if not before[one.stem] & open_ones]:
+                    if goes_on and len(running) < at_once:
+                        waiting.remove(chapter)
+                        running[pool.submit(begin(chapter))] = chapter
+                for future in wait(running, WAKEFUL, FIRST_COMPLETED).done:
+                    goes_on = goes_on and isinstance(future.exception(), NumbersDiffer | None)
+                    yield running.pop(future), future
+        finally:
+            while wait(running, WAKEFUL).not_done:
+                for process in [process for chapter in running.values() for process in processes_of(chapter)]:
+                    process.terminate()
 
 
 if __name__ == "__main__":  # how a chapter runs an earlier one: stem, where to, parameters as JSON

@@ -10,10 +10,9 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from .claims import Claim, claims, paper_values
-from .numbers import Number, write_json
-from .tables import Shown, html
-from .verdicts import (
+from ..evidence.claims import Claim, claims, paper_values
+from ..evidence.numbers import Number, write_json
+from ..evidence.verdicts import (
     DIFFERS,
     INCONCLUSIVE,
     REPRODUCED,
@@ -23,6 +22,7 @@ from .verdicts import (
     judge,
     read_evidence,
 )
+from .tables import Shown, html
 
 IN_THE_PAPER = re.compile(r"Fig\. \d+|Table \d+")
 

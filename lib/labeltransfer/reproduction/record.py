@@ -12,11 +12,11 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from ..evidence.claims import check_against
+from ..evidence.numbers import Number, read_numbers, write_json
 from ..files import FORMAT_VERSION
 from ..files.locks import is_held
 from .book import Book, ChapterText, runs_folder
-from .claims import check_against
-from .numbers import Number, read_numbers, write_json
 
 VERSIONS_OF = ("labeltransfer", "numpy", "scipy", "astropy", "matplotlib", "numba", "papermill", "jupyter-book")
 

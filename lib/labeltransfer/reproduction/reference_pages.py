@@ -10,10 +10,10 @@ import numpy as np
 from astropy.table import Table
 
 from .. import catalogue
+from ..evidence.claims import Claim, claims
 from ..inference import LabelFit
 from ..labels import PAPER_LABELS, Labels
 from .book import Book, ChapterText
-from .claims import Claim, claims
 from .drawings import Drawing, drawings, of_the_paper, purpose
 from .parameters import PARAMETERS, Parameter
 from .tables import Shown

@@ -11,12 +11,14 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..archive import Survey
+from ..evidence.numbers import Number, read_numbers, write_json
 from ..files import written_whole
 from ..files.locks import only_writer
 from .book import Book, ChapterText, runs_folder, science_hash
@@ -29,11 +31,11 @@ from .execute import (
     environment,
     execute_chapter,
     of_kernels,
+    room,
+    side_by_side,
 )
-from .numbers import Number, read_numbers, write_json
 from .parameters import check_all
 from .record import Record, check_name, commit, lock_hash, read_record, versions
-from .schedule import room, side_by_side
 from .sync import has_accepted_numbers
 
 
@@ -102,8 +104,8 @@ def run(
         with _end_noted(record, folder):
             _begin(record, before, folder)
             say(f"run {name}: {record.data}\n  into {folder}")
-            todo = _not_done(book, chosen, record, folder, resume, source, check, say)
-            _execute(book, todo, record, folder, check, workers or room(), say)
+            made = _Run(book, record, folder, check, say)
+            made.execute(made.not_done(chosen, resume, source), workers or room())
             _collect(book, record, folder)
             record.status = "finished"
             record.write(folder)
@@ -169,75 +171,78 @@ def _note(record: Record, folder: Path, status: str, failure: str = "") -> None:
         record.write(folder)
 
 
-def _not_done(
-    book: Book,
-    chosen: list[ChapterText],
-    record: Record,
-    folder: Path,
-    resume: bool,
-    source: Record | None,
-    check: bool,
-    say: Callable[[str], None],
-) -> list[ChapterText]:
-    """Those of the chosen chapters that neither are as they shall be nor can be taken from the other run."""
-    values, data_hash, todo = record.parameters, record.key_data, []
-    for chapter in chosen:
-        key = book.page_key(chapter, values, data_hash)
-        accepted = not check or has_accepted_numbers(chapter, folder / f"{chapter.stem}.ipynb")
-        if resume and accepted and _is_done(record, folder, chapter, key):
-            say(f"  {chapter.stem:24} as before")
-            continue
-        if source is not None and not check and _is_done(source, folder.parent / source.name, chapter, key):
-            _take(folder.parent / source.name, folder, chapter, book.key(chapter, values, data_hash))
-            record.chapters[chapter.stem] = {**source.chapters[chapter.stem], "taken_from": source.name}
-            record.write(folder)
-            say(f"  {chapter.stem:24} from {source.name}")
-            continue
-        todo.append(chapter)
-    return todo
+@dataclass(frozen=True)
+class _Run:
+    """A run while it is made: `check` and `say` as given to `run`."""
 
+    book: Book
+    record: Record
+    folder: Path
+    check: bool
+    say: Callable[[str], None]
 
-def _execute(
-    book: Book,
-    todo: list[ChapterText],
-    record: Record,
-    folder: Path,
-    check: bool,
-    at_once: int,
-    say: Callable[[str], None],
-) -> None:
-    values, data_hash = record.parameters, record.key_data
-    differ, failures = [], []
+    def page_key(self, chapter: ChapterText) -> str:
+        """Of a chapter with the parameters and data of the run."""
+        return self.book.page_key(chapter, self.record.parameters, self.record.key_data)
 
-    def begin(chapter: ChapterText) -> Callable[[], Cost]:
-        record.chapters.pop(chapter.stem, None)
-        return partial(execute_chapter, book, chapter, values, folder / f"{chapter.stem}.ipynb", check=check)
+    def not_done(self, chosen: list[ChapterText], resume: bool, source: Record | None) -> list[ChapterText]:
+        """Those of the chosen chapters that neither are as they shall be nor can be taken from the other run."""
+        todo = []
+        for chapter in chosen:
+            key = self.page_key(chapter)
+            accepted = not self.check or has_accepted_numbers(chapter, self.folder / f"{chapter.stem}.ipynb")
+            if resume and accepted and _is_done(self.record, self.folder, chapter, key):
+                self.say(f"  {chapter.stem:24} as before")
+            elif source and not self.check and _is_done(source, self.folder.parent / source.name, chapter, key):
+                self.take(source, chapter)
+            else:
+                todo.append(chapter)
+        return todo
 
-    for chapter, ended in side_by_side(book, todo, begin, at_once):
-        try:
-            cost = ended.result()
-        except NumbersDiffer as error:
-            differ.append(str(error))
-            say(f"  {chapter.stem:24} numbers differ")
-            continue
-        except ChapterFailed as error:
-            failures.append(error)
-            say(f"  {chapter.stem:24} failed")
-            continue
-        record.chapters[chapter.stem] = {
+    def take(self, source: Record, chapter: ChapterText) -> None:
+        """Take the notebook and the results of a chapter of another run."""
+        there = self.folder.parent / source.name
+        key = self.book.key(chapter, self.record.parameters, self.record.key_data)
+        (self.folder / "data").mkdir(exist_ok=True)
+        for path in (there / "data").glob(f"*-{key}*"):
+            if path.is_file() and not (self.folder / "data" / path.name).exists():
+                _copy(path, self.folder / "data" / path.name)
+        _copy(there / f"{chapter.stem}.ipynb", self.folder / f"{chapter.stem}.ipynb")
+        self.record.chapters[chapter.stem] = {**source.chapters[chapter.stem], "taken_from": source.name}
+        self.record.write(self.folder)
+        self.say(f"  {chapter.stem:24} from {source.name}")
+
+    def execute(self, todo: list[ChapterText], at_once: int) -> None:
+        """Execute chapters; one whose numbers differ stops no other."""
+        failures: list[ChapterFailed] = []
+        for chapter, ended in side_by_side(self.book, todo, self._begin, at_once):
+            try:
+                self._note(chapter, ended.result())
+            except ChapterFailed as error:
+                failures.append(error)
+                self.say(f"  {chapter.stem:24} {'numbers differ' if isinstance(error, NumbersDiffer) else 'failed'}")
+        stopped = [error for error in failures if not isinstance(error, NumbersDiffer)]
+        if stopped:
+            raise stopped[0]
+        if failures:
+            raise NumbersDiffer("\n".join(map(str, failures)))
+
+    def _begin(self, chapter: ChapterText) -> Callable[[], Cost]:
+        self.record.chapters.pop(chapter.stem, None)
+        out = self.folder / f"{chapter.stem}.ipynb"
+        return partial(execute_chapter, self.book, chapter, self.record.parameters, out, check=self.check)
+
+    def _note(self, chapter: ChapterText, cost: Cost) -> None:
+        self.record.chapters[chapter.stem] = {
             "seconds": round(cost.seconds, 2),
             "peak_memory": round(cost.peak_memory),
-            "key": book.page_key(chapter, values, data_hash),
-            "outputs": book.outputs_key(chapter, values, data_hash),
+            "key": self.page_key(chapter),
+            "outputs": self.book.outputs_key(chapter, self.record.parameters, self.record.key_data),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            **record.made_with,
+            **self.record.made_with,
         }
-        record.write(folder)
-        say(f"  {chapter.stem:24} {cost.seconds:7.1f} s {cost.peak_memory:7,.0f} MB")
-    if failures:
-        raise failures[0]
-    if differ:
-        raise NumbersDiffer("\n".join(differ))
+        self.record.write(self.folder)
+        self.say(f"  {chapter.stem:24} {cost.seconds:7.1f} s {cost.peak_memory:7,.0f} MB")
 
 
 def _new_record(book: Book, name: str, values: Mapping[str, Any], survey: Survey) -> Record:
@@ -260,15 +265,6 @@ def _begin(record: Record, before: Record | None, folder: Path) -> None:
 def _is_done(record: Record, folder: Path, chapter: ChapterText, key: str) -> bool:
     before = record.chapters.get(chapter.stem, {})
     return before.get("key") == key and (folder / f"{chapter.stem}.ipynb").exists()
-
-
-def _take(source: Path, folder: Path, chapter: ChapterText, key: str) -> None:
-    """Give a run the notebook and the results of a chapter of another run."""
-    (folder / "data").mkdir(exist_ok=True)
-    for path in (source / "data").glob(f"*-{key}*"):
-        if path.is_file() and not (folder / "data" / path.name).exists():
-            _copy(path, folder / "data" / path.name)
-    _copy(source / f"{chapter.stem}.ipynb", folder / f"{chapter.stem}.ipynb")
 
 
 def _copy(path: Path, target: Path) -> None:

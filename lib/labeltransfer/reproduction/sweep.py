@@ -29,15 +29,14 @@ import numpy as np
 import psutil  # type: ignore[import-untyped]
 import yaml
 
+from ..evidence.claims import check_against
+from ..evidence.numbers import write_json
 from ..parallel import available_cores
 from .book import Book, runs_folder
-from .claims import check_against
-from .execute import ONE_THREAD, call
-from .numbers import write_json
+from .execute import MEMORY_OF_A_CHAPTER, ONE_THREAD, call, room
 from .parameters import UNCLEAR_NUMBER, check_all
 from .record import Record, check_name, numbers_of, read_record
 from .runs import print_now
-from .schedule import MEMORY_OF_A_CHAPTER, room
 
 ENTRIES = ("name", "base", "chapters", "runs", "grid")
 

@@ -23,8 +23,7 @@ import numpy as np
 
 from ..archive.sources import cache_folder, fingerprint
 from ..files import written_whole
-from ..files.sources import digest_of_contents
-from .book import project_root
+from ..files.sources import digest_of_contents, project_root
 
 DATA = "LABELTRANSFER_DATA"
 """Environment variable: the folder with the real data."""
@@ -245,12 +244,13 @@ def _agree(old: Any, new: Any, error: float | None) -> bool:
 # ---- the command ---------------------------------------------------------------------------------------------------
 
 
-def main(names: Sequence[str], *, check: bool = False, data: Path | None = None) -> int:
+def main(names: Sequence[str], say: Callable[[str], None], *, check: bool = False, data: Path | None = None) -> int:
     """Measure evidences where their data are, and record them or, with `check`, compare with the records.
 
     Parameters
     ----------
     names : of the evidences; empty for all of them
+    say : takes each line of the report
     check : write nothing, list differences
     data : folder with the data; by default $LABELTRANSFER_DATA, `../shared/data` beside the project, or the cache
 
@@ -261,7 +261,7 @@ def main(names: Sequence[str], *, check: bool = False, data: Path | None = None)
     known = scripts()
     unknown = [name for name in names if name not in known]
     if unknown:
-        print(f"no evidence {', '.join(unknown)}; there are {', '.join(known) or 'none'}")
+        say(f"no evidence {', '.join(unknown)}; there are {', '.join(known) or 'none'}")
         return 2
     status = 0
     for name in names or known:
@@ -270,16 +270,16 @@ def main(names: Sequence[str], *, check: bool = False, data: Path | None = None)
             if not check:
                 write(measure(name, data), path)
             elif not path.exists():
-                print(f"{name}: no record to check")
+                say(f"{name}: no record to check")
                 continue
             else:
                 found += faults(name)
                 found += changes(name, data)
-            print(f"{name}: {'differs' if found else 'as recorded' if check else 'recorded'}")
+            say(f"{name}: {'differs' if found else 'as recorded' if check else 'recorded'}")
         except NotAtHand as missing:
-            print(f"{name}: {'differs' if found else 'not measured'}; {missing}")
+            say(f"{name}: {'differs' if found else 'not measured'}; {missing}")
             status = max(status, 2 if names else 0)
         for line in found:
-            print(f"  {line}")
+            say(f"  {line}")
         status = max(status, 1 if found else 0)
     return status

@@ -18,8 +18,7 @@ from ..inference import LabelFit, starting_points
 from ..reference import ReferenceSet
 from ..transfer import learn
 from ..validation import assign_folds, bias_and_scatter, cross_validate
-from .chapter import SURVEY_PARAMETERS
-from .sweep import Sweep
+from . import SURVEY_PARAMETERS
 
 CHOICES = ("smoothing_width", "smoothing_convention", "alpha_m_min", "model_order", "clip_sigma", "n_starts")
 """What the reference stars hang on, beside the survey; the folds, and the cut in S/N, come after that."""
@@ -56,24 +55,27 @@ class Variant:
 
 
 def variants(
-    sweep: Sweep, values: Mapping[str, Any], rng: Callable[[str], np.random.Generator], progress: bool = True
+    runs: Mapping[str, Mapping[str, Any]],
+    values: Mapping[str, Any],
+    rng: Callable[[str], np.random.Generator],
+    progress: bool = True,
 ) -> list[Variant]:
     """Cross-validate once per run of a sweep, the base first.
 
     Parameters
     ----------
-    sweep : what differs from run to run; its base gives the size of the survey
+    runs : name to what differs from run to run, as in a `Sweep`; the base gives the size of the survey
     values : all other parameters
     rng : random numbers for "starting points" and "folds", as `Chapter.rng`
     """
-    base, *_ = sweep.runs.values()
+    base, *_ = runs.values()
     done = {}
-    in_turn = sorted(sweep.runs, key=lambda name: _shared({**values, **sweep.runs[name]}))
+    in_turn = sorted(runs, key=lambda name: _shared({**values, **runs[name]}))
     for name in tqdm(in_turn, desc="choices", unit="run", disable=None if progress else True):
-        given = sweep.runs[name]
+        given = runs[name]
         changed = {key: value for key, value in given.items() if value != base.get(key)}
         done[name] = cross_validated({**values, **given}, changed, rng)
-    return [done[name] for name in sweep.runs]
+    return [done[name] for name in runs]
 
 
 def _shared(values: Mapping[str, Any]) -> tuple[str, int]:
