@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labeltransfer import LABELS, PAPER_LABELS, Labels, register_label
+from labeltransfer.labels.registry import make_label
 
 IDS = ("a", "b", "c")
 
@@ -99,3 +100,11 @@ def test_further_labels_can_be_registered_and_travel_with_the_file(tmp_path):
 def test_ids_may_be_numbers(numbers):
     labels = Labels(numbers, ("teff",), np.zeros((len(numbers), 1)))
     assert labels.ids.tolist() == [str(number) for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("name", "symbol"),
+    [("c_fe", "[C/Fe]"), ("feii_h", "[Fe II/H]"), ("alpha_fe", r"[$\alpha$/Fe]"), ("vmic", "vmic"), ("x_fe", "x_fe")],
+)
+def test_figures_write_an_abundance_as_the_field_does(name, symbol):
+    assert make_label(name, "dex" if "_" in name else "km/s").symbol == symbol

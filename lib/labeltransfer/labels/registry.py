@@ -55,18 +55,18 @@ def make_label(name: str, unit: str, symbol: str | None = None, bounds: tuple[fl
     low, high = bounds or by_name or BOUNDS_OF_UNITS.get(unit, (-float("inf"), float("inf")))
     if not low < high:
         raise ValueError(f"label {name!r}: bounds {low:g}, {high:g}; wanted a smaller and a larger number")
-    return Label(name, unit, symbol or name, (float(low), float(high)))
+    return Label(name, unit, symbol or abundance_symbol(name) or name, (float(low), float(high)))
 
 
 def register_label(name: str, unit: str, symbol: str | None = None, bounds: tuple[float, float] | None = None) -> Label:
-    """Make a further label known, for example ``register_label("mg_fe", "dex", "[Mg/Fe]")``.
+    """Make a further label known, for example ``register_label("mg_fe", "dex")``.
 
     Registering the same label again does nothing. A call that fails changes nothing.
 
     Parameters
     ----------
     unit : as astropy spells it, or empty
-    symbol : how figures write it; by default the name
+    symbol : how figures write it; by default the name, or ``[Mg/Fe]`` for an abundance
     bounds : physical range in `unit`; by default that of `BOUNDS_OF_UNITS`
 
     Raises
@@ -76,7 +76,7 @@ def register_label(name: str, unit: str, symbol: str | None = None, bounds: tupl
 
     Examples
     --------
-    >>> register_label("mg_fe", "dex", "[Mg/Fe]").axis
+    >>> register_label("mg_fe", "dex").axis
     '[Mg/Fe] [dex]'
     """
     label = make_label(name, unit, symbol, bounds)
@@ -161,6 +161,16 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 def usual_columns(name: str) -> tuple[str, ...]:
     """The columns that usually hold a label, the one that is taken first."""
     return COLUMNS.get(name, (name,))
+
+
+def abundance_symbol(name: str) -> str | None:
+    """How figures write an abundance, ``[Mg/Fe]`` for ``mg_fe``, or None for another label."""
+    found = _ABUNDANCE.fullmatch(name) if abundance_name(name) else None
+    if found is None:
+        return None
+    element = r"$\alpha$" if found["element"] == "alpha" else found["element"].capitalize()
+    ion = f" {found['ion'].upper()}" if found["ion"] else ""
+    return f"[{element}{ion}/{found['relative'].capitalize()}]"
 
 
 def abundance_name(column: str) -> str | None:
