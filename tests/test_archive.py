@@ -308,9 +308,9 @@ def test_surveys_without_a_common_star(tmp_path):
 
 
 def test_unknown_sources_masks_and_labels():
-    with pytest.raises(ValueError, match="source 'simulate' is unknown; wanted one of simulated, folder, tutorial"):
+    with pytest.raises(ValueError, match="source: found 'simulate', wanted one of simulated, folder, tutorial"):
         open_survey("simulate")
-    with pytest.raises(ValueError, match="mask 'AND' is unknown"):
+    with pytest.raises(ValueError, match="mask: found 'AND', wanted one of none, and, or"):
         open_survey(mask="AND")
     with pytest.raises(ValueError, match="label name 'tef' is unknown"):
         open_survey(label_names=("tef",))

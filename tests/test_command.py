@@ -8,7 +8,7 @@ import sys
 import pytest
 from astropy.io import fits
 
-from labeltransfer.command import main
+from labeltransfer.command import COMMANDS, main
 from labeltransfer.command.book import read_parameters
 from labeltransfer.command.process import log_to_stderr
 
@@ -208,6 +208,11 @@ def loaded(code):
 @pytest.mark.parametrize("option", ["--help", "--version", "-v --help"])
 def test_help_and_version_load_nothing_heavy(option):
     assert loaded(f"from labeltransfer.command import main; main({option.split()!r})") == []
+
+
+@pytest.mark.parametrize("name", [name for name, command in COMMANDS.items() if command.module != "book"])
+def test_the_help_of_a_command_loads_nothing_heavy(name):
+    assert loaded(f"from labeltransfer.command import main; main(['{name}', '--help'])") == []
 
 
 def test_the_library_loads_a_room_when_it_is_used():

@@ -146,7 +146,7 @@ def test_data_that_are_not_at_hand_are_named_and_change_nothing(own_project, tmp
     assert evidence.main([], print, check=True, data=data) == 0
     assert evidence.main(["median"], print, data=data) == 2
     assert "no evidence median; there are mean-value" in capsys.readouterr().out
-    with pytest.raises(ValueError, match="evidence 'median' is unknown; wanted one of mean-value"):
+    with pytest.raises(ValueError, match="evidence: found 'median', wanted one of mean-value"):
         evidence.recorded("median")
     with pytest.raises(FileNotFoundError, match="`labeltransfer evidence mean-value` writes it"):
         evidence.recorded("mean-value")

@@ -300,7 +300,7 @@ def test_every_source_is_complete():
     archive = SOURCES["tutorial"].files[0]
     assert "7b4b02e493519fe582b83dcef4b2fbb3dffaf033" in archive.addresses[0]
     assert len({address.split("/")[2] for address in archive.addresses}) == 2
-    with pytest.raises(ValueError, match="data source 'dr2' is unknown; wanted one of tutorial, apogee-dr10, survey"):
+    with pytest.raises(ValueError, match="data source: found 'dr2', wanted one of tutorial, apogee-dr10, survey"):
         fetch("dr2")
 
 

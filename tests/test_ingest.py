@@ -313,7 +313,7 @@ def test_folders_without_spectra(tmp_path):
         ingest_folder(tmp_path / "empty", tmp_path / "store")
     with pytest.raises(FileNotFoundError, match=r"no store of spectra; make one with `labeltransfer ingest"):
         SpectraStore.open(tmp_path / "empty")
-    with pytest.raises(ValueError, match="mask 'AND' is unknown"):
+    with pytest.raises(ValueError, match="mask: found 'AND', wanted one of none, and, or"):
         ingest_folder(tmp_path, tmp_path / "store", mask="AND")
     with pytest.raises(ValueError, match="block_size: found 0"):
         ingest_folder(write_folder(tmp_path / "files", 1), tmp_path / "store", block_size=0)

@@ -16,6 +16,7 @@ from labeltransfer.archive import open_survey
 from labeltransfer.files import read_arrays
 from labeltransfer.labels import Labels
 from labeltransfer.mock import SimulatedSurvey, survey_files, write_survey
+from labeltransfer.options import MASKS
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def assert_same_table(found, wanted):
         assert found[name].unit == wanted[name].unit, name
 
 
-@pytest.mark.parametrize("mask", lamost.MASKS)
+@pytest.mark.parametrize("mask", MASKS)
 def test_spectra_from_files_are_the_spectra_from_memory(survey, folder, mask):
     files = sorted((folder / "spectra").rglob("*.fits*"))
     reading = lamost.read_spectra(files, mask=mask, progress=False)
@@ -168,7 +169,7 @@ def test_a_folder_in_use_is_refused(survey, tmp_path):
 
 
 def test_an_unknown_format_is_refused(survey, tmp_path):
-    with pytest.raises(ValueError, match="spectra_format 'dr2'"):
+    with pytest.raises(ValueError, match="spectra_format: found 'dr2'"):
         write_survey(survey, tmp_path / "new", spectra_format="dr2")
 
 

@@ -11,11 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from .options import CONVENTIONS, check_option
 from .parallel import compiled, over_blocks
 from .spectra import Spectra
-
-CONVENTIONS = {"paper": 1.0, "gaussian": 2.0}
-"""c in the weight exp(-Δ²/(c L²)): 1 in eq. 2 of the paper; 2 in the authors' code, where L is a standard deviation."""
 
 NEGLIGIBLE = 1e-16
 """Smaller weights are dropped: they cannot change a double-precision sum, and denormal numbers are slow."""
@@ -99,8 +97,7 @@ def weight_band(
     wavelength: np.ndarray, width: float, convention: str = "paper", dtype: np.typing.DTypeLike = float
 ) -> list[tuple[slice, slice, np.ndarray]]:
     """The weights of eq. 2 as a band of dense pieces: (pixels averaged over, pixels of the average, weights)."""
-    if convention not in CONVENTIONS:
-        raise ValueError(f"convention: found {convention!r}, wanted one of {', '.join(map(repr, CONVENTIONS))}")
+    check_option("convention", convention, CONVENTIONS)
     if not (np.isfinite(width) and width > 0):
         raise ValueError(f"width: found {width}, wanted a positive length in Å")
     two_variances = CONVENTIONS[convention] * width**2

@@ -14,10 +14,11 @@ from typing import Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from ..continuum import CONVENTIONS, normalize
+from ..continuum import normalize
 from ..files import check_writable, written_whole
 from ..files.locks import only_writer
-from ..lamost import COMMON_GRID, MASKS, Unreadable, identifier, printable, read_catalogue, read_spectra
+from ..lamost import COMMON_GRID, Unreadable, identifier, printable, read_catalogue, read_spectra
+from ..options import CONVENTIONS, FILES_PER_BLOCK, MASKS, check_option
 from ..parallel.workers import workers
 from ..spectra import Spectra
 from . import store_files as spectra_store
@@ -27,10 +28,7 @@ from .roles import candidates
 from .store import SpectraStore, read_manifest
 from .store_files import STAR_COLUMNS
 
-__all__ = ["BLOCK_SIZE", "FileSource", "SurveySource", "ingest_folder", "ingest_survey", "read_manifest"]
-
-BLOCK_SIZE = 1000
-"""Files of a block, one chunk of the store (29 MB)."""
+__all__ = ["FileSource", "SurveySource", "ingest_folder", "ingest_survey", "read_manifest"]
 
 
 class Source(Protocol):
@@ -48,7 +46,7 @@ def ingest_folder(
     width: float = 50.0,
     convention: str = "paper",
     catalogue: str | Path | None = None,
-    block_size: int = BLOCK_SIZE,
+    block_size: int = FILES_PER_BLOCK,
     scheduler: str = "threads",
     n_workers: int | None = None,
     progress: bool = True,
@@ -74,8 +72,7 @@ def ingest_folder(
     RuntimeError
         If another process is writing this store.
     """
-    if mask not in MASKS:
-        raise ValueError(f"mask {mask!r} is unknown; wanted one of {', '.join(MASKS)}")
+    check_option("mask", mask, MASKS)
     base = Path(folder)
     if not base.exists():
         raise FileNotFoundError(f"{folder}: no such folder; wanted one with LAMOST spectra")
@@ -109,7 +106,7 @@ def ingest_survey(
     *,
     width: float = 50.0,
     convention: str = "paper",
-    block_size: int = BLOCK_SIZE,
+    block_size: int = FILES_PER_BLOCK,
     scheduler: str = "threads",
     n_workers: int | None = None,
     progress: bool = True,
@@ -127,8 +124,7 @@ def _choices(mask: str, width: float, convention: str, block_size: int) -> dict[
         raise ValueError(f"block_size: found {block_size}, wanted at least 1")
     if not 0 < width < np.inf:
         raise ValueError(f"width of the normalization: found {width:g}, wanted a positive number of Å")
-    if convention not in CONVENTIONS:
-        raise ValueError(f"convention {convention!r} is unknown; wanted one of {', '.join(CONVENTIONS)}")
+    check_option("convention", convention, CONVENTIONS)
     return {"mask": mask, "width": float(width), "convention": convention, "block_size": int(block_size)}
 
 

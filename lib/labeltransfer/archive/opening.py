@@ -19,7 +19,7 @@ from astropy.table import Table
 from .. import mock
 from ..labels import PAPER_LABELS, Rows, check_names
 from ..labels.registry import distinct_names
-from ..lamost import MASKS
+from ..options import MASKS, check_option
 from ..spectra import Spectra
 from .fetching import fetch
 from .folder import labels_in_table, look_through
@@ -91,25 +91,23 @@ def open_survey(
     OSError, ValueError
         If the source is unknown, or the folder does not hold what is needed.
     """
-    if mask not in MASKS:
-        raise ValueError(f"mask {mask!r} is unknown; wanted one of {', '.join(MASKS)}")
+    check_option("mask", mask, MASKS)
+    check_option("source", source, SOURCES)
     if source == "simulated":
         label_names = check_names(PAPER_LABELS if label_names is None else label_names)
         sizes = {"n_overlap": n_overlap, "n_dr2": n_dr2, "n_apogee": n_apogee, "seed": seed, **assumptions}
         return SimulatedSource(label_names, mask, sizes)
     if source == "tutorial":
-        source, survey_dir = "folder", fetch("tutorial", survey_dir or None, progress=progress)
-    if source == "folder":
-        label_names = None if label_names is None else distinct_names(label_names)
-        if not survey_dir:
-            raise ValueError("source 'folder' needs `survey_dir`, the folder that holds the LAMOST spectra")
-        if is_store(survey_dir):
-            return open_store(survey_dir, label_names, mask, label_table, progress)
-        contents = look_through(survey_dir, label_table)
-        if label_names is None:
-            label_names = labels_in_table(contents.labels) if contents.labels else PAPER_LABELS
-        return FolderSource(contents, tuple(label_names), mask, progress)
-    raise ValueError(f"source {source!r} is unknown; wanted one of {', '.join(SOURCES)}")
+        survey_dir = fetch("tutorial", survey_dir or None, progress=progress)
+    label_names = None if label_names is None else distinct_names(label_names)
+    if not survey_dir:
+        raise ValueError("source 'folder' needs `survey_dir`, the folder that holds the LAMOST spectra")
+    if is_store(survey_dir):
+        return open_store(survey_dir, label_names, mask, label_table, progress)
+    contents = look_through(survey_dir, label_table)
+    if label_names is None:
+        label_names = labels_in_table(contents.labels) if contents.labels else PAPER_LABELS
+    return FolderSource(contents, tuple(label_names), mask, progress)
 
 
 class SimulatedSource:

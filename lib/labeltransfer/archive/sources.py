@@ -10,6 +10,8 @@ from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 
+from ..options import check_option
+
 CACHE = "LABELTRANSFER_CACHE"
 """Environment variable: where fetched data are kept, instead of the user's cache folder."""
 
@@ -79,8 +81,7 @@ def data_source(name: str) -> DataSource:
     ValueError
         If there is none of this name.
     """
-    if name not in SOURCES:
-        raise ValueError(f"data source {name!r} is unknown; wanted one of {', '.join(SOURCES)}")
+    check_option("data source", name, SOURCES)
     return SOURCES[name]
 
 

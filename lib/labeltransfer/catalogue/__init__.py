@@ -12,7 +12,7 @@ from .columns import (
     good,
     stack,
 )
-from .formats import FORMATS, arrow_table, best_format, format_of, join, read, write
+from .formats import arrow_table, best_format, format_of, join, read, write
 from .sky import galactic, healpix_mean
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "COOL",
     "COVERAGE_MIN",
     "DISTANCE_CUT",
-    "FORMATS",
     "PACKAGES",
     "STAR_COLUMNS",
     "arrow_table",

@@ -17,9 +17,8 @@ from astropy.units import Unit
 
 from .. import tables
 from ..files import written_whole
+from ..options import CATALOGUE_FORMATS
 from .columns import stack, ucd
-
-FORMATS = (".fits", ".fits.gz", ".ecsv", ".parquet", ".csv")
 
 LENGTH = "table::len::"
 """Under which astropy keeps the length of a column of text in a Parquet file."""
@@ -29,7 +28,7 @@ OWN_UNIT = "TXUNI"
 
 
 def format_of(path: str | Path) -> str:
-    """Which of `FORMATS` a file name asks for, in upper or lower case.
+    """Which of `options.CATALOGUE_FORMATS` a file name asks for, in upper or lower case.
 
     Raises
     ------
@@ -37,9 +36,9 @@ def format_of(path: str | Path) -> str:
         If it is none of them.
     """
     name = Path(path).name.lower()
-    found = next((form for form in FORMATS if name.endswith(form) and name != form), None)
+    found = next((form for form in CATALOGUE_FORMATS if name.endswith(form) and name != form), None)
     if found is None:
-        raise ValueError(f"{path}: found suffix {Path(path).suffix!r}, wanted one of {', '.join(FORMATS)}")
+        raise ValueError(f"{path}: found suffix {Path(path).suffix!r}, wanted one of {', '.join(CATALOGUE_FORMATS)}")
     return found
 
 

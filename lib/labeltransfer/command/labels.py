@@ -7,6 +7,7 @@ import shutil
 import sys
 from typing import Any
 
+from ..options import CATALOGUE_FORMATS, CONVENTIONS, FILES_PER_BLOCK, MASKS, SCHEDULERS, SPECTRA_FORMATS
 from .arguments import a_count, a_path, or_auto
 from .extras import need
 
@@ -18,16 +19,14 @@ SHOWN = 20
 
 def simulate(command: argparse.ArgumentParser) -> None:
     """Fill the parser of ``simulate``."""
-    from ..mock import FORMATS
-
     command.add_argument("folder", metavar="DIR", type=a_path, help="where to: a new or empty folder, or one that the "
                          "same command left unfinished")  # fmt: skip
     command.add_argument("--overlap", type=int, default=300, metavar="N", help="stars in common; default 300")
     command.add_argument("--dr2", type=int, default=500, metavar="N", help="further LAMOST stars; default 500")
     command.add_argument("--apogee", type=int, default=1000, metavar="N", help="stars of APOGEE; default 1000")
     command.add_argument("--seed", type=int, default=2017, metavar="S", help="default 2017")
-    command.add_argument("--format", choices=FORMATS, default="image", help="spectra as in LAMOST DR1-DR7 (image) or "
-                         "DR8+ (table)")  # fmt: skip
+    command.add_argument("--format", choices=SPECTRA_FORMATS, default="image",
+                         help="spectra as in LAMOST DR1-DR7 (image) or DR8+ (table)")  # fmt: skip
     command.add_argument("--gzip", action="store_true", help="write .fits.gz: smaller, and slower to write and read")
     command.set_defaults(call=_simulate)
 
@@ -69,9 +68,6 @@ def _fetch(given: argparse.Namespace) -> None:
 
 def ingest(command: argparse.ArgumentParser) -> None:
     """Fill the parser of ``ingest``."""
-    from ..archive.ingest import BLOCK_SIZE
-    from ..continuum import CONVENTIONS
-
     command.add_argument("folder", metavar="FOLDER", type=a_path, help="LAMOST files, in sub-folders too")
     command.add_argument("-o", dest="output", metavar="STORE", type=a_path, required=True,
                          help="the folder to make; a call that was killed goes on there")  # fmt: skip
@@ -80,7 +76,8 @@ def ingest(command: argparse.ArgumentParser) -> None:
     _add_mask(command)
     command.add_argument("--width", type=float, default=50.0, metavar="L", help="of the normalization; default 50 Å")
     command.add_argument("--convention", choices=tuple(CONVENTIONS), default="paper", help="default paper")
-    command.add_argument("--block", type=int, default=BLOCK_SIZE, metavar="N", help=f"files; default {BLOCK_SIZE}")
+    command.add_argument("--block", type=int, default=FILES_PER_BLOCK, metavar="N",
+                         help=f"files; default {FILES_PER_BLOCK}")  # fmt: skip
     _add_workers(command)
     command.set_defaults(call=_ingest)
 
@@ -146,13 +143,11 @@ def _train(given: argparse.Namespace) -> int:
 
 def infer(command: argparse.ArgumentParser) -> None:
     """Fill the parser of ``infer``."""
-    from ..catalogue import FORMATS
-
     command.add_argument("model", metavar="MODEL.npz", type=a_path, help="as `train` writes it")
     command.add_argument("spectra", metavar="FILE", type=a_path, nargs="+", help="LAMOST files, folders of them, or a "
                          "store")  # fmt: skip
     command.add_argument("-o", dest="output", metavar="LABELS.fits", type=a_path, required=True,
-                         help=f"the catalogue; one of {', '.join(FORMATS)}")  # fmt: skip
+                         help=f"the catalogue; one of {', '.join(CATALOGUE_FORMATS)}")  # fmt: skip
     command.add_argument("--replace", action="store_true", help="lose a catalogue that is there")
     command.add_argument("--parts", metavar="DIR", type=a_path, help="keep finished blocks here; a killed run goes on "
                          "there")  # fmt: skip
@@ -183,14 +178,10 @@ def _infer(given: argparse.Namespace) -> int:
 
 
 def _add_mask(command: argparse.ArgumentParser) -> None:
-    from ..lamost import MASKS
-
     command.add_argument("--mask", choices=MASKS, default="none", help="LAMOST's pixel mask to apply; default none")
 
 
 def _add_workers(command: argparse.ArgumentParser) -> None:
-    from ..parallel.workers import SCHEDULERS
-
     words = ", ".join(SCHEDULERS)
     command.add_argument("--scheduler", default="threads", help=f"{words}, or tcp://… of Dask; default threads")
     command.add_argument("--workers", type=int, metavar="N", help="processes; default one for each core")

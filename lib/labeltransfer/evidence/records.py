@@ -24,6 +24,7 @@ import numpy as np
 from ..archive.sources import cache_folder, fingerprint
 from ..files import written_whole
 from ..files.sources import digest_of_contents, project_root
+from ..options import check_option
 
 DATA = "LABELTRANSFER_DATA"
 """Environment variable: the folder with the real data."""
@@ -67,8 +68,7 @@ def recorded(name: str) -> dict[str, Any]:
         If it has no record.
     """
     known = scripts()
-    if name not in known:
-        raise ValueError(f"evidence {name!r} is unknown; wanted one of {', '.join(known)}")
+    check_option("evidence", name, known)
     path = known[name].with_suffix(".json")
     if not path.exists():
         raise FileNotFoundError(f"{path}: not there; `labeltransfer evidence {name}` writes it where the data are")

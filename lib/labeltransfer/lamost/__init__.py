@@ -2,9 +2,9 @@
 
 from .catalogue import identifier, printable, read_catalogue, star_names
 from .reading import Reading, Unreadable, read_places, read_spectra
-from .spectrum import COMMON_GRID, MASKS, RawSpectrum, read_header, read_spectrum, to_rest_frame
+from .spectrum import COMMON_GRID, RawSpectrum, read_header, read_spectrum, to_rest_frame
 
 __all__ = [
-    "COMMON_GRID", "MASKS", "RawSpectrum", "Reading", "Unreadable", "identifier", "printable", "read_catalogue",
+    "COMMON_GRID", "RawSpectrum", "Reading", "Unreadable", "identifier", "printable", "read_catalogue",
     "read_header", "read_places", "read_spectra", "read_spectrum", "star_names", "to_rest_frame",
 ]  # fmt: skip

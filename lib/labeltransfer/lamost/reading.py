@@ -14,12 +14,12 @@ import numpy as np
 from astropy.table import Table
 from tqdm import tqdm
 
+from ..options import MASKS, check_option
 from ..parallel import over_files
 from ..spectra import Spectra, why_shifted
 from .catalogue import identifier, printable, read_catalogue, star_names
 from .spectrum import (
     COMMON_GRID,
-    MASKS,
     MAX_REDSHIFT,
     RawSpectrum,
     read_header,
@@ -29,7 +29,6 @@ from .spectrum import (
 
 __all__ = [
     "COMMON_GRID",
-    "MASKS",
     "MAX_REDSHIFT",
     "RawSpectrum",
     "Reading",
@@ -103,8 +102,7 @@ def read_spectra(
     ValueError
         Only if `mask` is unknown.
     """
-    if mask not in MASKS:
-        raise ValueError(f"mask {mask!r} is unknown; wanted one of {', '.join(MASKS)}")
+    check_option("mask", mask, MASKS)
     paths = [Path(path) for path in paths]
     ids = [identifier(path) for path in paths]
     first: dict[str, int] = {}

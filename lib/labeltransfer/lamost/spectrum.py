@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 
 from ..labels import frozen
+from ..options import MASKS, check_option
 from ..spectra import LEAST_GOOD, resample, rest_frame, why_unusable
 from ..tables import is_missing
 from .fits_blocks import Hdu, Header, hdus, read_content
 
 COMMON_GRID = frozen(10.0 ** (3.5682 + 1e-4 * np.arange(235, 3861)))
 """(3626,) Å, vacuum, rest frame: LAMOST's own steps from 3905 to 9000 Å (section 4.1)."""
-
-MASKS = ("none", "and", "or")
 
 MAX_REDSHIFT = 0.01
 """3000 km/s: no star of the Galaxy is faster; a larger |z| belongs to a galaxy or is a failed measurement."""
@@ -225,8 +224,7 @@ def to_rest_frame(
             "a column z or rv [km/s] of LAMOST's catalogue or of the table of labels"
         )
     ivar = np.where(is_missing(raw.flux), 0.0, raw.ivar)
-    if mask not in MASKS:
-        raise ValueError(f"mask {mask!r} is unknown; wanted one of {', '.join(MASKS)}")
+    check_option("mask", mask, MASKS)
     if mask != "none":
         ivar = np.where((raw.and_mask if mask == "and" else raw.or_mask) == 0, ivar, 0.0)
     flux, ivar = resample(rest_frame(raw.wavelength, z), raw.flux, ivar, grid)

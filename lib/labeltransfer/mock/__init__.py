@@ -11,10 +11,9 @@ from .grid import SyntheticGrid
 from .other_survey import other_survey
 from .pipelines import ApogeeAccuracy, LamostAccuracy
 from .simulated_survey import RawBlock, SimulatedSurvey
-from .survey_files import FORMATS, write_survey
+from .survey_files import write_survey
 
 __all__ = [
-    "FORMATS",
     "ApogeeAccuracy",
     "LamostAccuracy",
     "RawBlock",

@@ -12,7 +12,8 @@ import numpy as np
 from astropy.table import Table
 
 from ..labels import PAPER_LABELS, Labels
-from ..lamost import COMMON_GRID, MASKS, RawSpectrum
+from ..lamost import COMMON_GRID, RawSpectrum
+from ..options import MASKS, check_option
 from ..parallel import available_cores
 from ..spectra import SPEED_OF_LIGHT, Spectra, _interpolate
 from . import apogee_table, observing
@@ -250,8 +251,7 @@ class SimulatedSurvey:
         mask: str = "none",
     ) -> Spectra:
         """Rest-frame spectra of catalogue rows: exactly what `lamost.read_spectra` makes of the raw spectra's files."""
-        if mask not in MASKS:
-            raise ValueError(f"mask {mask!r} is unknown; wanted one of {', '.join(MASKS)}")
+        check_option("mask", mask, MASKS)
         rows = np.arange(len(self))[rows]
         flux = np.empty((rows.size, grid.size), np.float32)
         ivar = np.empty_like(flux)

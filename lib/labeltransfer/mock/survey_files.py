@@ -18,15 +18,13 @@ from tqdm import tqdm
 
 from ..files import check_writable, write_arrays, written_whole
 from ..files.locks import LOCK, only_writer
+from ..options import SPECTRA_FORMATS, check_option
 from ..parallel import over_files
 from ..spectra import SPEED_OF_LIGHT
 from ..tables import MISSING
 from .grid import GRID_LABELS
 from .observing import spectrum_numbers
 from .simulated_survey import SNR_RATIOS, RawBlock, SimulatedSurvey
-
-FORMATS = ("image", "table")
-"""Spectra as in LAMOST DR1-DR7, or as in DR8 and later."""
 
 UNFINISHED = "unfinished.json"
 ONE_IN, NO_REDSHIFT, NO_VELOCITY = 50, 7, 23
@@ -75,8 +73,7 @@ def write_survey(
     ValueError
         If the format is unknown.
     """
-    if spectra_format not in FORMATS:
-        raise ValueError(f"spectra_format {spectra_format!r} is unknown; wanted one of {', '.join(FORMATS)}")
+    check_option("spectra_format", spectra_format, SPECTRA_FORMATS)
     folder = Path(folder)
     refuse_other_contents(folder, survey, spectra_format, compress)
     check_writable(folder)

@@ -15,9 +15,8 @@ from importlib import import_module
 from typing import Any, Protocol
 from uuid import uuid4
 
+from ..options import SCHEDULERS
 from .blocks import available_cores, limited_cores
-
-SCHEDULERS = ("threads", "processes")
 
 ATTEMPTS = 5
 """How often a block is given to another worker when the one that had it was lost."""

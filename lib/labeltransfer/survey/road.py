@@ -65,7 +65,8 @@ def label_survey(  # type: ignore[misc]  # the options of the two above are thes
     transfer : a trained `LabelTransfer`
     source : a path, or several, of LAMOST files and folders of them; a store or its folder; a survey
         (`archive.open_survey`); or `Spectra`, normalized as the transfer asks for or not yet
-    output : the catalogue; `.parquet` is put together part by part, the other formats (`catalogue.FORMATS`) in memory.
+    output : the catalogue; `.parquet` is put together part by part, the other formats of
+        `options.CATALOGUE_FORMATS` in memory.
         None: the table is returned, and files that could not be read are named in a warning of the log
     parts : folder in which finished blocks are kept until the catalogue is whole; by default ``NAME.parts`` beside
         `output`. The same call after a kill goes on where that one stopped

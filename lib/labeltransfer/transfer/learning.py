@@ -15,6 +15,7 @@ from ..catalogue import DISTANCE_CUT
 from ..continuum import check_segments
 from ..inference import starting_points
 from ..labels import LABELS, Labels
+from ..options import check_option
 from ..reference import LABEL_SCALES, ReferenceSet, quality_cuts, usual_distance
 from ..spectra import Spectra
 from ..spectra.arrays import SHORTEST
@@ -113,8 +114,7 @@ def learn(
         If spectra and labels have too few stars in common, a label does not vary or is not in its unit, or an option
         makes no sense.
     """
-    if recipe not in RECIPES:
-        raise ValueError(f"recipe: found {recipe!r}, wanted one of {', '.join(RECIPES)}")
+    check_option("recipe", recipe, RECIPES)
     rng = rng or np.random.default_rng(0)
     factor = error_factor if error_factor is not None else ("auto" if recipe == "robust" else 1.0)
     pieces = None if segments is None else check_segments(segments)
