@@ -25,6 +25,7 @@ from measure_corrections import Giants, read_giants
 from scipy.stats import theilslopes
 
 import labeltransfer as lt
+from labeltransfer.files.sources import digest_of_contents
 from labeltransfer.mock import SimulatedSurvey, grid, lamost_instrument
 from labeltransfer.mock.pipelines import ApogeeAccuracy
 from labeltransfer.mock.realism import FEATURES, MODEL_ERROR, TRUSTED, columns, trusted
@@ -174,6 +175,15 @@ def by_wavelength(wavelength: np.ndarray, missed: np.ndarray, ivar: np.ndarray) 
     return {"wavelength": (edges + BIN / 2).tolist(), "reduced_chi2": reduced, "rms": rms, "features": features}
 
 
+def inputs(**folders: Path) -> dict[str, dict[str, object]]:
+    """Number of files of each folder, and the fingerprint of their names and contents."""
+    found = {}
+    for name, folder in folders.items():
+        paths = [path for path in folder.rglob("*") if path.is_file()]
+        found[name] = {"n_files": len(paths), "sha256": digest_of_contents(paths, folder)}
+    return found
+
+
 def measure(folder: Path, others: Path) -> dict[str, object]:
     """All choices of windows and both routes; giants kept apart; training on real giants; what is left of spectra."""
     giants, apart = read_giants(folder), read_giants(others, among_others=True)
@@ -204,6 +214,7 @@ def measure(folder: Path, others: Path) -> dict[str, object]:
         for name, routes in found.items()
     }
     return {
+        "inputs": inputs(giants=folder, others=others),
         "survey": assumed(),
         "n_stars": len(giants.labels),
         "n_apart": len(apart.labels),

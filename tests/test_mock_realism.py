@@ -7,6 +7,7 @@ from labeltransfer import lamost
 from labeltransfer.cannon import train
 from labeltransfer.continuum import normalize
 from labeltransfer.files import read_arrays
+from labeltransfer.files.sources import digest_of_contents
 from labeltransfer.inference import infer, starting_points
 from labeltransfer.mock import SimulatedSurvey, detector, lamost_instrument, realism
 from labeltransfer.reference import ReferenceSet
@@ -51,6 +52,16 @@ def test_the_recorded_comparison_meets_its_goals_with_every_seed():
     assert (np.array(found["windows"]["trusted, model error"]["truth"]["by_seed"]) <= goals).all()
     assert (np.array(found["windows"]["3925-8980 Å"]["truth"]["by_seed"]) <= goals).all()
     assert len(found["wavelength"]) == len(found["reduced_chi2"]) == len(found["rms"])
+
+
+def test_the_record_is_of_the_spectra_at_hand(real_spectra):
+    recorded = realism.measured()["inputs"]
+    for name, folder in {"giants": "lamost_dr10_giants", "others": "lamost_pilot"}.items():
+        paths = [path for path in (real_spectra / folder).rglob("*") if path.is_file()]
+        assert recorded[name] == {
+            "n_files": len(paths),
+            "sha256": digest_of_contents(paths, real_spectra / folder),
+        }
 
 
 def test_training_on_real_giants_themselves_is_not_better():

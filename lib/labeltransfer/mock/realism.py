@@ -57,14 +57,15 @@ def trusted(spectra: Spectra, windows: tuple[tuple[float, float], ...] = TRUSTED
 def measured() -> dict[str, Any]:
     """What ``synthesis/measure_realism.py`` found on real LAMOST giants, which do not come with the package.
 
-    Keys ``survey``: assumptions of the simulated survey that it was measured with, which may since have changed,
-    and the recipe of the route ``"learn"``; ``n_stars``, ``n_apart``, ``seeds``; ``scales``: the pipeline's labels
-    minus APOGEE's; ``windows``: for each choice of windows and each route (``"truth"``, ``"learn"``) the bias, the
-    robust scatter by seed and in the mean with its error, the plain one, the slope of residuals with the pipeline's
-    label, and the scatter of a star from seed to seed, of Teff, log g, [Fe/H]; ``apart``: the same for giants of
-    another release; ``trained_on_real``: the same of a model of the real giants, cross-validated; ``wavelength``,
-    ``reduced_chi2`` and ``rms``: of real minus predicted flux, by wavelength; ``features``: reduced χ² at
-    `FEATURES`, with their share of pixels and of the χ² above one.
+    Keys ``inputs``: of either folder of spectra the number of files and the fingerprint of names and contents
+    (`files.sources.digest_of_contents`); ``survey``: assumptions of the simulated survey that it was measured with,
+    which may since have changed, and the recipe of the route ``"learn"``; ``n_stars``, ``n_apart``, ``seeds``;
+    ``scales``: the pipeline's labels minus APOGEE's; ``windows``: for each choice of windows and each route
+    (``"truth"``, ``"learn"``) the bias, the robust scatter by seed and in the mean with its error, the plain one, the
+    slope of residuals with the pipeline's label, and the scatter of a star from seed to seed, of Teff, log g, [Fe/H];
+    ``apart``: the same for giants of another release; ``trained_on_real``: the same of a model of the real giants,
+    cross-validated; ``wavelength``, ``reduced_chi2`` and ``rms``: of real minus predicted flux, by wavelength;
+    ``features``: reduced χ² at `FEATURES`, with their share of pixels and of the χ² above one.
     Reduced χ² is the median of χ² over pixels, divided by what it is for noise as large as reported.
     """
     return json.loads(REALISM_FILE.read_text(encoding="utf-8"))
