@@ -9,7 +9,7 @@ import pytest
 from labeltransfer.files.locks import only_writer
 from labeltransfer.reproduction.book import Book
 from labeltransfer.reproduction.build import banner, build, link_variants
-from labeltransfer.reproduction.record import read_record
+from labeltransfer.reproduction.record import Run, read_record
 from labeltransfer.reproduction.runs import run
 from labeltransfer.reproduction.sphinx_extension import edit_text, provenance
 from miniature_book import small_files
@@ -111,7 +111,7 @@ def test_what_stops_the_build_leaves_the_pages_of_before(small_copy, monkeypatch
     pages = build(book).parent
     before = {path: path.read_bytes() for path in pages.rglob("*") if path.is_file()}
 
-    def full(book, record, out):
+    def full(run, out):
         (out / "_build" / "html" / "book").mkdir(parents=True)
         (out / "_build" / "html" / "book" / "index.html").write_text("half a pa", encoding="utf-8")
         raise OSError(errno.ENOSPC, "No space left on device", str(out))
@@ -205,11 +205,11 @@ def test_a_chapter_tells_the_versions_that_it_ran_with(small_run):
 
 
 def test_banner_and_provenance_are_plain_html(small_run):
-    record = read_record("default", small_run)
-    record.parameters["survey_dir"] = "<b>"
-    assert "&lt;b&gt;" in banner(Book(small_run), record)
-    record.data = "<script>"
-    assert "&lt;script&gt;" in provenance(record, "02_mean")
+    default = Run.of(Book(small_run), "default")
+    default.record.parameters["survey_dir"] = "<b>"
+    assert "&lt;b&gt;" in banner(default)
+    default.record.data = "<script>"
+    assert "&lt;script&gt;" in provenance(default.record, "02_mean")
 
 
 def test_the_button_to_edit_a_page_leads_to_its_text():

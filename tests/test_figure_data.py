@@ -13,7 +13,7 @@ from labeltransfer import figures
 from labeltransfer.reproduction.book import Book, default_values
 from labeltransfer.reproduction.chapter import open_chapter
 from labeltransfer.reproduction.drawings import Watch, kept
-from labeltransfer.reproduction.record import Record
+from labeltransfer.reproduction.record import Record, Run
 from labeltransfer.reproduction.sphinx_extension import DOWNLOADS, ShownRun, gallery
 from miniature_book import write_book
 
@@ -55,7 +55,7 @@ def figure_node():
 def shown(chapter, **more):
     parameters = {**default_values(), "run": "mine", **more}
     chapters = {"02_mean": {"seconds": 1.0, "peak_memory": 100, "key": "a"}}
-    return ShownRun(chapter.book, Record("mine", parameters, chapters=chapters))
+    return ShownRun(Run(chapter.book, Record("mine", parameters, chapters=chapters)))
 
 
 def test_a_figure_is_kept_under_the_key_of_its_chapter_and_linked(chapter, draw, tmp_path):

@@ -15,9 +15,9 @@ from typing import Any
 from docutils import nodes  # type: ignore[import-untyped]
 from sphinx.application import Sphinx
 
-from .book import Book, runs_folder
+from .book import Book
 from .drawings import IN_THE_PAPER, all_drawings, kept
-from .record import Record, read_record
+from .record import Record, Run
 from .tables import html
 
 DOWNLOADS = Path("_downloads") / "figures"
@@ -40,7 +40,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("doctree-resolved", link_the_paper)
     name = os.environ.get("LABELTRANSFER_RUN")
     if name:
-        shown = ShownRun(Book(), read_record(name))
+        shown = ShownRun(Run.of(Book(), name))
         app.connect("doctree-resolved", shown.add_to)
         app.connect("build-finished", shown.copy_files)
     return {"parallel_read_safe": True, "parallel_write_safe": False}
@@ -49,9 +49,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
 class ShownRun:
     """The run that the pages show: adds to each page what belongs to it, and copies the files that pages ask for."""
 
-    def __init__(self, book: Book, record: Record) -> None:
-        self.book, self.record = book, record
-        self.data = runs_folder(book.root) / record.name / "data"
+    def __init__(self, run: Run) -> None:
+        self.run, self.book, self.record, self.data = run, run.book, run.record, run.folder / "data"
         self.copies: dict[Path, Path] = {}
 
     def add_to(self, app: Sphinx, doctree: nodes.document, docname: str) -> None:
@@ -61,7 +60,7 @@ class ShownRun:
                 part.parent.remove(part)
         stem = docname.rpartition("/")[2]
         for chapter in (one for one in self.book.chapters if one.stem == stem and stem in self.record.chapters):
-            found = kept(self.book, chapter, self.data, self.record.parameters, self.record.key_data)
+            found = kept(self.book, chapter, self.data, *self.run.inputs)
             for name, sources in found.items():
                 self._link_data(doctree, docname, name, sources)
         cost = self.record.chapters.get(stem) or {}

@@ -35,7 +35,7 @@ from ..parallel import available_cores
 from .book import Book, runs_folder
 from .execute import MEMORY_OF_A_CHAPTER, ONE_THREAD, call, room
 from .parameters import UNCLEAR_NUMBER, check_all
-from .record import Record, check_name, numbers_of, read_record
+from .record import Record, Run, check_name, read_record
 from .runs import print_now
 
 ENTRIES = ("name", "base", "chapters", "runs", "grid")
@@ -216,14 +216,14 @@ def collect(book: Book, sweep: Sweep, path: Path) -> Path:
     FileNotFoundError, ValueError
         If a run is not there or did not finish; `run_sweep` makes it.
     """
-    records = [read_record(name, book.root) for name in sweep.runs]
-    columns = [numbers_of(book, record) for record in records]
+    runs = [Run.of(book, name) for name in sweep.runs]
+    columns = [run.numbers() for run in runs]
     numbers = {}
     for key in dict.fromkeys(key for column in columns for key in column):
         values = [one.value for column in columns if (one := column.get(key)) and one.value is not None]
         if len(values) > 1:
             numbers[key] = {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1)), "n": len(values)}
-    first, *others = (record.parameters for record in records)
+    first, *others = (run.record.parameters for run in runs)
     shared = {key: value for key, value in first.items() if all(one.get(key) == value for one in others)}
     return write_json(path, runs=list(sweep.runs), parameters=shared, numbers=numbers)
 
