@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -44,10 +45,10 @@ class Ledger(Shown):
         data: str,
         label_names: Sequence[str],
         path: Path | None = None,
-        parameters: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, Any] = MappingProxyType({}),
         *,
         root: Path | None = None,
-        figures: Mapping[str, str] | None = None,
+        figures: Mapping[str, str] = MappingProxyType({}),
     ) -> Ledger:
         """Judge every claim; see `judge`.
 
@@ -56,14 +57,13 @@ class Ledger(Shown):
         root : of the project, where evidence from real data and the spread of numbers are kept
         figures : the paper's name of a figure to the address of ours
         """
-        given = dict(parameters or {})
-        spread = Spread() if root is None else Spread.read(root / "sweeps" / "seeds.json", given)
+        spread = Spread() if root is None else Spread.read(root / "sweeps" / "seeds.json", parameters)
         evidence = {} if root is None else read_evidence(root / "evidence")
         rows = tuple(
             replace(judge(claim, numbers, data, label_names, spread), evidence=evidence.get(claim.id, ()))
             for claim in claims()
         )
-        return cls(rows, data, path, given, dict(figures or {}))
+        return cls(rows, data, path, dict(parameters), figures)
 
     def only(self, chapter: str) -> Ledger:
         """The claims of one chapter."""
@@ -89,8 +89,9 @@ class Ledger(Shown):
         )  # fmt: skip
 
     def take_away(self) -> TakeAway:
-        """The verdicts in a box."""
-        return TakeAway(self)
+        """The verdicts in a box, a line for each claim, in the order of verdicts."""
+        rows = sorted(self.rows, key=lambda one: VERDICTS.index(one.verdict))
+        return TakeAway(tuple(rows), self.counted)
 
     @property
     def counted(self) -> str:
@@ -119,14 +120,10 @@ class Ledger(Shown):
 
 @dataclass(frozen=True)
 class TakeAway(Shown):
-    """The verdicts of a part of the ledger, one line each, in a box."""
+    """The verdicts of a part of the ledger in a box, with links to the ledger."""
 
-    ledger: Ledger
-
-    @property
-    def rows(self) -> list[Row]:
-        """Those of the ledger, in the order of verdicts."""
-        return sorted(self.ledger.rows, key=lambda one: VERDICTS.index(one.verdict))
+    rows: tuple[Row, ...]
+    counted: str
 
     def __repr__(self) -> str:
         return "\n".join(f"{one.verdict}: {one.claim}" for one in self.rows)

@@ -15,21 +15,21 @@ COLUMNS = 60
 """Widest line that a phone shows without scrolling."""
 
 
+def running_shell() -> Any:
+    """The IPython that executes this, which is not imported for it; None outside a notebook."""
+    return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+
+
 def glue(key: str, text: str) -> None:
     """Offer `text`, with a typographic minus, to the prose of the page under `key`; outside a notebook nothing happens.
 
     What MyST-NB's ``glue(key, text, display=False)`` writes into the notebook, without needing MyST-NB.
     """
-    if "IPython" not in sys.modules:
-        return
-    from IPython import get_ipython
-    from IPython.display import display
-
-    if get_ipython() is None:
-        return
-    shown = f"−{text[1:]}" if text.startswith("-") else text
-    content = {"application/papermill.record/text/plain": repr(shown)}
-    display(content, raw=True, metadata={"scrapbook": {"name": key, "mime_prefix": "application/papermill.record/"}})
+    shell = running_shell()
+    if shell is not None:
+        shown = f"−{text[1:]}" if text.startswith("-") else text
+        note = {"scrapbook": {"name": key, "mime_prefix": "application/papermill.record/"}}
+        shell.display_pub.publish({"application/papermill.record/text/plain": repr(shown)}, note)
 
 
 def table(numbers: Mapping[str, Number], keys: Iterable[str]) -> str:
