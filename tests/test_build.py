@@ -8,7 +8,7 @@ import pytest
 
 from labeltransfer.files.locks import only_writer
 from labeltransfer.reproduction.book import Book
-from labeltransfer.reproduction.build import banner, build, link_variants
+from labeltransfer.reproduction.build import banner, build
 from labeltransfer.reproduction.record import Run, read_record
 from labeltransfer.reproduction.runs import run
 from labeltransfer.reproduction.sphinx_extension import edit_text, provenance
@@ -59,7 +59,9 @@ def test_any_run_becomes_a_book_with_a_banner(small_copy):
     absent = article(pages / "book" / "03_ledger.html")
     assert "This run did not execute this chapter" in absent
     assert "ValueError: no 'star'" in absent
-    assert not (small_copy / "_build" / "html").exists()
+    assert pages == small_copy / "_build" / "html" / "variants" / "part"
+    assert not (small_copy / "_build" / "html" / "index.html").exists()
+    assert not (small_copy / "_build" / "html" / "variants" / "index.html").exists(), "nothing links to it"
 
 
 def test_variants_are_listed_on_the_first_page_of_the_book_and_travel_with_it(small_copy):
@@ -70,8 +72,11 @@ def test_variants_are_listed_on_the_first_page_of_the_book_and_travel_with_it(sm
     record.parameters["n_folds"] = 4  # of no chapter, so that nothing else changes
     record.write(small_copy / "_runs" / "default")
     first = build(book).parent / "book" / "index.html"
+    variant = first.parents[1] / "variants" / "other" / "book" / "index.html"
+    assert variant.exists(), "it stays when the book is rendered again"
     build(book, "other")
     assert first.read_text(encoding="utf-8").count('href="../variants/index.html"') == 1
+    assert variant.read_text(encoding="utf-8").count('href="../../index.html"') == 1
     listed = (first.parents[1] / "variants" / "index.html").read_text(encoding="utf-8")
     assert listed.count('href="other/index.html"') == 1
     assert "n_overlap = 60" in (first.parents[1] / "variants" / "other" / "book" / "01_stars.html").read_text("utf-8")
@@ -181,20 +186,6 @@ def test_one_process_renders_at_a_time(small_run):
 def test_no_room_for_the_copy_names_the_place(small_copy):
     with small_files(0), pytest.raises(OSError, match=r"File too large.*rendering-default"):
         build(Book(small_copy))
-
-
-def test_variants_are_copied_whole_or_not_at_all(tmp_path):
-    main, variant = tmp_path / "html", tmp_path / "variants" / "wide" / "_build" / "html"
-    for folder in (main, variant):
-        (folder / "book").mkdir(parents=True)
-        (folder / "book" / "index.html").write_text("a page")
-    assert link_variants(tmp_path, main) == ["wide"]
-    before = {path: path.read_bytes() for path in main.rglob("*") if path.is_file()}
-    (variant / "book" / "index.html").write_text("x" * 5000)
-    with small_files(1000), pytest.raises(OSError, match=r"File too large: .*wide.book.index\.html"):
-        link_variants(tmp_path, main)
-    assert {path: path.read_bytes() for path in main.rglob("*") if path.is_file()} == before
-    assert not (tmp_path / "variants.copied").exists()
 
 
 def test_a_chapter_tells_the_versions_that_it_ran_with(small_run):

@@ -21,11 +21,10 @@ from ..files import written_whole
 from ..files.locks import only_writer
 from .book import Book, ChapterText
 from .execute import call
-from .record import Record, Run, copy_whole
+from .record import DEFAULT, Record, Run
 from .sync import notebook_of, tags
 from .tables import html
 
-DEFAULT = "default"
 VARIANTS = "variants"
 INJECTED = "injected-parameters"
 START = "from labeltransfer.reproduction.execute import end_with_parent; end_with_parent(); "
@@ -54,15 +53,13 @@ def build(book: Book, name: str = DEFAULT) -> Path:
         run.check_whole()
     rendered = book.root / "_build"
     out, main = rendered / f"rendering-{name}", rendered / "html"
-    finished = main if name == DEFAULT else rendered / VARIANTS / name / "_build" / "html"
+    finished = main if name == DEFAULT else main / VARIANTS / name
     try:
         with only_writer(rendered):
-            pages = _render(run, out)
-            if name == DEFAULT:
-                link_variants(rendered, pages)
-            _put_in_place(pages, finished)
-            if name != DEFAULT and main.exists():
-                link_variants(rendered, main)
+            _put_in_place(_render(run, out), finished)
+            if (main / "index.html").exists():
+                names = sorted(page.parents[1].name for page in (main / VARIANTS).glob("*/book/index.html"))
+                _write(main / VARIANTS / "index.html", html("variants", names))
     except OSError as error:
         todo = "make room and build again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "build again"
         told = f"{error.strerror or error}; pages that were there before are as they were, so {todo}"
@@ -81,39 +78,21 @@ def _render(run: Run, out: Path) -> Path:
 
 
 def _put_in_place(pages: Path, finished: Path) -> None:
-    """Whole pages take the place of those of before, in one move."""
+    """Whole pages take the place of those of before, in one move; variants that lie among these stay."""
     before = finished.with_name(f"{finished.name}.before")
     shutil.rmtree(before, ignore_errors=True)
     finished.parent.mkdir(parents=True, exist_ok=True)
+    if (finished / VARIANTS).exists():
+        (finished / VARIANTS).rename(pages / VARIANTS)
     if finished.exists():
         finished.rename(before)
     pages.rename(finished)
     shutil.rmtree(before, ignore_errors=True)
 
 
-def link_variants(rendered: Path, main: Path) -> list[str]:
-    """Put the rendered variants beside the pages of the default run, with a page that lists them; return their names.
-
-    Parameters
-    ----------
-    rendered : where variants lie
-    main : the pages of the default run
-    """
-    found = sorted((rendered / VARIANTS).glob("*/_build/html/book/index.html"))
-    variants = {page.parents[3].name: page.parents[1] for page in found}
-    beside = rendered / f"{VARIANTS}.copied"
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    try:
-        for name, pages in variants.items():
-            for page in sorted(path for path in pages.rglob("*") if path.is_file()):
-                copy_whole(page, beside / name / page.relative_to(pages))
-        (beside / "index.html").write_text(html("variants", list(variants)), encoding="utf-8")
-    except OSError:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
-    _put_in_place(beside, main / VARIANTS)
-    return list(variants)
+def _write(path: Path, text: str) -> None:
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 # ---- the staged copy ------------------------------------------------------------------------------------------------
@@ -137,17 +116,17 @@ def stage(run: Run, target: Path) -> bool:
             nbformat.write(with_outputs(run, chapter), page.with_suffix(".ipynb"))
             shown.append(page)
         else:
-            page.write_text(_absent(chapter, run.record), encoding="utf-8")
+            _write(page, _absent(chapter, run.record))
             absent.append(chapter.stem)
     if absent:
         quoted = re.compile(rf"\{{glue:text\}}`({'|'.join(absent)})\.md::[^`]*`")
         for page in [*target.rglob("*.md"), *target.rglob("*.ipynb")]:
-            page.write_text(quoted.sub("n/a", page.read_text(encoding="utf-8")), encoding="utf-8")
+            _write(page, quoted.sub("n/a", page.read_text(encoding="utf-8")))
     settings = configuration(run)
     excluded = [one for one in settings.get("exclude_patterns", []) if not one.endswith(".ipynb")]
     texts = [page.relative_to(target).as_posix() for page in shown]  # their notebooks stand for them
     settings["exclude_patterns"] = [*excluded, *texts]
-    (target / "_config.yml").write_text(yaml.safe_dump(settings, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    _write(target / "_config.yml", yaml.safe_dump(settings, allow_unicode=True, sort_keys=False))
     return not absent
 
 
@@ -214,9 +193,7 @@ def _jupyter_book(run: Run, source: Path, out: Path, strict: bool) -> None:
     done = call(run.book, command, PYTHONWARNINGS="ignore", NO_COLOR="1", LABELTRANSFER_RUN=run.name)
     log = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
     log_file = out / "_build" / "build.log"
-    log_file.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(log_file) as temporary:
-        temporary.write_text(log, encoding="utf-8")
+    _write(log_file, log)
     wrong = [line for line in log.splitlines() if re.search(r"WARNING|ERROR|CRITICAL", line)]
     if done.returncode or (strict and wrong):
         lines = "\n".join(wrong[:20]) or log[-2000:]

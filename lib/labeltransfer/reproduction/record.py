@@ -6,7 +6,6 @@ import hashlib
 import json
 import platform
 import re
-import shutil
 import subprocess
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import distributions
@@ -17,11 +16,13 @@ from nbformat import NotebookNode
 
 from ..evidence.claims import check_against
 from ..evidence.numbers import Number, read_numbers, write_json
-from ..files import FORMAT_VERSION, written_whole
+from ..files import FORMAT_VERSION
 from ..files.locks import is_held
 from .book import Book, ChapterText, runs_folder
 from .sync import read_notebook
 
+DEFAULT = "default"
+"""Name of the run that the book shows."""
 VERSIONS_OF = ("labeltransfer", "numpy", "scipy", "astropy", "matplotlib", "numba", "papermill", "jupyter-book")
 
 
@@ -43,7 +44,7 @@ class Record:
     data_hash: str = ""
     commit: str = ""
     lock: str = ""
-    python: str = field(default_factory=platform.python_version)
+    python: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     chapters: dict[str, dict[str, Any]] = field(default_factory=dict)
     failure: str = ""
@@ -224,12 +225,6 @@ def list_runs(book: Book) -> list[str]:
     return lines or [f"no runs in {base}; `labeltransfer run default` makes one"]
 
 
-def copy_whole(path: Path, target: Path) -> None:
-    """Copy a file, whole or not at all; an error names the target."""
-    with written_whole(target) as temporary:
-        shutil.copyfile(path, temporary)
-
-
 def commit(root: Path) -> str:
     """Short hash of the source tree's commit, with a plus if files differ from it; empty outside git."""
     question = ["git", "describe", "--always", "--exclude=*", "--dirty=+"]
@@ -239,13 +234,12 @@ def commit(root: Path) -> str:
         return ""
 
 
-def lock_hash(root: Path) -> str:
-    """Short hash of ``requirements.lock``."""
-    path = root / "requirements.lock"
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.exists() else ""
-
-
-def versions() -> dict[str, str]:
-    """Versions of the packages that matter most; of one that is not installed, an empty word."""
-    installed = {one.name: one.version for one in distributions()}
-    return {package: installed.get(package, "") for package in VERSIONS_OF}
+def made_with(root: Path) -> dict[str, Any]:
+    """What a chapter that runs now is made with: commit, hash of ``requirements.lock``, versions."""
+    lock, installed = root / "requirements.lock", {one.name: one.version for one in distributions()}
+    return {
+        "commit": commit(root),
+        "lock": hashlib.sha256(lock.read_bytes()).hexdigest()[:12] if lock.exists() else "",
+        "python": platform.python_version(),
+        "versions": {package: installed.get(package, "") for package in VERSIONS_OF},
+    }

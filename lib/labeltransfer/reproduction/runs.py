@@ -7,6 +7,7 @@ A run lies in ``_runs/<name>/``: the executed notebooks, ``run.json`` (what, wit
 from __future__ import annotations
 
 import errno
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,8 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..archive import Survey
 from ..evidence.numbers import Number, read_numbers, write_json
+from ..files import written_whole
 from ..files.locks import only_writer
 from .book import Book, ChapterText, science_hash
 from .chapter import Chapter
@@ -33,7 +34,7 @@ from .execute import (
     side_by_side,
 )
 from .parameters import check_all
-from .record import Record, Run, check_name, commit, copy_whole, lock_hash, read_record, versions
+from .record import Record, Run, check_name, made_with, read_record
 from .sync import has_accepted_numbers
 
 
@@ -94,8 +95,9 @@ def run(
             "--check: accepted are the numbers of the run `default` without parameters; leave name and -p out"
         )
     source = None if take_from is None else Run.of(book, take_from)
-    survey = Chapter(book, book.chapters[0], dict(values)).survey()
-    made = _Making(book, _new_record(book, name, values, survey), check, say)
+    survey = Chapter(book, book.chapters[0], values).survey()
+    facts: dict[str, Any] = {"simulated": survey.simulated, "data": survey.description, "data_hash": survey.data_hash}
+    made = _Making(book, Record(name, values, **facts, **made_with(book.root)), check, say)
     own = {"LABELTRANSFER_SCIENCE": science_hash(), "LABELTRANSFER_CHAPTERS": ",".join(one.stem for one in chosen)}
     with only_writer(made.folder), environment(**own, **of_kernels(book)), made.end_noted():
         made.begin(before)
@@ -138,12 +140,6 @@ def _values(
             "goes on with what it has; give another name, or --replace to lose that run"
         )
     return values
-
-
-def _new_record(book: Book, name: str, values: Mapping[str, Any], survey: Survey) -> Record:
-    record = Record(name, dict(values), simulated=survey.simulated, data=survey.description, data_hash=survey.data_hash)
-    record.commit, record.lock, record.versions = commit(book.root), lock_hash(book.root), versions()
-    return record
 
 
 @dataclass(frozen=True)
@@ -209,8 +205,8 @@ class _Making(Run):
         results = (source.folder / "data").glob(f"*-{self.book.key(chapter, *self.inputs)}*")
         for path in filter(Path.is_file, results):
             if not (self.folder / "data" / path.name).exists():
-                copy_whole(path, self.folder / "data" / path.name)
-        copy_whole(source.notebook(chapter), self.notebook(chapter))
+                _copy(path, self.folder / "data" / path.name)
+        _copy(source.notebook(chapter), self.notebook(chapter))
         self.record.chapters[chapter.stem] = {**source.record.chapters[chapter.stem], "taken_from": source.name}
         self.write()
         self.say(f"  {chapter.stem:24} from {source.name}")
@@ -259,5 +255,11 @@ class _Making(Run):
                 for part, gathered in parts.items():
                     gathered |= {f"{text.stem}:{key}": number for key, number in found[part].items()}
             if text.judges and chapter.ledger_file.exists():
-                copy_whole(chapter.ledger_file, self.folder / "claims.json")
+                _copy(chapter.ledger_file, self.folder / "claims.json")
         write_json(self.folder / "numbers.json", **parts)
+
+
+def _copy(path: Path, target: Path) -> None:
+    """Copy a file, whole or not at all; an error names the target."""
+    with written_whole(target) as temporary:
+        shutil.copyfile(path, temporary)

@@ -17,7 +17,7 @@ from sphinx.application import Sphinx
 
 from .book import Book
 from .drawings import IN_THE_PAPER, all_drawings, kept
-from .record import Record, Run
+from .record import DEFAULT, Record, Run
 from .tables import html
 
 DOWNLOADS = Path("_downloads") / "figures"
@@ -73,7 +73,8 @@ class ShownRun:
                 self.copies[Path("_static") / name] = self.data / name
         foot = provenance(self.record, stem)
         if docname == app.config.root_doc:
-            foot += f' · <a href="{"../" * docname.count("/")}variants/index.html">other runs</a>'
+            others = "variants" if self.record.name == DEFAULT else ".."
+            foot += f' · <a href="{"../" * docname.count("/")}{others}/index.html">other runs</a>'
         doctree.append(_raw(f'<footer class="provenance">{foot}</footer>'))
 
     def _link_data(self, doctree: nodes.document, docname: str, name: str, sources: list[Path]) -> None:
