@@ -2,16 +2,18 @@
 
 import errno
 import json
+from types import SimpleNamespace
 
 import nbformat
 import pytest
+from docutils.utils import new_document
 
 from labeltransfer.files.locks import only_writer
 from labeltransfer.reproduction.book import Book
 from labeltransfer.reproduction.build import banner, build
 from labeltransfer.reproduction.record import Run, read_record
 from labeltransfer.reproduction.runs import run
-from labeltransfer.reproduction.sphinx_extension import edit_text, provenance
+from labeltransfer.reproduction.sphinx_extension import ShownRun, edit_text
 from miniature_book import small_files
 
 
@@ -188,19 +190,26 @@ def test_no_room_for_the_copy_names_the_place(small_copy):
         build(Book(small_copy))
 
 
+def foot(run, stem):
+    """What stands below a page of a run."""
+    page = new_document("page")
+    ShownRun(run).add_to(SimpleNamespace(config=SimpleNamespace(root_doc="book/index")), page, f"book/{stem}")
+    return page[-1].astext()
+
+
 def test_a_chapter_tells_the_versions_that_it_ran_with(small_run):
-    record = read_record("default", small_run)
-    record.commit, record.chapters["02_mean"]["commit"] = "new", "old"
-    assert "commit <code>old</code>" in provenance(record, "02_mean")
-    assert "commit <code>new</code>" in provenance(record, "index")
+    default = Run.of(Book(small_run), "default")
+    default.record.commit, default.record.chapters["02_mean"]["commit"] = "new", "old"
+    assert "commit <code>old</code>" in foot(default, "02_mean")
+    assert "commit <code>new</code>" in foot(default, "index")
 
 
 def test_banner_and_provenance_are_plain_html(small_run):
     default = Run.of(Book(small_run), "default")
+    default.record.data = "<script>"
+    assert "&lt;script&gt;" in foot(default, "02_mean")
     default.record.parameters["survey_dir"] = "<b>"
     assert "&lt;b&gt;" in banner(default)
-    default.record.data = "<script>"
-    assert "&lt;script&gt;" in provenance(default.record, "02_mean")
 
 
 def test_the_button_to_edit_a_page_leads_to_its_text():

@@ -86,14 +86,13 @@ def test_as_many_runs_at_a_time_as_memory_holds(small_copy, monkeypatch):
 
     monkeypatch.setattr(schedule.psutil, "virtual_memory", Memory)
     monkeypatch.setattr(schedule, "available_cores", lambda: 64)
-    assert sweeping._room(Book(small_copy), "nothing") == int(10e9 / (1.2 * schedule.MEMORY_OF_A_CHAPTER))
+    assert sweeping._memory_of(Book(small_copy), "nothing") is None
+    assert schedule.room() == int(10e9 / (1.2 * schedule.MEMORY_OF_A_CHAPTER))
     record = read_record("default", small_copy)
-    record.chapters["02_mean"]["peak_memory"] = 1000
-    record.write(small_copy / "_runs" / "default")
-    assert sweeping._room(Book(small_copy), "default") == 8
-    record.chapters["02_mean"]["peak_memory"] = 100_000
-    record.write(small_copy / "_runs" / "default")
-    assert sweeping._room(Book(small_copy), "default") == 1
+    for peak_memory, wanted in ((1000, 8), (100_000, 1)):
+        record.chapters["02_mean"]["peak_memory"] = peak_memory
+        record.write(small_copy / "_runs" / "default")
+        assert schedule.room(sweeping._memory_of(Book(small_copy), "default")) == wanted
 
 
 def test_a_base_without_a_record_stops_no_other_run(small_copy, sweep_file, monkeypatch, capsys):
@@ -130,7 +129,7 @@ def test_a_sweep_computes_once_what_its_runs_share_and_one_failure_stops_nothing
     assert outcomes["cuts-base"] == outcomes["cuts-clip_sigma-1.0"] == ""
     assert "02_mean" in outcomes["cuts-clip_sigma-2.0"]
     assert "AssertionError" in outcomes["cuts-clip_sigma-2.0"]
-    assert finished(book, ended) == ["cuts-base", "cuts-clip_sigma-1.0"]
+    assert finished(ended) == ["cuts-base", "cuts-clip_sigma-1.0"]
     record = read_record("cuts-clip_sigma-1.0", small_copy)
     assert record.chapters["01_stars"]["taken_from"] == "cuts-base"
     assert "taken_from" not in record.chapters["02_mean"]

@@ -117,7 +117,7 @@ def _sweep(given: argparse.Namespace) -> int:
     for outcome in failed:
         print(f"{outcome.name}: {outcome.message}", file=sys.stderr)
     print(f"{len(listed.runs) - len(failed)} of {len(listed.runs)} runs finished")
-    names = finished(book, outcomes)
+    names = finished(outcomes)
     if len(names) > 1:
         print(f"now for example\nlabeltransfer compare {' '.join(names)} --html compared.html")
     return 0 if not failed else 1 if len(failed) == len(listed.runs) else 3
