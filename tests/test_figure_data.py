@@ -10,9 +10,10 @@ from docutils import nodes
 from docutils.utils import new_document
 
 from labeltransfer import figures
-from labeltransfer.reproduction.book import Book, default_values
+from labeltransfer.reproduction.book import Book
 from labeltransfer.reproduction.chapter import open_chapter
 from labeltransfer.reproduction.drawings import Watch, kept
+from labeltransfer.reproduction.parameters import default_values
 from labeltransfer.reproduction.record import Record, Run
 from labeltransfer.reproduction.sphinx_extension import DOWNLOADS, ShownRun, gallery
 from miniature_book import write_book

@@ -7,9 +7,9 @@ import yaml
 
 from labeltransfer.evidence.claims import claims
 from labeltransfer.mock import assumptions
-from labeltransfer.reproduction.book import Book, ChapterText, default_values
+from labeltransfer.reproduction.book import Book, ChapterText
 from labeltransfer.reproduction.drawings import all_drawings, called, drawings
-from labeltransfer.reproduction.parameters import PARAMETERS
+from labeltransfer.reproduction.parameters import PARAMETERS, default_values
 from labeltransfer.reproduction.tables import AssumptionList, FigureMap, ParameterReference
 
 BOOK = Book()

@@ -135,6 +135,11 @@ _EVERY = (
 PARAMETERS: dict[str, Parameter] = {parameter.name: parameter for parameter in _EVERY}
 
 
+def default_values() -> dict[str, Any]:
+    """Every parameter at its default."""
+    return {name: parameter.default for name, parameter in PARAMETERS.items()}
+
+
 def known(name: str, among: Iterable[str] = PARAMETERS) -> Parameter:
     """The parameter of this name.
 
