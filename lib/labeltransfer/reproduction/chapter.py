@@ -23,10 +23,10 @@ from ..evidence.numbers import Number, read_numbers, write_json
 from ..files import read_arrays, write_arrays
 from .book import Book, ChapterText, runs_folder, science_hash
 from .drawings import keep_figure_data, of_the_paper
-from .ledger import ClaimTable, Ledger, TakeAway, quoted_values
-from .numbers import Recorder, glue
+from .numbers import Recorder, glue, quoted_values
 from .parameters import PARAMETERS, check_all, known
 from .record import check_name
+from .tables import ClaimTable, Ledger, TakeAway
 
 
 def open_chapter(stem: str, namespace: Mapping[str, Any], book: Book | None = None) -> Chapter:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from astropy.table import Table
 from markupsafe import Markup, escape
 
 from .. import catalogue, figures
+from ..evidence import verdicts
 from ..evidence.claims import Claim, claims
 from ..inference import LabelFit
 from ..labels import PAPER_LABELS, Labels
@@ -86,6 +87,65 @@ class StarPage(Shown):
         files = (static / "explorer.css", self.data, static / "explorer.js")
         page = html("StarPageAlone", *(file.read_text(encoding="utf-8") for file in files))
         return HTML(html("embedded", page, height))
+
+
+# ---- what the paper claims, and the verdicts ------------------------------------------------------------------------
+
+IN_THE_PAPER = re.compile(r"Fig\. \d+|Table \d+")
+
+
+@dataclass(frozen=True, repr=False)
+class Ledger(Shown, verdicts.Ledger):
+    """Verdicts with links; `figures` is the paper's name of a figure to the address of ours."""
+
+    figures: Mapping[str, str] = field(default_factory=dict)
+
+    def take_away(self) -> TakeAway:
+        """The verdicts in a box, a line for each claim, in the order of verdicts."""
+        rows = sorted(self.rows, key=lambda one: verdicts.VERDICTS.index(one.verdict))
+        return TakeAway(tuple(rows), self.counted)
+
+    def place(self, row: verdicts.Row) -> str:
+        """Where a claim leads to: to its figure, or chapter; from a part of the ledger, to the whole one."""
+        if len({other.chapter for other in self.rows}) == 1:
+            return f"06_ledger.html#claim-{row.id}"
+        names = IN_THE_PAPER.findall(row.where.replace("Figs.", "Fig."))
+        return next((self.figures[name] for name in names if name in self.figures), f"{row.chapter}.html")
+
+    def where(self, row: verdicts.Row) -> Markup:
+        """Where it stands in the paper; what is drawn here, too, is a link."""
+
+        def linked(found: re.Match[str]) -> str:
+            address = self.figures.get(found[0])
+            return found[0] if address is None else html("link", address, found[0])
+
+        return Markup(IN_THE_PAPER.sub(linked, str(escape(row.where))))
+
+
+@dataclass(frozen=True)
+class TakeAway(Shown):
+    """The verdicts of a part of the ledger in a box, with links to the ledger."""
+
+    rows: tuple[verdicts.Row, ...]
+    counted: str
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{one.verdict}: {one.claim}" for one in self.rows)
+
+
+@dataclass(frozen=True)
+class ClaimTable(Shown):
+    """What the paper claims in the part that a chapter reproduces."""
+
+    claims: tuple[Claim, ...]
+
+    @classmethod
+    def of(cls, stem: str) -> ClaimTable:
+        """The paper's claims that a chapter checks."""
+        return cls(tuple(claim for claim in claims() if claim.chapter == stem))
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{claim.where}: {claim.claim}" for claim in self.claims)
 
 
 # ---- what the book says of itself: parameters, figures, assumptions, and what a catalogue holds --------------------
