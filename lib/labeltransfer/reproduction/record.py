@@ -213,15 +213,12 @@ class Run:
 
 def list_runs(book: Book) -> list[str]:
     """One line a run: name, status, chapters, seconds, and the parameters that are not at their defaults."""
-
-    def line(name: str) -> str:
+    base, lines = runs_folder(book.root), []
+    for path in sorted(base.glob("*/run.json")):
         try:
-            return str(Run.of(book, name))
+            lines.append(str(Run.of(book, path.parent.name)))
         except (OSError, ValueError) as error:
-            return str(error)
-
-    base = runs_folder(book.root)
-    lines = [line(path.parent.name) for path in sorted(base.glob("*/run.json"))]
+            lines.append(str(error))
     return lines or [f"no runs in {base}; `labeltransfer run default` makes one"]
 
 

@@ -84,7 +84,10 @@ def run(
         At the end, if numbers are not the accepted ones.
     """
     chosen = book.select(chapters)
-    before = _before(book, check_name(name), replace)
+    check_name(name)
+    before = None
+    with suppress(FileNotFoundError, *([ValueError] if replace else [])):  # a damaged run may be replaced
+        before = read_record(name, book.root)
     if resume and before is None and not replace and name != "default":
         read_record(name, book.root)  # a name that is none of a run: say which there are
     end_with_parent()
@@ -106,18 +109,6 @@ def run(
         made.note("finished")
     say(f"  {'in all':24} {time.perf_counter() - began:7.1f} s")
     return made.record
-
-
-def _before(book: Book, name: str, replace: bool) -> Record | None:
-    """The run of this name that there is; a damaged one is none if it may be replaced."""
-    try:
-        return read_record(name, book.root)
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        if not replace:
-            raise
-        return None
 
 
 def _values(

@@ -13,7 +13,6 @@ A sweep file is YAML::
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import json
 import re
@@ -33,7 +32,7 @@ from ..evidence.numbers import write_json
 from ..parallel import available_cores
 from .book import Book, runs_folder
 from .execute import MEMORY_OF_A_CHAPTER, ONE_THREAD, call, room
-from .parameters import UNCLEAR_NUMBER, check_all
+from .parameters import UNCLEAR_NUMBER, check_all, did_you_mean
 from .record import Run, check_name, read_record
 from .runs import print_now
 
@@ -110,8 +109,7 @@ def _sweep(content: Any, book: Book) -> Sweep:
         raise TypeError(f"found {type(content).__name__}, wanted entries {', '.join(ENTRIES)}")
     for key in content:
         if key not in ENTRIES:
-            near = difflib.get_close_matches(str(key), ENTRIES, n=1)
-            raise ValueError(f"unknown entry {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+            raise ValueError(f"unknown entry {key!r}; {did_you_mean(str(key), ENTRIES)}".removesuffix("; "))
     check_against("sweep", content, "sweep")
     name, base, grid = content["name"], content.get("base", {}), content.get("grid", {})
     chapters = str(content["chapters"]) if "chapters" in content else None
