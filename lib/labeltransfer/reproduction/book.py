@@ -108,8 +108,8 @@ class ChapterText:
 
     @property
     def cells(self) -> list[Cell]:
-        """Code cells; none of a page that is no notebook."""
-        return [cell for cell in self.all_cells if cell.is_code] if self.is_notebook else []
+        """Code cells."""
+        return [cell for cell in self.all_cells if cell.is_code]
 
     @property
     def is_notebook(self) -> bool:
@@ -239,6 +239,8 @@ class Book:
 
     def upstream(self, chapter: ChapterText, *, asked: bool = False) -> list[ChapterText]:
         """Chapters whose results this one takes, directly or through others, in order; or numbers, if `asked`."""
+        if asked and chapter.judges:
+            return [one for one in self.chapters if one.stem != chapter.stem]
         found, waiting = {chapter.stem}, [chapter]
         while waiting:
             one = waiting.pop()

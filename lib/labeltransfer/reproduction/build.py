@@ -20,7 +20,7 @@ from nbformat import NotebookNode
 from ..files import written_whole
 from ..files.locks import only_writer
 from .book import Book, ChapterText
-from .execute import call
+from .execute import call, plain
 from .record import DEFAULT, Record, Run
 from .sync import notebook_of, tags
 from .tables import html
@@ -191,8 +191,7 @@ def _jupyter_book(run: Run, source: Path, out: Path, strict: bool) -> None:
     command = ["-c", START, "build", str(source), "--path-output", str(out), "--all"]
     command += ["-W", "--keep-going", "-n"] if strict else []
     done = call(run.book, command, PYTHONWARNINGS="ignore", NO_COLOR="1", LABELTRANSFER_RUN=run.name)
-    log = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
-    log_file = out / "_build" / "build.log"
+    log, log_file = plain(done.stdout + done.stderr), out / "_build" / "build.log"
     _write(log_file, log)
     wrong = [line for line in log.splitlines() if re.search(r"WARNING|ERROR|CRITICAL", line)]
     if done.returncode or (strict and wrong):

@@ -78,7 +78,7 @@ class Chapter(Recorder):
     Attributes
     ----------
     parameters : the chapter's parameters, checked, by name
-    run_folder, data_folder : where this run keeps its notebooks, and its results
+    data_folder : where this run keeps its results
     recorded_numbers, timings : the numbers and times recorded so far
     """
 
@@ -86,8 +86,7 @@ class Chapter(Recorder):
         self.book, self.text, self.values = book, text, values
         self.stem = text.stem
         self.parameters: Any = namedtuple("Parameters", values)(**values)
-        self.run_folder = runs_folder(book.root) / values.get("run", "default")
-        self.data_folder = self.run_folder / "data"
+        self.data_folder = runs_folder(book.root) / values.get("run", "default") / "data"
         super().__init__()
 
     def __repr__(self) -> str:

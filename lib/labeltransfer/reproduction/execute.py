@@ -52,16 +52,14 @@ def of_kernels(book: Book) -> dict[str, str]:
 @contextmanager
 def environment(**values: str) -> Iterator[None]:
     """Set environment variables, which kernels inherit, and put them back afterwards."""
-    before = {name: os.environ.get(name) for name in values}
+    before = {name: os.environ[name] for name in values if name in os.environ}
     os.environ.update(values)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        for name in values:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def end_with_parent() -> None:
@@ -184,7 +182,7 @@ def _by_papermill(chapter: ChapterText, given: dict[str, Any], out: Path) -> Non
         except PapermillExecutionError as error:
             first = next((line for line in error.source.splitlines() if line.strip()), "").strip()[:60]
             raise ChapterFailed(
-                f"{chapter.stem}: cell {error.cell_index} ({first!r}) failed: {error.ename}: {_plain(error.evalue)}\n"
+                f"{chapter.stem}: cell {error.cell_index} ({first!r}) failed: {error.ename}: {plain(error.evalue)}\n"
                 f"the notebook as far as it came: {out}"
             ) from error
         except (
@@ -201,13 +199,13 @@ def _by_nbval(book: Book, chapter: ChapterText, out: Path) -> str:
     command = ["-m", "pytest", str(chapter.path.with_suffix(".ipynb")), *NBVAL, f"--nbval-cell-timeout={TIMEOUT}"]
     command += [f"--rootdir={book.root}", f"{jupyter.EXECUTED}={out}"]
     done = call(book, command, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")  # others take longer to load than a short chapter
-    said, executed = _plain(f"{done.stdout}{done.stderr}"), read_notebook(out, "").cells if out.exists() else []
+    said, executed = plain(f"{done.stdout}{done.stderr}"), read_notebook(out, "").cells if out.exists() else []
     if not executed or any(one.output_type == "error" for cell in executed for one in cell.get("outputs", [])):
         raise ChapterFailed(f"{chapter.stem}: nbval could not execute it:\n{said}\nas far as it came: {out}")
     return f"{chapter.stem}: numbers are not the accepted ones:\n{said}" if done.returncode else ""
 
 
-def _plain(text: object) -> str:
+def plain(text: object) -> str:
     """What a terminal shows, without its colours."""
     return re.sub(r"\x1b\[[0-9;]*m", "", str(text)).strip()
 
@@ -226,11 +224,7 @@ def awaited(book: Book, chosen: Sequence[ChapterText]) -> dict[str, set[str]]:
     Those that it needs. And two that need a chapter that is not among them run in the book's order, for the first runs
     that one, too.
     """
-    needs = {
-        one.stem: {other.stem for other in (book.chapters if one.judges else book.upstream(one, asked=True))}
-        - {one.stem}
-        for one in chosen
-    }
+    needs = {one.stem: {other.stem for other in book.upstream(one, asked=True)} for one in chosen}
     before: dict[str, set[str]] = {}
     for stem, need in needs.items():
         before[stem] = need & set(needs) | {one for one in before if need & needs[one] - set(needs)} - {stem}
