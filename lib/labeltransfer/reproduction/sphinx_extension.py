@@ -73,16 +73,19 @@ class ShownRun:
 
     def _link_data(self, doctree: nodes.document, to_root: str, name: str, sources: list[Path]) -> None:
         """Links below a figure, or below the excerpt of the catalogue in the section of this name."""
+        place = next((node for node in doctree.findall(nodes.Element) if name in node["ids"]), None)
+        if place is None:
+            return
         names = [f"{name}.csv"] if len(sources) == 1 else [f"{name}-{k + 1}.csv" for k in range(len(sources))]
         addresses = [f"{to_root}{(DOWNLOADS / one).as_posix()}" for one in names]
-        for place in [node for node in doctree.findall(nodes.Element) if name in node["ids"]][:1]:
-            self.copies |= {DOWNLOADS / one: source for one, source in zip(names, sources, strict=True)}
-            tables = [node for node in place.findall(nodes.raw) if 'class="table excerpt"' in node.astext()]
-            for figure in list(place.findall(nodes.figure))[:1]:
-                figure.append(nodes.legend("", _raw(html("data_links", addresses, "figure"))))
-                return
-            for table in tables[:1]:
-                table.parent.insert(table.parent.index(table) + 1, _raw(html("data_links", addresses, "table")))
+        self.copies |= {DOWNLOADS / one: source for one, source in zip(names, sources, strict=True)}
+        figure = next(place.findall(nodes.figure), None)
+        tables = [node for node in place.findall(nodes.raw) if 'class="table excerpt"' in node.astext()]
+        if figure is not None:
+            figure.append(nodes.legend("", _raw(html("data_links", addresses, "figure"))))
+        elif tables:
+            table = tables[0]
+            table.parent.insert(table.parent.index(table) + 1, _raw(html("data_links", addresses, "table")))
 
     def copy_files(self, app: Sphinx, failure: Exception | None) -> None:
         """Copy the files that pages ask for from the run's data."""
