@@ -2,16 +2,18 @@
 
 import errno
 import json
+from types import SimpleNamespace
 
 import nbformat
 import pytest
+from docutils.utils import new_document
 
 from labeltransfer.files.locks import only_writer
 from labeltransfer.reproduction.book import Book
-from labeltransfer.reproduction.build import banner, build, link_variants
-from labeltransfer.reproduction.record import read_record
+from labeltransfer.reproduction.build import banner, build
+from labeltransfer.reproduction.record import Run, read_record
 from labeltransfer.reproduction.runs import run
-from labeltransfer.reproduction.sphinx_extension import edit_text, provenance
+from labeltransfer.reproduction.sphinx_extension import ShownRun, edit_text
 from miniature_book import small_files
 
 
@@ -59,7 +61,9 @@ def test_any_run_becomes_a_book_with_a_banner(small_copy):
     absent = article(pages / "book" / "03_ledger.html")
     assert "This run did not execute this chapter" in absent
     assert "ValueError: no 'star'" in absent
-    assert not (small_copy / "_build" / "html").exists()
+    assert pages == small_copy / "_build" / "html" / "variants" / "part"
+    assert not (small_copy / "_build" / "html" / "index.html").exists()
+    assert not (small_copy / "_build" / "html" / "variants" / "index.html").exists(), "nothing links to it"
 
 
 def test_variants_are_listed_on_the_first_page_of_the_book_and_travel_with_it(small_copy):
@@ -70,8 +74,11 @@ def test_variants_are_listed_on_the_first_page_of_the_book_and_travel_with_it(sm
     record.parameters["n_folds"] = 4  # of no chapter, so that nothing else changes
     record.write(small_copy / "_runs" / "default")
     first = build(book).parent / "book" / "index.html"
+    variant = first.parents[1] / "variants" / "other" / "book" / "index.html"
+    assert variant.exists(), "it stays when the book is rendered again"
     build(book, "other")
     assert first.read_text(encoding="utf-8").count('href="../variants/index.html"') == 1
+    assert variant.read_text(encoding="utf-8").count('href="../../index.html"') == 1
     listed = (first.parents[1] / "variants" / "index.html").read_text(encoding="utf-8")
     assert listed.count('href="other/index.html"') == 1
     assert "n_overlap = 60" in (first.parents[1] / "variants" / "other" / "book" / "01_stars.html").read_text("utf-8")
@@ -111,7 +118,7 @@ def test_what_stops_the_build_leaves_the_pages_of_before(small_copy, monkeypatch
     pages = build(book).parent
     before = {path: path.read_bytes() for path in pages.rglob("*") if path.is_file()}
 
-    def full(book, record, out):
+    def full(run, out):
         (out / "_build" / "html" / "book").mkdir(parents=True)
         (out / "_build" / "html" / "book" / "index.html").write_text("half a pa", encoding="utf-8")
         raise OSError(errno.ENOSPC, "No space left on device", str(out))
@@ -183,33 +190,26 @@ def test_no_room_for_the_copy_names_the_place(small_copy):
         build(Book(small_copy))
 
 
-def test_variants_are_copied_whole_or_not_at_all(tmp_path):
-    main, variant = tmp_path / "html", tmp_path / "variants" / "wide" / "_build" / "html"
-    for folder in (main, variant):
-        (folder / "book").mkdir(parents=True)
-        (folder / "book" / "index.html").write_text("a page")
-    assert link_variants(tmp_path, main) == ["wide"]
-    before = {path: path.read_bytes() for path in main.rglob("*") if path.is_file()}
-    (variant / "book" / "index.html").write_text("x" * 5000)
-    with small_files(1000), pytest.raises(OSError, match=r"File too large: .*wide.book.index\.html"):
-        link_variants(tmp_path, main)
-    assert {path: path.read_bytes() for path in main.rglob("*") if path.is_file()} == before
-    assert not (tmp_path / "variants.copied").exists()
+def foot(run, stem):
+    """What stands below a page of a run."""
+    page = new_document("page")
+    ShownRun(run).add_to(SimpleNamespace(config=SimpleNamespace(root_doc="book/index")), page, f"book/{stem}")
+    return page[-1].astext()
 
 
 def test_a_chapter_tells_the_versions_that_it_ran_with(small_run):
-    record = read_record("default", small_run)
-    record.commit, record.chapters["02_mean"]["commit"] = "new", "old"
-    assert "commit <code>old</code>" in provenance(record, "02_mean")
-    assert "commit <code>new</code>" in provenance(record, "index")
+    default = Run.of(Book(small_run), "default")
+    default.record.commit, default.record.chapters["02_mean"]["commit"] = "new", "old"
+    assert "commit <code>old</code>" in foot(default, "02_mean")
+    assert "commit <code>new</code>" in foot(default, "index")
 
 
 def test_banner_and_provenance_are_plain_html(small_run):
-    record = read_record("default", small_run)
-    record.parameters["survey_dir"] = "<b>"
-    assert "&lt;b&gt;" in banner(Book(small_run), record)
-    record.data = "<script>"
-    assert "&lt;script&gt;" in provenance(record, "02_mean")
+    default = Run.of(Book(small_run), "default")
+    default.record.data = "<script>"
+    assert "&lt;script&gt;" in foot(default, "02_mean")
+    default.record.parameters["survey_dir"] = "<b>"
+    assert "&lt;b&gt;" in banner(default)
 
 
 def test_the_button_to_edit_a_page_leads_to_its_text():

@@ -1,5 +1,8 @@
 """What a chapter sees: parameters, results of earlier chapters, numbers."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from astropy.table import Table
@@ -208,3 +211,9 @@ def test_a_run_that_papermill_names_lies_among_the_runs(small_run):
 def test_outside_a_source_tree_the_message_says_what_to_do(tmp_path):
     with pytest.raises(FileNotFoundError, match="LABELTRANSFER_BOOK"):
         Book(tmp_path)
+
+
+@pytest.mark.parametrize("module", ["book", "execute", "jupyter"])
+def test_the_machinery_starts_without_the_grammar_of_addresses(module):
+    code = f"import sys, labeltransfer.reproduction.{module}; sys.exit('rfc3987_syntax.syntax_helpers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0, "which takes seconds to read"

@@ -25,8 +25,9 @@ from labeltransfer.evidence.verdicts import (
 from labeltransfer.labels import PAPER_LABELS as FIVE
 from labeltransfer.mock import assumptions
 from labeltransfer.reproduction.book import Book
-from labeltransfer.reproduction.ledger import ClaimTable, Ledger, quoted_values
+from labeltransfer.reproduction.numbers import quoted_values
 from labeltransfer.reproduction.parameters import PARAMETERS
+from labeltransfer.reproduction.tables import ClaimTable, Ledger
 
 CLAIMS = claims()
 IN_PAPER = """

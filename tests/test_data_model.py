@@ -5,7 +5,7 @@ import re
 
 from labeltransfer import catalogue
 from labeltransfer.reproduction.book import project_root
-from labeltransfer.reproduction.reference_pages import DataModel, example_catalogue
+from labeltransfer.reproduction.tables import DataModel, example_catalogue
 
 
 def test_every_column_has_a_row_with_unit_and_meaning():

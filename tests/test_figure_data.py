@@ -10,10 +10,11 @@ from docutils import nodes
 from docutils.utils import new_document
 
 from labeltransfer import figures
-from labeltransfer.reproduction.book import Book, default_values
+from labeltransfer.reproduction.book import Book
 from labeltransfer.reproduction.chapter import open_chapter
 from labeltransfer.reproduction.drawings import Watch, kept
-from labeltransfer.reproduction.record import Record
+from labeltransfer.reproduction.parameters import default_values
+from labeltransfer.reproduction.record import Record, Run
 from labeltransfer.reproduction.sphinx_extension import DOWNLOADS, ShownRun, gallery
 from miniature_book import write_book
 
@@ -55,7 +56,7 @@ def figure_node():
 def shown(chapter, **more):
     parameters = {**default_values(), "run": "mine", **more}
     chapters = {"02_mean": {"seconds": 1.0, "peak_memory": 100, "key": "a"}}
-    return ShownRun(chapter.book, Record("mine", parameters, chapters=chapters))
+    return ShownRun(Run(chapter.book, Record("mine", parameters, chapters=chapters)))
 
 
 def test_a_figure_is_kept_under_the_key_of_its_chapter_and_linked(chapter, draw, tmp_path):
@@ -133,7 +134,7 @@ def test_what_is_of_simulated_data_alone_is_not_shown_on_real_spectra(chapter):
         run.record.simulated = simulated
         run.add_to(APP, page, "book/index")
         assert ("A simulated cover." in page.astext()) == simulated
-        assert 'href="../variants/index.html"' in page[-1].astext()
+        assert 'href="../../index.html"' in page[-1].astext(), "the list of runs, from one among them"
 
 
 def test_the_box_at_the_top_says_what_the_chapter_cost_in_this_run(chapter):

@@ -7,10 +7,10 @@ import yaml
 
 from labeltransfer.evidence.claims import claims
 from labeltransfer.mock import assumptions
-from labeltransfer.reproduction.book import Book, ChapterText, default_values
+from labeltransfer.reproduction.book import Book, ChapterText
 from labeltransfer.reproduction.drawings import all_drawings, called, drawings
-from labeltransfer.reproduction.parameters import PARAMETERS
-from labeltransfer.reproduction.reference_pages import AssumptionList, FigureMap, ParameterReference
+from labeltransfer.reproduction.parameters import PARAMETERS, default_values
+from labeltransfer.reproduction.tables import AssumptionList, FigureMap, ParameterReference
 
 BOOK = Book()
 STEMS = {page.stem for page in BOOK.pages}
@@ -58,7 +58,7 @@ def test_the_whole_paper_is_drawn():
 
 
 def test_anchors_of_figures_are_unique():
-    names = [one.name for one in all_drawings(BOOK) if one.is_figure]
+    names = [one.name for one in all_drawings(BOOK)]
     assert len(names) == len(set(names))
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from labeltransfer.evidence.sensitivity import Variant, changes, variants
-from labeltransfer.reproduction.book import Book, default_values
+from labeltransfer.reproduction.book import Book
 from labeltransfer.reproduction.chapter import Chapter
+from labeltransfer.reproduction.parameters import default_values
 from labeltransfer.reproduction.sweep import Sweep
 from test_label_subsets import run_chapters
 

@@ -17,7 +17,7 @@ from labeltransfer.reproduction import execute as schedule
 from labeltransfer.reproduction import sweep as sweeping
 from labeltransfer.reproduction.book import Book, project_root
 from labeltransfer.reproduction.compare import SCREEN, Comparison, NumberRow, compare_runs
-from labeltransfer.reproduction.record import read_record
+from labeltransfer.reproduction.record import Run, read_record
 from labeltransfer.reproduction.runs import run
 from labeltransfer.reproduction.sweep import collect, finished, read_sweep, run_sweep
 
@@ -86,14 +86,13 @@ def test_as_many_runs_at_a_time_as_memory_holds(small_copy, monkeypatch):
 
     monkeypatch.setattr(schedule.psutil, "virtual_memory", Memory)
     monkeypatch.setattr(schedule, "available_cores", lambda: 64)
-    assert sweeping._room(Book(small_copy), "nothing") == int(10e9 / (1.2 * schedule.MEMORY_OF_A_CHAPTER))
+    assert sweeping._memory_of(Book(small_copy), "nothing") is None
+    assert schedule.room() == int(10e9 / (1.2 * schedule.MEMORY_OF_A_CHAPTER))
     record = read_record("default", small_copy)
-    record.chapters["02_mean"]["peak_memory"] = 1000
-    record.write(small_copy / "_runs" / "default")
-    assert sweeping._room(Book(small_copy), "default") == 8
-    record.chapters["02_mean"]["peak_memory"] = 100_000
-    record.write(small_copy / "_runs" / "default")
-    assert sweeping._room(Book(small_copy), "default") == 1
+    for peak_memory, wanted in ((1000, 8), (100_000, 1)):
+        record.chapters["02_mean"]["peak_memory"] = peak_memory
+        record.write(small_copy / "_runs" / "default")
+        assert schedule.room(sweeping._memory_of(Book(small_copy), "default")) == wanted
 
 
 def test_a_base_without_a_record_stops_no_other_run(small_copy, sweep_file, monkeypatch, capsys):
@@ -130,7 +129,7 @@ def test_a_sweep_computes_once_what_its_runs_share_and_one_failure_stops_nothing
     assert outcomes["cuts-base"] == outcomes["cuts-clip_sigma-1.0"] == ""
     assert "02_mean" in outcomes["cuts-clip_sigma-2.0"]
     assert "AssertionError" in outcomes["cuts-clip_sigma-2.0"]
-    assert finished(book, ended) == ["cuts-base", "cuts-clip_sigma-1.0"]
+    assert finished(ended) == ["cuts-base", "cuts-clip_sigma-1.0"]
     record = read_record("cuts-clip_sigma-1.0", small_copy)
     assert record.chapters["01_stars"]["taken_from"] == "cuts-base"
     assert "taken_from" not in record.chapters["02_mean"]
@@ -165,7 +164,7 @@ def test_a_comparison_is_text_json_and_a_page_of_its_own(small_copy, tmp_path):
     assert rows["01_stars:nothing"].differences == (None, None)
     content = json.loads(found.write_json(tmp_path / "c.json").read_text(encoding="utf-8"))
     assert [one["name"] for one in content["runs"]] == ["default", "clipped"]
-    page = found.write_html(tmp_path / "c.html", book).read_text(encoding="utf-8")
+    page = found.write_html(tmp_path / "c.html").read_text(encoding="utf-8")
     assert "Simulated data" in page
     assert "<td>clip_sigma</td><td>4.0</td><td>1.0</td>" in page
     assert "http" not in page
@@ -215,10 +214,10 @@ def test_a_number_matters_if_it_changed_by_more_than_chance(row, matters, text):
 
 
 def test_a_comparison_is_a_screen_grouped_by_chapter_unless_everything_is_asked_for(small_run):
-    record = read_record("default", small_run)
+    default = Run.of(Book(small_run), "default")
     rows = [row_of("1.00", "2.00", number=f"0{1 + k // 40}_stars:x{k}") for k in range(80)]
     rows += [row_of("1.00", "1.00", number="03_mean:same")]
-    found = Comparison((record, record), tuple(rows))
+    found = Comparison((default, default), tuple(rows))
     short, long = found.lines(), found.lines(everything=True)
     assert len(short) <= SCREEN
     assert short[1] == "01_stars:"

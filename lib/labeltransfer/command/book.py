@@ -117,7 +117,7 @@ def _sweep(given: argparse.Namespace) -> int:
     for outcome in failed:
         print(f"{outcome.name}: {outcome.message}", file=sys.stderr)
     print(f"{len(listed.runs) - len(failed)} of {len(listed.runs)} runs finished")
-    names = finished(book, outcomes)
+    names = finished(outcomes)
     if len(names) > 1:
         print(f"now for example\nlabeltransfer compare {' '.join(names)} --html compared.html")
     return 0 if not failed else 1 if len(failed) == len(listed.runs) else 3
@@ -148,18 +148,17 @@ def _sync(given: argparse.Namespace) -> int:
 
 def _to_accept(book: Book, name: str) -> Path:
     """Folder of a run whose numbers may become those to be checked: whole, and with the default parameters."""
-    from ..reproduction.book import runs_folder
-    from ..reproduction.record import check_whole, read_record
+    from ..reproduction.record import Run
 
-    record = read_record(name, book.root)
-    changed = ", ".join(f"{key} = {value}" for key, value in record.changed(book).items())
+    kept = Run.of(book, name)
+    changed = ", ".join(f"{key} = {value}" for key, value in kept.changed.items())
     if changed:
         raise ValueError(
             f"--accept: run {name!r} has {changed}, wanted all parameters at their defaults, as the twins have them; "
             "`labeltransfer run default` makes such a run, if there is one of this name with --replace"
         )
-    check_whole(book, record)
-    return runs_folder(book.root) / name
+    kept.check_whole()
+    return kept.folder
 
 
 def build(command: argparse.ArgumentParser) -> None:
@@ -219,7 +218,7 @@ def _compare(given: argparse.Namespace) -> None:
     if given.json:
         print(f"written: {found.write_json(given.json)}")
     if given.html:
-        print(f"written: {found.write_html(given.html, book)}")
+        print(f"written: {found.write_html(given.html)}")
 
 
 def _holds(mark: str, path: Path) -> bool:

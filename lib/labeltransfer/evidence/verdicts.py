@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from .claims import PLAIN, Check, Claim, check_against, claims
-from .numbers import NOT_AVAILABLE, Number
+from .numbers import NOT_AVAILABLE, Number, write_json
 
 REPRODUCED, DIFFERS, INCONCLUSIVE, NOT_TESTABLE = "reproduced", "differs", "inconclusive", "not testable"
 DEFINITION, CONSISTENT, INCONSISTENT = "by definition", "consistent by design", "inconsistent"
@@ -194,3 +194,72 @@ def read_evidence(folder: Path) -> dict[str, tuple[dict[str, Any], ...]]:
             facts = {"name": content["name"], "title": content["title"], "date": content["date"]}
             found[claim] = (*found.get(claim, ()), {**facts, **said})
     return found
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Verdicts on claims of a run, the data and the parameters of it, and the file where they belong."""
+
+    rows: tuple[Row, ...]
+    data: str
+    path: Path | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        numbers: Mapping[str, Number],
+        data: str,
+        label_names: Sequence[str],
+        path: Path | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        root: Path | None = None,
+        **more: Any,
+    ) -> Self:
+        """Judge every claim; see `judge`.
+
+        Parameters
+        ----------
+        root : of the project, where evidence from real data and the spread of numbers are kept
+        more : what a subclass has
+        """
+        given = dict(parameters or {})
+        spread = Spread() if root is None else Spread.read(root / "sweeps" / "seeds.json", given)
+        evidence = {} if root is None else read_evidence(root / "evidence")
+        rows = tuple(
+            replace(judge(claim, numbers, data, label_names, spread), evidence=evidence.get(claim.id, ()))
+            for claim in claims()
+        )
+        return cls(rows, data, path, given, **more)
+
+    def only(self, chapter: str) -> Self:
+        """The claims of one chapter."""
+        return replace(self, rows=tuple(one for one in self.rows if one.chapter == chapter))
+
+    def totals(self) -> dict[str, int]:
+        """Verdict to number of claims."""
+        return {verdict: sum(one.verdict == verdict for one in self.rows) for verdict in VERDICTS}
+
+    @property
+    def counted(self) -> str:
+        """The verdicts that occur, and how often."""
+        return ", ".join(f"{count} {verdict}" for verdict, count in self.totals().items() if count)
+
+    def evidence_totals(self) -> dict[str, int]:
+        """Verdict to number of claims on which recorded runs on real data say so; a claim counts once for each."""
+        said = [{one["verdict"] for one in row.evidence} for row in self.rows]
+        return {verdict: sum(verdict in one for one in said) for verdict in (REPRODUCED, DIFFERS, INCONCLUSIVE)}
+
+    def write(self, path: Path | None = None) -> Path:
+        """Write it as JSON, by default where it belongs among the run's data, and return that place."""
+        target = path or self.path
+        if target is None:
+            raise ValueError("this part of the ledger has no file of its own; give a path")
+        return write_json(
+            target, data=self.data, parameters=self.parameters, totals=self.totals(),
+            evidence=self.evidence_totals(), claims=self.rows,
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"Ledger({self.counted})"

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import lazy_loader  # type: ignore[import-untyped]
 
+from .. import evidence as evidence  # before anything that imports jsonschema: see there
+
 if TYPE_CHECKING:
     from .chapter import Chapter, open_chapter
 

@@ -14,7 +14,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,7 @@ import jupytext
 import yaml
 
 from ..files.sources import PACKAGE, digest_of_contents, project_root, source_files
-from .parameters import PARAMETERS
+from .parameters import default_values
 
 
 def runs_folder(root: Path | None = None) -> Path:
@@ -34,7 +34,7 @@ def runs_folder(root: Path | None = None) -> Path:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its tags and other options (none of prose), its source, and whether it is code."""
+    """One cell: its tags, all of its options, its source, and whether it is code."""
 
     tags: tuple[str, ...]
     options: dict[str, Any]
@@ -45,15 +45,14 @@ class Cell:
 @functools.lru_cache(maxsize=128)
 def read_cells(text: str) -> tuple[Cell, ...]:
     """Cells of a MyST text notebook, prose and code; the same text, which takes a moment, is read once in a process."""
-    cells = []
-    for cell in jupytext.reads(text, fmt="md:myst").cells:
-        options = dict(cell.metadata)
-        tags = tuple(options.pop("tags", ()))
-        cells.append(Cell(tags, options, cell.source.strip("\n"), cell.cell_type == "code"))
-    return tuple(cells)
+    cells = jupytext.reads(text, fmt="md:myst").cells
+    return tuple(
+        Cell(tuple(one.metadata.get("tags", ())), one.metadata, one.source.strip("\n"), one.cell_type == "code")
+        for one in cells
+    )
 
 
-def declared(cells: list[Cell]) -> dict[str, Any]:
+def declared(cells: Iterable[Cell]) -> dict[str, Any]:
     """Parameters and defaults of the cell tagged `parameters`, in its order; imports may stand before them.
 
     Raises
@@ -61,14 +60,16 @@ def declared(cells: list[Cell]) -> dict[str, Any]:
     ValueError
         If another line of that cell is no plain ``name: type = value``.
     """
+    lines = [line for cell in cells if "parameters" in cell.tags for line in ast.parse(cell.source).body]
     values: dict[str, Any] = {}
-    for cell in cells:
-        for line in ast.parse(cell.source).body if "parameters" in cell.tags else ():
-            if isinstance(line, ast.Import | ast.ImportFrom):
-                continue
-            if not isinstance(line, ast.AnnAssign) or not isinstance(line.target, ast.Name) or line.value is None:
+    for line in lines:
+        match line:
+            case ast.Import() | ast.ImportFrom():
+                pass
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                values[name] = ast.literal_eval(value)
+            case _:
                 raise ValueError(f"parameters cell: found {ast.unparse(line)!r}, wanted `name: type = value`")
-            values[line.target.id] = ast.literal_eval(line.value)
     return values
 
 
@@ -96,18 +97,19 @@ class ChapterText:
     @cached_property
     def title(self) -> str:
         """First heading."""
-        headings = (re.search(r"^# (.+)$", cell.source, re.MULTILINE) for cell in self.all_cells if not cell.is_code)
-        return next((heading[1].strip() for heading in headings if heading), self.stem)
+        prose = "\n".join(cell.source for cell in self.all_cells if not cell.is_code)
+        found = re.search(r"^# (.+)$", prose, re.MULTILINE)
+        return found[1].strip() if found else self.stem
 
-    @cached_property
-    def all_cells(self) -> list[Cell]:
+    @property
+    def all_cells(self) -> tuple[Cell, ...]:
         """Prose and code."""
-        return list(read_cells(self.text))
+        return read_cells(self.text)
 
-    @cached_property
+    @property
     def cells(self) -> list[Cell]:
-        """Code cells; none of a page that is no notebook."""
-        return [cell for cell in self.all_cells if cell.is_code] if self.is_notebook else []
+        """Code cells."""
+        return [cell for cell in self.all_cells if cell.is_code]
 
     @property
     def is_notebook(self) -> bool:
@@ -237,15 +239,16 @@ class Book:
 
     def upstream(self, chapter: ChapterText, *, asked: bool = False) -> list[ChapterText]:
         """Chapters whose results this one takes, directly or through others, in order; or numbers, if `asked`."""
-        found: set[str] = set()
-        waiting = [chapter]
+        if asked and chapter.judges:
+            return [one for one in self.chapters if one.stem != chapter.stem]
+        found, waiting = {chapter.stem}, [chapter]
         while waiting:
             one = waiting.pop()
             direct = {self.writer(name).stem for name in one.reads}
             direct |= {self.chapter(stem).stem for stem in one.asks if asked}
-            waiting += map(self.chapter, direct - found - {chapter.stem})
-            found |= direct - {chapter.stem}
-        return [one for one in self.chapters if one.stem in found]
+            waiting += map(self.chapter, direct - found)
+            found |= direct
+        return [one for one in self.chapters if one.stem in found - {chapter.stem}]
 
     def key(self, chapter: ChapterText, values: Mapping[str, Any], data_hash: str = "") -> str:
         """Short hash of all that the results of a chapter depend on.
@@ -306,8 +309,3 @@ def science_hash(package: Path = PACKAGE) -> str:
     apart = ("figures", "evidence", "reproduction")
     paths = [path for path in source_files(package) if path.relative_to(package).parts[0] not in apart]
     return digest_of_contents(paths, package)
-
-
-def default_values() -> dict[str, Any]:
-    """Every parameter at its default."""
-    return {name: parameter.default for name, parameter in PARAMETERS.items()}

@@ -20,12 +20,11 @@ from nbformat import NotebookNode
 from ..files import written_whole
 from ..files.locks import only_writer
 from .book import Book, ChapterText
-from .execute import call
-from .record import Record, check_current, check_whole, has_chapter, notebook_of_run, read_record
-from .sync import notebook_of, read_notebook, tags
+from .execute import call, plain
+from .record import DEFAULT, Record, Run
+from .sync import notebook_of, tags
 from .tables import html
 
-DEFAULT = "default"
 VARIANTS = "variants"
 INJECTED = "injected-parameters"
 START = "from labeltransfer.reproduction.execute import end_with_parent; end_with_parent(); "
@@ -49,20 +48,18 @@ def build(book: Book, name: str = DEFAULT) -> Path:
     OSError
         If the disk is full, for example. Pages rendered before stay as they were until the new ones are whole.
     """
-    record = read_record(name, book.root)
+    run = Run.of(book, name)
     if name == DEFAULT:
-        check_whole(book, record)
+        run.check_whole()
     rendered = book.root / "_build"
     out, main = rendered / f"rendering-{name}", rendered / "html"
-    finished = main if name == DEFAULT else rendered / VARIANTS / name / "_build" / "html"
+    finished = main if name == DEFAULT else main / VARIANTS / name
     try:
         with only_writer(rendered):
-            pages = _render(book, record, out)
-            if name == DEFAULT:
-                link_variants(rendered, pages)
-            _put_in_place(pages, finished)
-            if name != DEFAULT and main.exists():
-                link_variants(rendered, main)
+            _put_in_place(_render(run, out), finished)
+            if (main / "index.html").exists():
+                names = sorted(page.parents[1].name for page in (main / VARIANTS).glob("*/book/index.html"))
+                _write(main / VARIANTS / "index.html", html("variants", names))
     except OSError as error:
         todo = "make room and build again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "build again"
         told = f"{error.strerror or error}; pages that were there before are as they were, so {todo}"
@@ -70,69 +67,43 @@ def build(book: Book, name: str = DEFAULT) -> Path:
     return finished / "index.html"
 
 
-def _render(book: Book, record: Record, out: Path) -> Path:
+def _render(run: Run, out: Path) -> Path:
     """Render into a folder of its own, and return the folder of the pages."""
     shutil.rmtree(out, ignore_errors=True)
-    complete = stage(book, record, out / "source")
-    _jupyter_book(book, record, out / "source", out, strict=complete)
+    complete = stage(run, out / "source")
+    _jupyter_book(run, out / "source", out, strict=complete)
     pages = out / "_build" / "html"
     (pages / ".nojekyll").touch()
     return pages
 
 
 def _put_in_place(pages: Path, finished: Path) -> None:
-    """Whole pages take the place of those of before, in one move."""
+    """Whole pages take the place of those of before, in one move; variants that lie among these stay."""
     before = finished.with_name(f"{finished.name}.before")
     shutil.rmtree(before, ignore_errors=True)
     finished.parent.mkdir(parents=True, exist_ok=True)
+    if (finished / VARIANTS).exists():
+        (finished / VARIANTS).rename(pages / VARIANTS)
     if finished.exists():
         finished.rename(before)
     pages.rename(finished)
     shutil.rmtree(before, ignore_errors=True)
 
 
-def link_variants(rendered: Path, main: Path) -> list[str]:
-    """Put the rendered variants beside the pages of the default run, with a page that lists them; return their names.
-
-    Parameters
-    ----------
-    rendered : where variants lie
-    main : the pages of the default run
-    """
-    found = sorted((rendered / VARIANTS).glob("*/_build/html/book/index.html"))
-    variants = {page.parents[3].name: page.parents[1] for page in found}
-    beside = rendered / f"{VARIANTS}.copied"
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    try:
-        for name, pages in variants.items():
-            for page in sorted(path for path in pages.rglob("*") if path.is_file()):
-                target = beside / name / page.relative_to(pages)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                _copy(page, target)
-        (beside / "index.html").write_text(html("variants", list(variants)), encoding="utf-8")
-    except OSError:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
-    _put_in_place(beside, main / VARIANTS)
-    return list(variants)
-
-
-def _copy(page: Path, target: Path) -> None:
-    try:
-        shutil.copyfile(page, target)
-    except OSError as error:
-        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(target)) from error
+def _write(path: Path, text: str) -> None:
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 # ---- the staged copy ------------------------------------------------------------------------------------------------
 
 
-def stage(book: Book, record: Record, target: Path) -> bool:
+def stage(run: Run, target: Path) -> bool:
     """Copy the book with the outputs of a run; return whether the run has every chapter.
 
     A chapter becomes a notebook of its text and the run's outputs; one that the run lacks a page that says so, and why.
     """
+    book = run.book
     for folder in {page.parent for page in book.pages}:
         ignored = shutil.ignore_patterns(".ipynb_checkpoints", "*.ipynb")
         shutil.copytree(folder, target / folder.relative_to(book.root), ignore=ignored, dirs_exist_ok=True)
@@ -140,26 +111,26 @@ def stage(book: Book, record: Record, target: Path) -> bool:
     absent, shown = [], []
     for chapter in book.chapters:
         page = target / chapter.path.relative_to(book.root)
-        if has_chapter(book, record, chapter):
-            check_current(book, record, chapter)
-            nbformat.write(with_outputs(book, record, chapter), page.with_suffix(".ipynb"))
+        if run.has(chapter):
+            run.check_current(chapter)
+            nbformat.write(with_outputs(run, chapter), page.with_suffix(".ipynb"))
             shown.append(page)
         else:
-            page.write_text(_absent(chapter, record), encoding="utf-8")
+            _write(page, _absent(chapter, run.record))
             absent.append(chapter.stem)
     if absent:
         quoted = re.compile(rf"\{{glue:text\}}`({'|'.join(absent)})\.md::[^`]*`")
         for page in [*target.rglob("*.md"), *target.rglob("*.ipynb")]:
-            page.write_text(quoted.sub("n/a", page.read_text(encoding="utf-8")), encoding="utf-8")
-    settings = configuration(book, record)
+            _write(page, quoted.sub("n/a", page.read_text(encoding="utf-8")))
+    settings = configuration(run)
     excluded = [one for one in settings.get("exclude_patterns", []) if not one.endswith(".ipynb")]
     texts = [page.relative_to(target).as_posix() for page in shown]  # their notebooks stand for them
     settings["exclude_patterns"] = [*excluded, *texts]
-    (target / "_config.yml").write_text(yaml.safe_dump(settings, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    _write(target / "_config.yml", yaml.safe_dump(settings, allow_unicode=True, sort_keys=False))
     return not absent
 
 
-def with_outputs(book: Book, record: Record, chapter: ChapterText) -> NotebookNode:
+def with_outputs(run: Run, chapter: ChapterText) -> NotebookNode:
     """The notebook of a chapter's text with what the run's notebook shows; one of a variant has its values in a cell.
 
     Raises
@@ -167,23 +138,20 @@ def with_outputs(book: Book, record: Record, chapter: ChapterText) -> NotebookNo
     ValueError
         If the notebook of the run is damaged, or of other code.
     """
-    path = notebook_of_run(book, record, chapter)
-    done = read_notebook(path, f"`labeltransfer run {record.name}` makes it again")
+    executed = [cell for cell in run.cells(chapter) if run.name != DEFAULT or INJECTED not in tags(cell)]
     notebook = notebook_of(chapter.path)
-    for number, cell in enumerate(done.cells):
-        if INJECTED in tags(cell) and record.name != DEFAULT:
+    for number, cell in enumerate(executed):
+        if INJECTED in tags(cell):
             values = nbformat.v4.new_code_cell(cell.source, metadata={"tags": [INJECTED, "hide-input"]})
             notebook.cells.insert(number, values)
-    wanted = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    cells = [cell for cell in done.cells if cell.cell_type == "code"]
-    cells = [cell for cell in cells if INJECTED not in tags(cell) or record.name != DEFAULT]
-    if [cell.source.strip() for cell in cells] != [cell.source.strip() for cell in wanted]:
+    ours, theirs = ([cell for cell in cells if cell.cell_type == "code"] for cells in (notebook.cells, executed))
+    if [cell.source.strip() for cell in ours] != [cell.source.strip() for cell in theirs]:
         raise ValueError(
-            f"{path}: the chapter's code has changed since it ran; `labeltransfer run {record.name} --resume` runs it "
-            "again"
+            f"{run.notebook(chapter)}: the chapter's code has changed since it ran; `labeltransfer run {run.name} "
+            "--resume` runs it again"
         )
-    for cell, source in zip(wanted, cells, strict=True):
-        cell.outputs, cell.execution_count = source.outputs, source.execution_count
+    for cell, done in zip(ours, theirs, strict=True):
+        cell.outputs, cell.execution_count = done.outputs, done.execution_count
     return notebook
 
 
@@ -197,37 +165,34 @@ def _absent(chapter: ChapterText, record: Record) -> str:
     return page
 
 
-def configuration(book: Book, record: Record) -> dict[str, Any]:
+def configuration(run: Run) -> dict[str, Any]:
     """Settings of jupyter-book: the book's own, with a banner if the run is not of the default parameters."""
-    settings: dict[str, Any] = yaml.safe_load((book.root / "_config.yml").read_text(encoding="utf-8"))
+    settings: dict[str, Any] = yaml.safe_load((run.book.root / "_config.yml").read_text(encoding="utf-8"))
     of_pages = settings.get("html", {})
-    if record.name != DEFAULT:
-        settings["title"] = f"{settings['title']} (run {record.name})"
+    if run.name != DEFAULT:
+        settings["title"] = f"{settings['title']} (run {run.name})"
         settings.pop("launch_buttons", None)
         of_pages = {key: value for key, value in of_pages.items() if not key.startswith("use_")}
-    if record.name != DEFAULT or record.changed(book):
-        of_pages = {**of_pages, "announcement": banner(book, record)}
+    if run.name != DEFAULT or run.changed:
+        of_pages = {**of_pages, "announcement": banner(run)}
     return {**settings, "html": of_pages, "execute": {**settings.get("execute", {}), "execute_notebooks": "off"}}
 
 
-def banner(book: Book, record: Record) -> str:
+def banner(run: Run) -> str:
     """One line that says which run a variant shows."""
-    changed = [f"{key} = {value}" for key, value in record.changed(book).items()]
+    record, changed = run.record, [f"{key} = {value}" for key, value in run.changed.items()]
     kind = "simulated data" if record.simulated else "real spectra"
     state = "" if record.status == "finished" else f", {record.status} before its end"
     return escape(f"Run “{record.name}”{state}, {kind}: {'; '.join(changed) or 'all parameters at their defaults'}")
 
 
-def _jupyter_book(book: Book, record: Record, source: Path, out: Path, strict: bool) -> None:
+def _jupyter_book(run: Run, source: Path, out: Path, strict: bool) -> None:
     """Call jupyter-book; if strict, no warning may remain."""
     command = ["-c", START, "build", str(source), "--path-output", str(out), "--all"]
     command += ["-W", "--keep-going", "-n"] if strict else []
-    done = call(book, command, PYTHONWARNINGS="ignore", NO_COLOR="1", LABELTRANSFER_RUN=record.name)
-    log = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
-    log_file = out / "_build" / "build.log"
-    log_file.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(log_file) as temporary:
-        temporary.write_text(log, encoding="utf-8")
+    done = call(run.book, command, PYTHONWARNINGS="ignore", NO_COLOR="1", LABELTRANSFER_RUN=run.name)
+    log, log_file = plain(done.stdout + done.stderr), out / "_build" / "build.log"
+    _write(log_file, log)
     wrong = [line for line in log.splitlines() if re.search(r"WARNING|ERROR|CRITICAL", line)]
     if done.returncode or (strict and wrong):
         lines = "\n".join(wrong[:20]) or log[-2000:]

@@ -7,8 +7,6 @@ import hashlib
 import json
 import os
 import re
-import subprocess
-import sys
 from collections import namedtuple
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,10 +23,10 @@ from ..evidence.numbers import Number, read_numbers, write_json
 from ..files import read_arrays, write_arrays
 from .book import Book, ChapterText, runs_folder, science_hash
 from .drawings import keep_figure_data, of_the_paper
-from .ledger import ClaimTable, Ledger, TakeAway, quoted_values
-from .numbers import Recorder, glue
+from .numbers import Recorder, glue, quoted_values
 from .parameters import PARAMETERS, check_all, known
 from .record import check_name
+from .tables import ClaimTable, Ledger, TakeAway
 
 
 def open_chapter(stem: str, namespace: Mapping[str, Any], book: Book | None = None) -> Chapter:
@@ -80,7 +78,7 @@ class Chapter(Recorder):
     Attributes
     ----------
     parameters : the chapter's parameters, checked, by name
-    run_folder, data_folder : where this run keeps its notebooks, and its results
+    data_folder : where this run keeps its results
     recorded_numbers, timings : the numbers and times recorded so far
     """
 
@@ -88,8 +86,7 @@ class Chapter(Recorder):
         self.book, self.text, self.values = book, text, values
         self.stem = text.stem
         self.parameters: Any = namedtuple("Parameters", values)(**values)
-        self.run_folder = runs_folder(book.root) / values.get("run", "default")
-        self.data_folder = self.run_folder / "data"
+        self.data_folder = runs_folder(book.root) / values.get("run", "default") / "data"
         super().__init__()
 
     def __repr__(self) -> str:
@@ -155,14 +152,10 @@ class Chapter(Recorder):
         writer = self.book.writer(name)
         path = self.path(name, ".fits" if kind is Table else ".npz", of=writer)
         if not path.exists():
-            self._run_first(
-                [one for one in [*self.book.upstream(writer), writer] if not self._has_run(one)] or [writer]
-            )
-        if kind is Table:
-            return catalogue.read(path)
+            self._run_first(writer)
         if kind is dict:
             return read_arrays(path, "arrays")[0]
-        return kind.read(path)
+        return (catalogue if kind is Table else kind).read(path)
 
     def numbers_file(self, chapter: ChapterText) -> Path:
         """Where the numbers of a chapter of this run lie."""
@@ -172,22 +165,20 @@ class Chapter(Recorder):
         saved = all(list(self.data_folder.glob(f"{self.path(name, '', of=chapter).name}.*")) for name in chapter.writes)
         return saved and self.numbers_file(chapter).exists()
 
-    def _run_first(self, chapters: list[ChapterText]) -> None:
-        for chapter in chapters:
-            print(f"{chapter.stem} has not run with these parameters yet: running it first …", flush=True)
-            given = {name: self.values[name] for name in chapter.parameters if name in self.values}
-            key = self.book.key(chapter, self.values, self._data_hash)
-            out = self.data_folder / f"{chapter.stem}-{key}.ipynb"
-            command = [sys.executable, "-m", "labeltransfer.reproduction.execute", chapter.stem, out, json.dumps(given)]
-            environment = {
-                **os.environ,
-                "LABELTRANSFER_BOOK": str(self.book.root),
-                "LABELTRANSFER_SCIENCE": science_hash(),
-                "LABELTRANSFER_PARENT": str(os.getpid()),
-            }
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    def _run_first(self, needed: ChapterText) -> None:
+        """Run a chapter, and before it those that it needs itself, as far as they have not run."""
+        from .execute import call
+
+        if self._has_run(needed):
+            return
+        for one in [*(one for one in self.book.upstream(needed) if not self._has_run(one)), needed]:
+            print(f"{one.stem} has not run with these parameters yet: running it first …", flush=True)
+            given = json.dumps({name: self.values[name] for name in one.parameters if name in self.values})
+            out = self.path(one.stem, ".ipynb", of=one)
+            command = ["-m", "labeltransfer.reproduction.execute", one.stem, str(out), given]
+            done = call(self.book, command, LABELTRANSFER_SCIENCE=science_hash())
             if done.returncode:
-                raise RuntimeError(f"{chapter.stem}, which {self.stem} needs, failed:\n{done.stderr.strip()[-3000:]}")
+                raise RuntimeError(f"{one.stem}, which {self.stem} needs, failed:\n{done.stderr.strip()[-3000:]}")
 
     # ---- numbers ----------------------------------------------------------------------------------------------------
 
@@ -217,8 +208,7 @@ class Chapter(Recorder):
         """Numbers and timings of a chapter of this run."""
         if chapter.stem == self.stem:
             return self.recorded_numbers, self.timings
-        if not self._has_run(chapter):
-            self._run_first([one for one in [*self.book.upstream(chapter), chapter] if not self._has_run(one)])
+        self._run_first(chapter)
         found = read_numbers(self.numbers_file(chapter))
         return found["numbers"], found["timings"]
 
@@ -239,8 +229,7 @@ class Chapter(Recorder):
 
     def finish(self) -> None:
         """Write the chapter's numbers into the run's folder; what its prose quotes and nobody recorded is n/a."""
-        quoted = dict.fromkeys(re.findall(r"\{glue:text\}`(?!paper_)(\w+)`", self.text.text))
-        for key in quoted:
+        for key in re.findall(r"\{glue:text\}`(?!paper_)(\w+)`", self.text.text):
             if key not in {*self.recorded_numbers, *self.timings, *self.said}:
                 self.number(key, None)
         write_json(

@@ -14,8 +14,7 @@ from ..evidence.verdicts import Spread
 from ..files import written_whole
 from .book import Book
 from .drawings import Drawing, of_the_paper
-from .record import Record, has_chapter, notebook_of_run, numbers_of, read_record
-from .sync import read_notebook
+from .record import Record, Run
 from .tables import html
 
 KEY_FIGURES = ("Fig. 6", "Fig. 8", "Fig. 13", "Fig. 14", "Fig. 15")
@@ -47,16 +46,6 @@ class NumberRow:
     spread: float | None
 
     @property
-    def differs(self) -> bool:
-        """Whether any run prints another value than the first."""
-        return len(set(self.texts)) > 1
-
-    @property
-    def scale(self) -> float | None:
-        """What a change is measured by: the tolerance, else twice the spread, else nothing."""
-        return self.tolerance or (2 * self.spread if self.spread else None)
-
-    @property
     def differences(self) -> tuple[float | None, ...]:
         """Of each run from the first; None where one of the two is lacking."""
         first = self.values[0]
@@ -65,14 +54,16 @@ class NumberRow:
     @property
     def matters(self) -> bool:
         """Whether a run differs from the first by more than tolerance and chance, or only one of the two has it."""
-        if len({value is None for value in self.values}) > 1:
-            return True
         largest = max((abs(one) for one in self.differences if one is not None), default=0.0)
-        if self.scale is not None:
-            return largest > max(self.scale, 2 * (self.spread or 0.0))
-        if self.is_count:
-            return largest > 3 * math.sqrt(max(abs(self.values[0] or 0), 1))
-        return self.differs and (largest > CHANCE * abs(self.values[0] or 0) and largest > 2 * self.last_digit)
+        return len({value is None for value in self.values}) > 1 or largest > self.slack
+
+    @property
+    def slack(self) -> float:
+        """The largest difference that says nothing: the tolerance, or what chance, counting or rounding may do."""
+        if self.tolerance or self.spread:
+            return max(self.tolerance or 0.0, 2 * (self.spread or 0.0))
+        first = abs(self.values[0] or 0)
+        return 3 * math.sqrt(max(first, 1)) if self.is_count else max(CHANCE * first, 2 * self.last_digit)
 
     @property
     def is_count(self) -> bool:
@@ -80,59 +71,68 @@ class NumberRow:
         return not self.unit and all(value is None or float(value).is_integer() for value in self.values)
 
     @property
+    def n_digits(self) -> int:
+        """How many are printed after the point."""
+        return len(self.texts[0].partition(".")[2])
+
+    @property
     def last_digit(self) -> float:
         """One in the last digit that is printed."""
-        return 10.0 ** -len(self.texts[0].partition(".")[2])
+        return 10.0**-self.n_digits
 
     def difference_texts(self) -> tuple[str, ...]:
         """As ``+1.3 × tolerance``, ``+12 %`` or, for a number near zero, ``+0.021``; empty if nothing can be said."""
-        return tuple(map(self._in_words, self.differences))
+        return tuple("" if one is None else self._in_words(one) for one in self.differences)
 
-    def _in_words(self, difference: float | None) -> str:
-        if difference is None or not math.isfinite(difference):
-            return ""
+    def _in_words(self, difference: float) -> str:
         if self.tolerance:
             return f"{difference / self.tolerance:+.1f} × tolerance"
         first = self.values[0] or 0.0
-        if (
-            self.unit != "%"
-            and abs(first) > max(20 * self.last_digit, 5 * (self.spread or 0.0))
-            and abs(difference) < 10 * abs(first)
-        ):
+        far_from_zero = abs(first) > max(20 * self.last_digit, 5 * (self.spread or 0.0), abs(difference) / 10)
+        if far_from_zero and self.unit != "%":
             return f"{100 * difference / first:+.0f} %"
-        digits = len(self.texts[0].partition(".")[2])
-        return f"{difference:+,.{digits}f}"
+        return f"{difference:+,.{self.n_digits}f}"
 
 
 @dataclass(frozen=True)
 class Comparison:
     """What `compare_runs` found."""
 
-    records: tuple[Record, ...]
+    runs: tuple[Run, ...]
     rows: tuple[NumberRow, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Those of the runs."""
+        return [run.name for run in self.runs]
+
+    @property
+    def columns(self) -> list[str]:
+        """Headings of `cells`: a run, and for each other one a column more for the difference."""
+        first, *others = self.names
+        return [first, *(heading for name in others for heading in (name, "difference"))]
+
+    @staticmethod
+    def cells(row: NumberRow) -> list[str]:
+        """Texts of a number in the runs, and differences where the texts differ."""
+        first, *others = row.texts
+        pairs = zip(others, row.difference_texts()[1:], strict=True)
+        return [first, *(cell for text, change in pairs for cell in (text, change if text != first else ""))]
 
     def lines(self, everything: bool = False) -> list[str]:
         """The numbers as text, grouped by chapter: those that changed, a screen of them at most; or all."""
-        first, *others = self.records
-        shown = [one for one in self.rows if everything or not others or one.matters]
-        heading = f"{'':38}{first.name[-14:]:>15}" + "".join(f"{one.name[-14:]:>15}{'':>18}" for one in others)
-        found = [heading.rstrip()]
+        everything = everything or len(self.runs) == 1
+        shown = [one for one in self.rows if everything or one.matters]
+        found = [_line("", "", [name[-14:] if name != "difference" else "" for name in self.columns])]
         for chapter, rows in itertools.groupby(shown, lambda one: one.number.partition(":")[0]):
-            found += [f"{chapter}:", *map(self._line, rows)]
+            found += [f"{chapter}:", *(_line(one.number.partition(":")[2], one.unit, self.cells(one)) for one in rows)]
+        if everything:
+            return found
         room = SCREEN - 2
-        if len(found) > room and not everything:
-            cut = sum(line.startswith("  ") for line in found[room:])
+        if cut := sum(line.startswith("  ") for line in found[room:]):
             found = [*found[:room], f"and {cut} more numbers that changed"]
-        if others and not everything:
-            quiet = len(self.rows) - len(shown)
-            found.append(f"{quiet} numbers differ by no more than tolerance or chance; --all shows everything")
-        return found
-
-    def _line(self, one: NumberRow) -> str:
-        cells = f"{one.texts[0]:>15}"
-        for text, difference in zip(one.texts[1:], one.difference_texts()[1:], strict=True):
-            cells += f"{text:>15}{difference if text != one.texts[0] else '':>18}"
-        return f"  {one.number.partition(':')[2]:28}{one.unit:8}{cells}".rstrip()
+        quiet = len(self.rows) - len(shown)
+        return [*found, f"{quiet} numbers differ by no more than tolerance or chance; --all shows everything"]
 
     def write_json(self, path: str | Path) -> Path:
         """Write names, parameters and numbers of the runs."""
@@ -140,52 +140,38 @@ class Comparison:
         rows = [{**asdict(one), "differences": one.differences, "matters": one.matters} for one in self.rows]
         return write_json(path, runs=runs, numbers=rows)
 
-    def write_html(self, path: str | Path, book: Book) -> Path:
+    def write_html(self, path: str | Path) -> Path:
         """Write one page that needs nothing beside itself: parameters, numbers, key figures."""
         with written_whole(path) as temporary:
-            page = html("Comparison", self, self._parameters(), self._figures(book))
-            temporary.write_text(page, encoding="utf-8")
+            temporary.write_text(html("Comparison", self), encoding="utf-8")
         return Path(path)
 
     @property
-    def names(self) -> list[str]:
+    def records(self) -> list[Record]:
         """Those of the runs."""
-        return [record.name for record in self.records]
+        return [run.record for run in self.runs]
 
-    @property
-    def data(self) -> str:
-        """What the runs are made of, in a sentence."""
-        simulated = "Simulated data in " if any(record.simulated for record in self.records) else "Data: "
-        return simulated + "; ".join(f"{record.name}: {record.data}" for record in self.records) + "."
-
-    @property
-    def columns(self) -> list[str]:
-        """Headings of `cells`."""
-        first, *others = self.names
-        return ["number", "unit", first, *(heading for name in others for heading in (name, "difference"))]
-
-    @property
-    def cells(self) -> list[tuple[bool, list[str]]]:
-        """The numbers as a table: whether a row matters, and its cells."""
-        rows = []
-        for one in self.rows:
-            pairs = zip(one.texts[1:], one.difference_texts()[1:], strict=True)
-            rows.append((one.matters, [one.number, one.unit, one.texts[0], *itertools.chain(*pairs)]))
-        return rows
-
-    def _parameters(self) -> list[tuple[bool, list[str]]]:
-        """Those that differ, a row each, as `cells`."""
+    def parameters(self) -> list[list[str]]:
+        """Those that differ: a row each, of the name and the values."""
         names = dict.fromkeys(name for record in self.records for name in record.parameters if name != "run")
         rows = [[name, *(str(record.parameters.get(name, NONE)) for record in self.records)] for name in names]
-        return [(False, cells) for cells in rows if len(set(cells[1:])) > 1]
+        return [cells for cells in rows if len(set(cells[1:])) > 1]
 
-    def _figures(self, book: Book) -> list[tuple[Drawing, dict[str, str]]]:
+    def figures(self) -> list[tuple[Drawing, dict[str, str]]]:
         """The key figures that a run drew: name of the run to PNG, in base64."""
         found = []
-        for drawing in (one for one in of_the_paper(book) if one.paper in KEY_FIGURES):
-            drawn = {record.name: _picture(book, record, drawing) for record in self.records}
+        for drawing in (one for one in of_the_paper(self.runs[0].book) if one.paper in KEY_FIGURES):
+            drawn = {run.name: _picture(run, drawing) for run in self.runs}
             found.append((drawing, {name: png for name, png in drawn.items() if png}))
         return [(drawing, pictures) for drawing, pictures in found if pictures]
+
+
+def _line(key: str, unit: str, cells: Sequence[str]) -> str:
+    """Of the comparison as text: the number's name and unit, then texts and differences in turn."""
+    widths = itertools.chain([15], itertools.cycle([15, 18]))
+    return (
+        f"  {key:28}{unit:8}{''.join(f'{cell:>{width}}' for cell, width in zip(cells, widths, strict=False))}".rstrip()
+    )
 
 
 def compare_runs(book: Book, names: Sequence[str]) -> Comparison:
@@ -198,34 +184,25 @@ def compare_runs(book: Book, names: Sequence[str]) -> Comparison:
     ValueError
         If a run did not finish, or its files are damaged or of another format.
     """
-    records = tuple(read_record(name, book.root) for name in names)
-    columns = [numbers_of(book, record) for record in records]
+    runs = tuple(Run.of(book, name) for name in names)
+    columns = [run.numbers() for run in runs]
     tolerances = {check.number: check.tolerance for _, check in checks() if check.compare == "within"}
-    spread = Spread.read(book.root / "sweeps" / "seeds.json", records[0].parameters)
+    spread = Spread.read(book.root / "sweeps" / "seeds.json", runs[0].record.parameters)
     order = {chapter.stem: place for place, chapter in enumerate(book.chapters)}
     keys = dict.fromkeys(key for column in columns for key in column)
     rows = []
     for key in sorted(keys, key=lambda key: order.get(key.partition(":")[0], len(order))):
         found = [column.get(key) for column in columns]
-        rows.append(
-            NumberRow(
-                key,
-                next(one.unit for one in found if one is not None),
-                tuple(None if one is None else one.value for one in found),
-                tuple(NONE if one is None else one.text for one in found),
-                tolerances.get(key) or None,
-                spread.of(key) or None,
-            )
-        )
-    return Comparison(records, tuple(rows))
+        unit = next(one.unit for one in found if one is not None)
+        values = tuple(None if one is None else one.value for one in found)
+        texts = tuple(NONE if one is None else one.text for one in found)
+        rows.append(NumberRow(key, unit, values, texts, tolerances.get(key) or None, spread.of(key) or None))
+    return Comparison(runs, tuple(rows))
 
 
-def _picture(book: Book, record: Record, drawing: Drawing) -> str:
+def _picture(run: Run, drawing: Drawing) -> str:
     """The PNG of a drawing in a run, in base64; empty if the run did not make it."""
-    if not has_chapter(book, record, drawing.chapter):
-        return ""
-    path = notebook_of_run(book, record, drawing.chapter)
-    cells = read_notebook(path, f"`labeltransfer run {record.name}` makes it again").cells
+    cells = run.cells(drawing.chapter) if run.has(drawing.chapter) else []
     outputs = [
         one for cell in cells if cell.source.strip() == drawing.source.strip() for one in cell.get("outputs", [])
     ]

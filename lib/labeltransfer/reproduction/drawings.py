@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import itertools
 import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from matplotlib.figure import Figure
 
 from .. import figures
 from .book import Book, Cell, ChapterText
+from .numbers import running_shell
 
 IN_THE_PAPER = re.compile(r"\b(Fig\. \d+|Table \d+) of the paper")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -33,7 +32,6 @@ class Drawing:
     paper : ``Fig. 6`` or ``Table 1``, if the paper has it; else empty
     functions : those of `labeltransfer.figures` that draw it
     source : the cell
-    is_figure : whether it has a number and a caption, and is a picture
     """
 
     chapter: ChapterText
@@ -42,7 +40,6 @@ class Drawing:
     paper: str
     functions: tuple[str, ...]
     source: str
-    is_figure: bool
 
     @property
     def link(self) -> str:
@@ -52,18 +49,24 @@ class Drawing:
 
 def drawings(chapter: ChapterText) -> list[Drawing]:
     """Figures of a chapter, and the tables that the paper has, in order."""
-    found, heading, prose = [], "", ""
-    cells = chapter.all_cells
-    for number, cell in enumerate(cells):
-        if not cell.is_code:
-            headings = HEADING.findall(cell.source)
-            heading, prose = (headings[-1], cell.source) if headings else (heading, f"{prose}\n{cell.source}")
-            continue
-        after = itertools.takewhile(lambda one: one.is_code or not HEADING.search(one.source), cells[number + 1 :])
-        below = [one.source for one in after if not one.is_code]
-        below += [HEADING.split(one.source)[0] for one in cells[number + 1 :] if not one.is_code][:1]
-        found.append(_drawing(chapter, cell, heading, " ".join([prose, *below])))
+    found = []
+    for heading, prose, cells in _sections(chapter):
+        found += [_drawing(chapter, cell, heading, re.sub(r"\s+", " ", prose)) for cell in cells]
     return [drawing for drawing in found if drawing is not None]
+
+
+def _sections(chapter: ChapterText) -> list[tuple[str, str, list[Cell]]]:
+    """Heading, prose and code cells of each section."""
+    sections: list[tuple[str, str, list[Cell]]] = [("", "", [])]
+    for cell in chapter.all_cells:
+        heading, prose, cells = sections[-1]
+        if cell.is_code:
+            cells.append(cell)
+        else:
+            more, *others = HEADING.split(cell.source)
+            sections[-1] = heading, f"{prose} {more}", cells
+            sections += [(title, text, []) for title, text in zip(others[::2], others[1::2], strict=True)]
+    return sections
 
 
 def all_drawings(book: Book) -> list[Drawing]:
@@ -83,31 +86,19 @@ def of_the_paper(book: Book) -> list[Drawing]:
 def called(source: str) -> tuple[str, ...]:
     """Drawing functions of `labeltransfer.figures` that a cell calls."""
     names = dict.fromkeys(re.findall(r"\blt\.figures\.(\w+)\(", source))
-    return tuple(name for name in names if _draws(name))
-
-
-def purpose(function: str) -> str:
-    """First line of the description of a drawing function."""
-    return (inspect.getdoc(getattr(figures, function)) or "").split("\n")[0]
-
-
-def _draws(name: str) -> bool:
-    given_back = inspect.signature(getattr(figures, name)).return_annotation
-    return str(given_back) in ("Figure", "Axes", "Excerpt")
+    given_back = {name: inspect.signature(getattr(figures, name)).return_annotation for name in names}
+    return tuple(name for name, kind in given_back.items() if kind in ("Figure", "Axes", "Excerpt"))
 
 
 def _drawing(chapter: ChapterText, cell: Cell, heading: str, prose: str) -> Drawing | None:
-    options = cell.options.get("mystnb", {}).get("figure", {})
-    functions = called(cell.source)
-    if options.get("name"):
-        caption = options.get("caption", "")
-        paper = IN_THE_PAPER.search(caption)
-        return Drawing(
-            chapter, options["name"], _first_sentence(caption), paper[1] if paper else "", functions, cell.source, True
-        )
-    paper = IN_THE_PAPER.search(re.sub(r"\s+", " ", prose))
-    if functions and paper and paper[1].startswith("Table"):
-        return Drawing(chapter, make_id(heading), heading, paper[1], functions, cell.source, False)
+    options, functions = cell.options.get("mystnb", {}).get("figure", {}), called(cell.source)
+    caption = options.get("caption", "")
+    paper = IN_THE_PAPER.search(caption if "name" in options else prose)
+    number = paper[1] if paper else ""
+    if "name" in options:
+        return Drawing(chapter, options["name"], _first_sentence(caption), number, functions, cell.source)
+    if functions and number.startswith("Table"):
+        return Drawing(chapter, make_id(heading), heading, number, functions, cell.source)
     return None
 
 
@@ -117,9 +108,6 @@ def _first_sentence(caption: str) -> str:
     first, *others = re.split(r"(?<=[\w)\]])[.;:] ", plain)
     title = f"{first}: {others[0][0].lower()}{others[0][1:]}" if others and len(first.split()) < 5 else first
     return title.rstrip(". ")
-
-
-_watching: list[Watch] = []
 
 
 class Watch:
@@ -148,17 +136,12 @@ class Watch:
 
 def keep_figure_data(chapter: ChapterText, path: Callable[[str, str], Path]) -> None:
     """From now on, keep the data of the chapter's figures as files that `path` names; nothing outside IPython."""
-    if "IPython" not in sys.modules:
-        return
-    from IPython import get_ipython
-
-    shell = get_ipython()
+    shell = running_shell()
     if shell is None:
         return
-    while _watching:
-        shell.events.unregister("post_run_cell", _watching.pop())
-    _watching.append(Watch(chapter, path))
-    shell.events.register("post_run_cell", _watching[0])
+    for before in [one for one in shell.events.callbacks["post_run_cell"] if isinstance(one, Watch)]:
+        shell.events.unregister("post_run_cell", before)
+    shell.events.register("post_run_cell", Watch(chapter, path))
 
 
 def kept(
@@ -171,11 +154,10 @@ def kept(
     data : the data folder of a run
     values, data_hash : the run's parameters, and the hash of its survey if that is a folder
     """
-    drawn = drawings(chapter)
-    key = book.key(chapter, values, data_hash) if drawn else ""
+    names = [one.name for one in drawings(chapter)]
+    key = book.key(chapter, values, data_hash) if names else ""
     found = {}
-    for name in (one.name for one in drawn):
-        whole = data / f"{name}-{key}.csv"
-        several = sorted(data.glob(f"{name}-[0-9]*-{key}.csv"), key=lambda path: (len(path.name), path.name))
-        found[name] = [whole] if whole.exists() else several
+    for name in names:
+        parts = sorted(data.glob(f"{name}-[0-9]*-{key}.csv"), key=lambda path: (len(path.name), path.name))
+        found[name] = [*data.glob(f"{name}-{key}.csv")] or parts
     return {name: paths for name, paths in found.items() if paths}

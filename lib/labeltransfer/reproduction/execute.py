@@ -24,7 +24,7 @@ from jupyter_core.utils import ensure_event_loop
 from papermill.exceptions import PapermillExecutionError
 
 from ..parallel.blocks import WAKEFUL, available_cores
-from . import checked
+from . import jupyter
 from .book import Book, ChapterText
 from .sync import notebook_of, read_notebook
 
@@ -32,13 +32,15 @@ ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", 
 """Linear algebra with one thread gives the same last digits everywhere."""
 STARTS = 3
 """How often a kernel is started that does not answer."""
+TIMEOUT = 3600
+"""What a cell may take [s]."""
 PARENT = "LABELTRANSFER_PARENT"
 """Environment variable: the process without which this one shall not go on."""
 MEMORY_OF_A_CHAPTER = 2.5e9
 """What is assumed of a chapter of the default survey."""
 QUIET = {"TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "JUPYTER_PLATFORM_DIRS": "1"}
 
-NBVAL = ["-p", checked.__name__, "-p", "nbval.plugin", "--nbval-lax", "--nbval-current-env"]
+NBVAL = ["-p", jupyter.__name__, "-p", "nbval.plugin", "--nbval-lax", "--nbval-current-env"]
 NBVAL += ["-q", "--tb=short", "-p", "no:cacheprovider", "-o", "filterwarnings=default"]
 
 
@@ -50,16 +52,14 @@ def of_kernels(book: Book) -> dict[str, str]:
 @contextmanager
 def environment(**values: str) -> Iterator[None]:
     """Set environment variables, which kernels inherit, and put them back afterwards."""
-    before = {name: os.environ.get(name) for name in values}
+    before = {name: os.environ[name] for name in values if name in os.environ}
     os.environ.update(values)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        for name in values:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def end_with_parent() -> None:
@@ -111,28 +111,29 @@ def processes_of(chapter: ChapterText) -> list[psutil.Process]:
     return found
 
 
-class _Watch(threading.Thread):
-    """Samples the memory of the processes of a chapter until told to stop."""
+@contextmanager
+def measured(chapter: ChapterText) -> Iterator[Cost]:
+    """What it costs to execute a chapter meanwhile; the memory of its processes is sampled."""
+    cost, ended, began = Cost(), threading.Event(), time.perf_counter()
 
-    def __init__(self, chapter: ChapterText, interval: float = 0.25) -> None:
-        super().__init__(daemon=True)
-        self.chapter, self.interval, self.peak, self.stop = chapter, interval, 0.0, threading.Event()
-
-    def run(self) -> None:
-        while not self.stop.wait(self.interval):
+    def sample() -> None:
+        while not ended.wait(0.25):
             with suppress(psutil.Error):  # a process that has just ended
-                total = sum(process.memory_info().rss for process in processes_of(self.chapter))
-                self.peak = max(self.peak, total / 1e6)
+                total = sum(process.memory_info().rss for process in processes_of(chapter))
+                cost.peak_memory = max(cost.peak_memory, total / 1e6)
+
+    watch = threading.Thread(target=sample, daemon=True)
+    watch.start()
+    try:
+        yield cost
+    finally:
+        ended.set()
+        watch.join()
+        cost.seconds = time.perf_counter() - began
 
 
 def execute_chapter(
-    book: Book,
-    chapter: ChapterText,
-    parameters: Mapping[str, Any],
-    out: Path,
-    timeout: int = 3600,
-    *,
-    check: bool = False,
+    book: Book, chapter: ChapterText, parameters: Mapping[str, Any], out: Path, *, check: bool = False
 ) -> Cost:
     """Execute a chapter, in an `environment` that is `of_kernels`, and keep the executed notebook as `out`.
 
@@ -153,69 +154,60 @@ def execute_chapter(
         Naming the chapter, the cell and its error.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = out.with_suffix(".failed.ipynb")
-    given = {name: value for name, value in parameters.items() if name in chapter.parameters}
-    logging.getLogger("papermill").setLevel(logging.ERROR)
-    watch, began, differences = _Watch(chapter), time.perf_counter(), ""
-    watch.start()
-    try:
+    unfinished, differences = out.with_suffix(".failed.ipynb"), ""
+    with measured(chapter) as cost:
         if check:
-            differences = _execute_checked(book, chapter, unfinished, timeout)
+            differences = _by_nbval(book, chapter, unfinished)
         else:
-            _execute_notebook(chapter, given, unfinished, timeout)
-    except ChapterFailed:
-        raise
-    except PapermillExecutionError as error:
-        raise ChapterFailed(_failure(chapter, error, unfinished)) from error
-    except Exception as error:  # a kernel that died, a cell that took too long: papermill has no common class for it
-        raise ChapterFailed(f"{chapter.stem}: stopped: {type(error).__name__}: {error}; see {unfinished}") from error
-    finally:
-        watch.stop.set()
-        watch.join()
+            _by_papermill(
+                chapter, {key: parameters[key] for key in chapter.parameters if key in parameters}, unfinished
+            )
     unfinished.replace(out)
     if differences:
         raise NumbersDiffer(differences)
-    return Cost(time.perf_counter() - began, watch.peak)
+    return cost
 
 
-def _execute_notebook(chapter: ChapterText, given: Mapping[str, Any], out: Path, timeout: int) -> None:
-    """Papermill, once more where the kernel did not start: another process may have taken its port meanwhile."""
+def _by_papermill(chapter: ChapterText, given: dict[str, Any], out: Path) -> None:
+    """Execute a chapter; once more where the kernel did not start: another process may have taken its port."""
+    logging.getLogger("papermill").setLevel(logging.ERROR)
     for attempt in range(STARTS):
         try:
             papermill.execute_notebook(
-                notebook_of(chapter.path), str(out), parameters=dict(given), kernel_name="python3",
-                cwd=str(chapter.path.parent), progress_bar=False, execution_timeout=timeout,
+                notebook_of(chapter.path), str(out), parameters=given, kernel_name="python3",
+                cwd=str(chapter.path.parent), progress_bar=False, execution_timeout=TIMEOUT,
                 extra_arguments=["--IPKernelApp.log_level=50", f"--Session.username={chapter.stem}"],
             )  # fmt: skip
             return
-        except RuntimeError as error:
+        except PapermillExecutionError as error:
+            first = next((line for line in error.source.splitlines() if line.strip()), "").strip()[:60]
+            raise ChapterFailed(
+                f"{chapter.stem}: cell {error.cell_index} ({first!r}) failed: {error.ename}: {plain(error.evalue)}\n"
+                f"the notebook as far as it came: {out}"
+            ) from error
+        except (
+            Exception
+        ) as error:  # a kernel that died, a cell that took too long: papermill has no common class for it
             if attempt + 1 == STARTS or "Kernel died before replying" not in str(error):
-                raise
+                raise ChapterFailed(f"{chapter.stem}: stopped: {type(error).__name__}: {error}; see {out}") from error
         finally:
             ensure_event_loop().close()  # that of this thread, which papermill leaves open
 
 
-def _execute_checked(book: Book, chapter: ChapterText, out: Path, timeout: int) -> str:
-    """Execute the twin of a chapter by nbval; return what it says of numbers that differ, and nothing if none does."""
-    command = ["-m", "pytest", str(chapter.path.with_suffix(".ipynb")), *NBVAL, f"--nbval-cell-timeout={timeout}"]
-    command += [f"--rootdir={book.root}", f"{checked.KEPT}={out}"]
+def _by_nbval(book: Book, chapter: ChapterText, out: Path) -> str:
+    """Execute the twin of a chapter; return what nbval says of numbers that differ, and nothing if none does."""
+    command = ["-m", "pytest", str(chapter.path.with_suffix(".ipynb")), *NBVAL, f"--nbval-cell-timeout={TIMEOUT}"]
+    command += [f"--rootdir={book.root}", f"{jupyter.EXECUTED}={out}"]
     done = call(book, command, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")  # others take longer to load than a short chapter
-    said = re.sub(r"\x1b\[[0-9;]*m", "", f"{done.stdout}{done.stderr}").strip()
-    wrong = not out.exists() or any(
-        output.output_type == "error" for cell in read_notebook(out, "").cells for output in cell.get("outputs", [])
-    )
-    if wrong:
+    said, executed = plain(f"{done.stdout}{done.stderr}"), read_notebook(out, "").cells if out.exists() else []
+    if not executed or any(one.output_type == "error" for cell in executed for one in cell.get("outputs", [])):
         raise ChapterFailed(f"{chapter.stem}: nbval could not execute it:\n{said}\nas far as it came: {out}")
     return f"{chapter.stem}: numbers are not the accepted ones:\n{said}" if done.returncode else ""
 
 
-def _failure(chapter: ChapterText, error: PapermillExecutionError, where: Path) -> str:
-    message = re.sub(r"\x1b\[[0-9;]*m", "", str(error.evalue)).strip()
-    first = next((line for line in error.source.splitlines() if line.strip()), "")
-    return (
-        f"{chapter.stem}: cell {error.cell_index} ({first.strip()[:60]!r}) failed: {error.ename}: {message}\n"
-        f"the notebook as far as it came: {where}"
-    )
+def plain(text: object) -> str:
+    """What a terminal shows, without its colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", str(text)).strip()
 
 
 # ---- side by side: each chapter begins as soon as those are done that it takes something from ---------------------
@@ -232,11 +224,7 @@ def awaited(book: Book, chosen: Sequence[ChapterText]) -> dict[str, set[str]]:
     Those that it needs. And two that need a chapter that is not among them run in the book's order, for the first runs
     that one, too.
     """
-    needs = {
-        one.stem: {other.stem for other in (book.chapters if one.judges else book.upstream(one, asked=True))}
-        - {one.stem}
-        for one in chosen
-    }
+    needs = {one.stem: {other.stem for other in book.upstream(one, asked=True)} for one in chosen}
     before: dict[str, set[str]] = {}
     for stem, need in needs.items():
         before[stem] = need & set(needs) | {one for one in before if need & needs[one] - set(needs)} - {stem}

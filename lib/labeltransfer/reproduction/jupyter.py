@@ -1,16 +1,26 @@
-"""JupyterLab opens the book's own notebooks for reading: they are run and changed there, and saved as a copy.
+"""What Jupyter and nbval do otherwise with the book's own notebooks.
 
-A server extension, switched on by ``etc/jupyter/jupyter_server_config.d/labeltransfer.json`` of the environment. Text
-of a chapter opened in an editor is saved as usual; only what is opened as a notebook is not written back.
+JupyterLab opens them for reading: they are run and changed there, and saved as a copy. That is a server extension,
+switched on by ``etc/jupyter/jupyter_server_config.d/labeltransfer.json`` of the environment. Text of a chapter opened
+in an editor is saved as usual; only what is opened as a notebook is not written back.
+
+A notebook that nbval has executed and compared is kept, with what its cells gave. That is a plugin of pytest.
 """
 
 from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import nbformat
 
 from .book import Book, project_root
+
+if TYPE_CHECKING:
+    import pytest
+
+EXECUTED = "--executed-notebook"
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
@@ -53,3 +63,18 @@ def keep_own(manager: Any, own: set[Path]) -> None:
 async def _result(given: Any) -> Any:
     """What a manager returns, at once or later."""
     return await given if inspect.isawaitable(given) else given
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where to."""
+    parser.addoption(EXECUTED, type=Path, help="write the one notebook, as nbval executed it, to this file")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the notebook as far as it came."""
+    cells: list[Any] = [item for item in session.items if hasattr(item, "test_outputs")]
+    for number, item in enumerate(cells, start=1):
+        outputs = [nbformat.from_dict(dict(output)) for output in item.test_outputs or []]
+        item.cell.outputs, item.cell.execution_count = outputs, number if item.test_outputs is not None else None
+    if cells:
+        nbformat.write(cells[0].parent.nb, session.config.getoption(EXECUTED))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..evidence.claims import paper_values
 from ..evidence.numbers import Number
 from ..labels import LABELS, PAPER_LABELS, Labels
 
@@ -15,21 +17,37 @@ COLUMNS = 60
 """Widest line that a phone shows without scrolling."""
 
 
+def running_shell() -> Any:
+    """The IPython that executes this, which is not imported for it; None outside a notebook."""
+    return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+
+
 def glue(key: str, text: str) -> None:
     """Offer `text`, with a typographic minus, to the prose of the page under `key`; outside a notebook nothing happens.
 
     What MyST-NB's ``glue(key, text, display=False)`` writes into the notebook, without needing MyST-NB.
     """
-    if "IPython" not in sys.modules:
-        return
-    from IPython import get_ipython
-    from IPython.display import display
+    shell = running_shell()
+    if shell is not None:
+        shown = f"−{text[1:]}" if text.startswith("-") else text
+        note = {"scrapbook": {"name": key, "mime_prefix": "application/papermill.record/"}}
+        shell.display_pub.publish({"application/papermill.record/text/plain": repr(shown)}, note)
 
-    if get_ipython() is None:
-        return
-    shown = f"−{text[1:]}" if text.startswith("-") else text
-    content = {"application/papermill.record/text/plain": repr(shown)}
-    display(content, raw=True, metadata={"scrapbook": {"name": key, "mime_prefix": "application/papermill.record/"}})
+
+def quoted_values(text: str) -> dict[str, str]:
+    """The paper's values that a chapter's text quotes with ``{glue:text}`paper_…```.
+
+    Raises
+    ------
+    ValueError
+        If it quotes one that no claim has.
+    """
+    keys = list(dict.fromkeys(re.findall(r"\{glue:text\}`(paper_\w+)", text)))
+    there = paper_values()
+    unknown = [key for key in keys if key not in there]
+    if unknown:
+        raise ValueError(f"no claim has a value {', '.join(unknown)}; there are {', '.join(there)}")
+    return {key: there[key] for key in keys}
 
 
 def table(numbers: Mapping[str, Number], keys: Iterable[str]) -> str:

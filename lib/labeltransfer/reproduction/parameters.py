@@ -85,6 +85,12 @@ class Parameter:
         return value
 
 
+def did_you_mean(word: str, known_words: Iterable[str], cutoff: float = 0.6) -> str:
+    """A question that names the nearest of the known words; empty if none is near."""
+    near = difflib.get_close_matches(word, list(known_words), n=1, cutoff=cutoff)
+    return f"did you mean {near[0]!r}?" if near else ""
+
+
 def check_label_names(names: list[Any]) -> None:
     """Labels must be text, at least one, none twice; a name that is nearly that of a known label is a slip.
 
@@ -98,9 +104,8 @@ def check_label_names(names: list[Any]) -> None:
     if len(set(names)) < len(names):
         raise ValueError(f"parameter label_names: found {names!r}, in which a label occurs twice")
     for name in names:
-        near = difflib.get_close_matches(name, list(LABELS), n=1, cutoff=0.7)
-        if name not in LABELS and near:
-            raise ValueError(f"parameter label_names: no label {name!r}; did you mean {near[0]!r}?")
+        if name not in LABELS and (hint := did_you_mean(name, LABELS, 0.7)):
+            raise ValueError(f"parameter label_names: no label {name!r}; {hint}")
 
 
 _EVERY = (
@@ -135,6 +140,11 @@ _EVERY = (
 PARAMETERS: dict[str, Parameter] = {parameter.name: parameter for parameter in _EVERY}
 
 
+def default_values() -> dict[str, Any]:
+    """Every parameter at its default."""
+    return {name: parameter.default for name, parameter in PARAMETERS.items()}
+
+
 def known(name: str, among: Iterable[str] = PARAMETERS) -> Parameter:
     """The parameter of this name.
 
@@ -146,8 +156,7 @@ def known(name: str, among: Iterable[str] = PARAMETERS) -> Parameter:
     names = list(among)
     if name in names:
         return PARAMETERS[name]
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
+    hint = did_you_mean(name, names, 0.5) or f"there are {', '.join(names)}"
     reason = "no chapter of this book declares it" if name in PARAMETERS else "there is no such parameter"
     raise ValueError(f"parameter {name!r}: {reason}; {hint}")
 

@@ -1,4 +1,4 @@
-"""The record of a run, ``run.json``: what was run, with what, how far it came, and what each chapter cost."""
+"""Runs as they are kept: of each its record ``run.json`` (what, with what, how far, at what cost), and its chapters."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from nbformat import NotebookNode
+
 from ..evidence.claims import check_against
 from ..evidence.numbers import Number, read_numbers, write_json
 from ..files import FORMAT_VERSION
 from ..files.locks import is_held
 from .book import Book, ChapterText, runs_folder
+from .sync import read_notebook
 
+DEFAULT = "default"
+"""Name of the run that the book shows."""
 VERSIONS_OF = ("labeltransfer", "numpy", "scipy", "astropy", "matplotlib", "numba", "papermill", "jupyter-book")
 
 
@@ -39,7 +44,7 @@ class Record:
     data_hash: str = ""
     commit: str = ""
     lock: str = ""
-    python: str = field(default_factory=platform.python_version)
+    python: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     chapters: dict[str, dict[str, Any]] = field(default_factory=dict)
     failure: str = ""
@@ -63,11 +68,6 @@ class Record:
     def made_with(self) -> dict[str, Any]:
         """What a chapter that runs now is made with."""
         return {"commit": self.commit, "lock": self.lock, "python": self.python, "versions": self.versions}
-
-    def changed(self, book: Book) -> dict[str, Any]:
-        """Parameters that are not at their defaults."""
-        defaults = {**book.defaults, "run": self.parameters.get("run")}
-        return {key: value for key, value in self.parameters.items() if key not in defaults or defaults[key] != value}
 
     def check_finished(self) -> None:
         """Raise a ValueError that says what to do, if the run has not finished."""
@@ -116,59 +116,110 @@ def check_name(name: str) -> str:
     return name
 
 
-def has_chapter(book: Book, record: Record, chapter: ChapterText) -> bool:
-    """Whether a run has executed a chapter."""
-    return chapter.stem in record.chapters and notebook_of_run(book, record, chapter).exists()
+@dataclass(frozen=True)
+class Run:
+    """A run of a book as it lies in its folder."""
+
+    book: Book
+    record: Record
+
+    @classmethod
+    def of(cls, book: Book, name: str) -> Run:
+        """The run of this name; errors as of `read_record`."""
+        return cls(book, read_record(name, book.root))
+
+    @property
+    def name(self) -> str:
+        """By which it is called."""
+        return self.record.name
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        return runs_folder(self.book.root) / self.name
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """Parameters that are not at their defaults."""
+        given, defaults = self.record.parameters, {**self.book.defaults, "run": self.record.parameters.get("run")}
+        return {key: value for key, value in given.items() if key not in defaults or defaults[key] != value}
+
+    @property
+    def inputs(self) -> tuple[dict[str, Any], str]:
+        """What the keys of its chapters hold: every parameter, and the hash of its survey if that is a folder."""
+        return {**self.book.defaults, **self.record.parameters}, self.record.key_data
+
+    def notebook(self, chapter: ChapterText) -> Path:
+        """Where it keeps a chapter as it executed it."""
+        return self.folder / f"{chapter.stem}.ipynb"
+
+    def cells(self, chapter: ChapterText) -> list[NotebookNode]:
+        """Of a chapter as it executed it; a damaged notebook is a ValueError."""
+        return read_notebook(self.notebook(chapter), f"`labeltransfer run {self.name}` makes it again").cells
+
+    def has(self, chapter: ChapterText) -> bool:
+        """Whether it has executed a chapter."""
+        return chapter.stem in self.record.chapters and self.notebook(chapter).exists()
+
+    def is_done(self, chapter: ChapterText, page_key: str) -> bool:
+        """Whether it has executed a chapter with all that this key stands for."""
+        return self.has(chapter) and self.record.chapters[chapter.stem]["key"] == page_key
+
+    def check_current(self, chapter: ChapterText) -> None:
+        """Raise a ValueError if an executed chapter is not what code, parameters and data of the run give today."""
+        if self.record.chapters[chapter.stem].get("outputs") != self.book.outputs_key(chapter, *self.inputs):
+            raise ValueError(
+                f"{self.notebook(chapter)}: the chapter's code has changed since it ran, or that of the library or of "
+                f"a chapter before it; `labeltransfer run {self.name} --resume` runs again what is not up to date"
+            )
+
+    def check_whole(self) -> None:
+        """A run that stands for the book is finished, has every chapter, and all of them of one state.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            Saying what is not so, and what to do.
+        """
+        self.record.check_finished()
+        absent = [chapter.stem for chapter in self.book.chapters if not self.has(chapter)]
+        if absent:
+            raise FileNotFoundError(
+                f"run {self.name!r} has no {', '.join(absent)}; `labeltransfer run {self.name} --resume` makes them"
+            )
+        for chapter in self.book.chapters:
+            self.check_current(chapter)
+
+    def numbers(self) -> dict[str, Number]:
+        """Its numbers, by ``chapter:key``.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If it did not finish, or its numbers are lost, damaged or of another format.
+        """
+        self.record.check_finished()
+        path, again = self.folder / "numbers.json", f"`labeltransfer run {self.name} --resume` writes it again"
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such file; {again}")
+        return read_numbers(path, again)["numbers"]
+
+    def __str__(self) -> str:
+        chapters = f"{sum(map(self.has, self.book.chapters)):3}/{len(self.book.chapters)} chapters"
+        changed = " ".join(f"{key}={value}" for key, value in self.changed.items())
+        seconds = f"{self.record.seconds:7.1f} s"
+        return f"{self.name:20} {self.record.status:9} {chapters} {seconds}  {changed}".rstrip()
 
 
-def check_current(book: Book, record: Record, chapter: ChapterText) -> None:
-    """Raise a ValueError if an executed chapter is not what code, parameters and data of the run give today."""
-    values = {**book.defaults, **record.parameters}
-    if record.chapters[chapter.stem].get("outputs") != book.outputs_key(chapter, values, record.key_data):
-        path = notebook_of_run(book, record, chapter)
-        raise ValueError(
-            f"{path}: the chapter's code has changed since it ran, or that of the library or of a chapter before it; "
-            f"`labeltransfer run {record.name} --resume` runs again what is not up to date"
-        )
-
-
-def check_whole(book: Book, record: Record) -> None:
-    """A run that stands for the book is finished, has every chapter, and all of them of one state.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        Saying what is not so, and what to do.
-    """
-    record.check_finished()
-    absent = [chapter.stem for chapter in book.chapters if not has_chapter(book, record, chapter)]
-    if absent:
-        raise FileNotFoundError(
-            f"run {record.name!r} has no {', '.join(absent)}; `labeltransfer run {record.name} --resume` makes them"
-        )
-    for chapter in book.chapters:
-        check_current(book, record, chapter)
-
-
-def numbers_of(book: Book, record: Record) -> dict[str, Number]:
-    """The numbers of a run, by ``chapter:key``.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If the run did not finish, or its numbers are lost, damaged or of another format.
-    """
-    record.check_finished()
-    path = runs_folder(book.root) / record.name / "numbers.json"
-    again = f"`labeltransfer run {record.name} --resume` writes it again"
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file; {again}")
-    return read_numbers(path, again)["numbers"]
-
-
-def notebook_of_run(book: Book, record: Record, chapter: ChapterText) -> Path:
-    """Where a run keeps a chapter as it executed it."""
-    return runs_folder(book.root) / record.name / f"{chapter.stem}.ipynb"
+def list_runs(book: Book) -> list[str]:
+    """One line a run: name, status, chapters, seconds, and the parameters that are not at their defaults."""
+    base, lines = runs_folder(book.root), []
+    for path in sorted(base.glob("*/run.json")):
+        try:
+            lines.append(str(Run.of(book, path.parent.name)))
+        except (OSError, ValueError) as error:
+            lines.append(str(error))
+    return lines or [f"no runs in {base}; `labeltransfer run default` makes one"]
 
 
 def commit(root: Path) -> str:
@@ -180,30 +231,12 @@ def commit(root: Path) -> str:
         return ""
 
 
-def lock_hash(root: Path) -> str:
-    """Short hash of ``requirements.lock``."""
-    path = root / "requirements.lock"
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.exists() else ""
-
-
-def versions() -> dict[str, str]:
-    """Versions of the packages that matter most; of one that is not installed, an empty word."""
-    installed = {one.name: one.version for one in distributions()}
-    return {package: installed.get(package, "") for package in VERSIONS_OF}
-
-
-def list_runs(book: Book) -> list[str]:
-    """One line a run: name, status, chapters, seconds, and the parameters that are not at their defaults."""
-    base = runs_folder(book.root)
-    lines = []
-    for path in sorted(base.glob("*/run.json")):
-        try:
-            record = read_record(path.parent.name, book.root)
-        except (OSError, ValueError) as error:
-            lines.append(str(error))
-            continue
-        done = sum(has_chapter(book, record, chapter) for chapter in book.chapters)
-        chapters = f"{done:3}/{len(book.chapters)} chapters"
-        changed = " ".join(f"{key}={value}" for key, value in record.changed(book).items())
-        lines.append(f"{record.name:20} {record.status:9} {chapters} {record.seconds:7.1f} s  {changed}".rstrip())
-    return lines or [f"no runs in {base}; `labeltransfer run default` makes one"]
+def made_with(root: Path) -> dict[str, Any]:
+    """What a chapter that runs now is made with: commit, hash of ``requirements.lock``, versions."""
+    lock, installed = root / "requirements.lock", {one.name: one.version for one in distributions()}
+    return {
+        "commit": commit(root),
+        "lock": hashlib.sha256(lock.read_bytes()).hexdigest()[:12] if lock.exists() else "",
+        "python": platform.python_version(),
+        "versions": {package: installed.get(package, "") for package in VERSIONS_OF},
+    }

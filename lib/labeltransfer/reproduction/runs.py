@@ -17,11 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..archive import Survey
 from ..evidence.numbers import Number, read_numbers, write_json
 from ..files import written_whole
 from ..files.locks import only_writer
-from .book import Book, ChapterText, runs_folder, science_hash
+from .book import Book, ChapterText, science_hash
 from .chapter import Chapter
 from .execute import (
     ChapterFailed,
@@ -35,7 +34,7 @@ from .execute import (
     side_by_side,
 )
 from .parameters import check_all
-from .record import Record, check_name, commit, lock_hash, read_record, versions
+from .record import Record, Run, check_name, made_with, read_record
 from .sync import has_accepted_numbers
 
 
@@ -85,7 +84,10 @@ def run(
         At the end, if numbers are not the accepted ones.
     """
     chosen = book.select(chapters)
-    before = _before(book, check_name(name), replace)
+    check_name(name)
+    before = None
+    with suppress(FileNotFoundError, *([ValueError] if replace else [])):  # a damaged run may be replaced
+        before = read_record(name, book.root)
     if resume and before is None and not replace and name != "default":
         read_record(name, book.root)  # a name that is none of a run: say which there are
     end_with_parent()
@@ -95,34 +97,18 @@ def run(
         raise ValueError(
             "--check: accepted are the numbers of the run `default` without parameters; leave name and -p out"
         )
-    folder = runs_folder(book.root) / name
-    source = None if take_from is None else read_record(take_from, book.root)
-    survey = Chapter(book, book.chapters[0], dict(values)).survey()
+    source = None if take_from is None else Run.of(book, take_from)
+    survey = Chapter(book, book.chapters[0], values).survey()
+    facts: dict[str, Any] = {"simulated": survey.simulated, "data": survey.description, "data_hash": survey.data_hash}
+    made = _Making(book, Record(name, values, **facts, **made_with(book.root)), check, say)
     own = {"LABELTRANSFER_SCIENCE": science_hash(), "LABELTRANSFER_CHAPTERS": ",".join(one.stem for one in chosen)}
-    with only_writer(folder), environment(**own, **of_kernels(book)):
-        record = _new_record(book, name, values, survey)
-        with _end_noted(record, folder):
-            _begin(record, before, folder)
-            say(f"run {name}: {record.data}\n  into {folder}")
-            made = _Run(book, record, folder, check, say)
-            made.execute(made.not_done(chosen, resume, source), workers or room())
-            _collect(book, record, folder)
-            record.status = "finished"
-            record.write(folder)
+    with only_writer(made.folder), environment(**own, **of_kernels(book)), made.end_noted():
+        made.begin(before)
+        made.execute(made.not_done(chosen, resume, source), workers or room())
+        made.collect()
+        made.note("finished")
     say(f"  {'in all':24} {time.perf_counter() - began:7.1f} s")
-    return record
-
-
-def _before(book: Book, name: str, replace: bool) -> Record | None:
-    """The run of this name that there is; a damaged one is none if it may be replaced."""
-    try:
-        return read_record(name, book.root)
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        if not replace:
-            raise
-        return None
+    return made.record
 
 
 def _values(
@@ -147,140 +133,124 @@ def _values(
     return values
 
 
-@contextmanager
-def _end_noted(record: Record, folder: Path) -> Iterator[None]:
-    """Write into the record how a run ended that does not finish, and say how it goes on."""
-    go_on = f"labeltransfer run {record.name} --resume"
-    try:
-        yield
-    except ChapterFailed as failure:
-        _note(record, folder, "failed", str(failure))
-        raise type(failure)(f"{failure}\nto go on from there: {go_on}") from failure
-    except OSError as error:
-        _note(record, folder, "stopped")
-        told = f"{error.strerror or error}; finished chapters are kept, and when that is mended `{go_on}` goes on"
-        raise OSError(error.errno or errno.EIO, told, error.filename or str(folder)) from error
-    except BaseException:
-        _note(record, folder, "stopped")
-        raise
-
-
-def _note(record: Record, folder: Path, status: str, failure: str = "") -> None:
-    record.status, record.failure = status, failure
-    with suppress(OSError):  # on a full disk; a record that says "running" is then read as stopped
-        record.write(folder)
-
-
 @dataclass(frozen=True)
-class _Run:
+class _Making(Run):
     """A run while it is made: `check` and `say` as given to `run`."""
 
-    book: Book
-    record: Record
-    folder: Path
     check: bool
     say: Callable[[str], None]
 
-    def page_key(self, chapter: ChapterText) -> str:
-        """Of a chapter with the parameters and data of the run."""
-        return self.book.page_key(chapter, self.record.parameters, self.record.key_data)
+    def write(self) -> None:
+        """Write the record as it is now."""
+        self.record.write(self.folder)
 
-    def not_done(self, chosen: list[ChapterText], resume: bool, source: Record | None) -> list[ChapterText]:
+    def note(self, status: str, failure: str = "") -> None:
+        """Write how far the run has come."""
+        self.record.status, self.record.failure = status, failure
+        self.write()
+
+    @contextmanager
+    def end_noted(self) -> Iterator[None]:
+        """Write into the record how a run ended that does not finish, and say how it goes on."""
+        go_on = f"labeltransfer run {self.name} --resume"
+        try:
+            yield
+        except BaseException as error:
+            with suppress(OSError):  # on a full disk; a record that says "running" is then read as stopped
+                self.note(*("failed", str(error)) if isinstance(error, ChapterFailed) else ("stopped",))
+            if isinstance(error, ChapterFailed):
+                raise type(error)(f"{error}\nto go on from there: {go_on}") from error
+            if isinstance(error, OSError):
+                told = (
+                    f"{error.strerror or error}; finished chapters are kept, and when that is mended `{go_on}` goes on"
+                )
+                raise OSError(error.errno or errno.EIO, told, error.filename or str(self.folder)) from error
+            raise
+
+    def begin(self, before: Record | None) -> None:
+        """Write what is about to run; chapters of the same parameters and data stay until they are replaced."""
+        asked = self.record.parameters, self.record.data_hash
+        if before is not None and asked == (before.parameters, before.data_hash):
+            self.record.chapters = before.chapters
+        self.write()
+        for name in () if self.record.chapters else ("numbers.json", "claims.json"):
+            (self.folder / name).unlink(missing_ok=True)
+        self.say(f"run {self.name}: {self.record.data}\n  into {self.folder}")
+
+    def not_done(self, chosen: list[ChapterText], resume: bool, source: Run | None) -> list[ChapterText]:
         """Those of the chosen chapters that neither are as they shall be nor can be taken from the other run."""
         todo = []
         for chapter in chosen:
-            key = self.page_key(chapter)
-            accepted = not self.check or has_accepted_numbers(chapter, self.folder / f"{chapter.stem}.ipynb")
-            if resume and accepted and _is_done(self.record, self.folder, chapter, key):
+            key = self.book.page_key(chapter, *self.inputs)
+            accepted = not self.check or has_accepted_numbers(chapter, self.notebook(chapter))
+            if resume and accepted and self.is_done(chapter, key):
                 self.say(f"  {chapter.stem:24} as before")
-            elif source and not self.check and _is_done(source, self.folder.parent / source.name, chapter, key):
+            elif source and not self.check and source.is_done(chapter, key):
                 self.take(source, chapter)
             else:
                 todo.append(chapter)
         return todo
 
-    def take(self, source: Record, chapter: ChapterText) -> None:
+    def take(self, source: Run, chapter: ChapterText) -> None:
         """Take the notebook and the results of a chapter of another run."""
-        there = self.folder.parent / source.name
-        key = self.book.key(chapter, self.record.parameters, self.record.key_data)
-        (self.folder / "data").mkdir(exist_ok=True)
-        for path in (there / "data").glob(f"*-{key}*"):
-            if path.is_file() and not (self.folder / "data" / path.name).exists():
+        results = (source.folder / "data").glob(f"*-{self.book.key(chapter, *self.inputs)}*")
+        for path in filter(Path.is_file, results):
+            if not (self.folder / "data" / path.name).exists():
                 _copy(path, self.folder / "data" / path.name)
-        _copy(there / f"{chapter.stem}.ipynb", self.folder / f"{chapter.stem}.ipynb")
-        self.record.chapters[chapter.stem] = {**source.chapters[chapter.stem], "taken_from": source.name}
-        self.record.write(self.folder)
+        _copy(source.notebook(chapter), self.notebook(chapter))
+        self.record.chapters[chapter.stem] = {**source.record.chapters[chapter.stem], "taken_from": source.name}
+        self.write()
         self.say(f"  {chapter.stem:24} from {source.name}")
 
     def execute(self, todo: list[ChapterText], at_once: int) -> None:
         """Execute chapters; one whose numbers differ stops no other."""
         failures: list[ChapterFailed] = []
-        for chapter, ended in side_by_side(self.book, todo, self._begin, at_once):
+        for chapter, ended in side_by_side(self.book, todo, self.executing, at_once):
             try:
-                self._note(chapter, ended.result())
+                self.executed(chapter, ended.result())
             except ChapterFailed as error:
                 failures.append(error)
                 self.say(f"  {chapter.stem:24} {'numbers differ' if isinstance(error, NumbersDiffer) else 'failed'}")
-        stopped = [error for error in failures if not isinstance(error, NumbersDiffer)]
-        if stopped:
-            raise stopped[0]
+        for failure in failures:
+            if not isinstance(failure, NumbersDiffer):
+                raise failure
         if failures:
             raise NumbersDiffer("\n".join(map(str, failures)))
 
-    def _begin(self, chapter: ChapterText) -> Callable[[], Cost]:
+    def executing(self, chapter: ChapterText) -> Callable[[], Cost]:
+        """What executes a chapter."""
         self.record.chapters.pop(chapter.stem, None)
-        out = self.folder / f"{chapter.stem}.ipynb"
+        out = self.notebook(chapter)
         return partial(execute_chapter, self.book, chapter, self.record.parameters, out, check=self.check)
 
-    def _note(self, chapter: ChapterText, cost: Cost) -> None:
+    def executed(self, chapter: ChapterText, cost: Cost) -> None:
+        """Note that a chapter is done."""
         self.record.chapters[chapter.stem] = {
             "seconds": round(cost.seconds, 2),
             "peak_memory": round(cost.peak_memory),
-            "key": self.page_key(chapter),
-            "outputs": self.book.outputs_key(chapter, self.record.parameters, self.record.key_data),
+            "key": self.book.page_key(chapter, *self.inputs),
+            "outputs": self.book.outputs_key(chapter, *self.inputs),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             **self.record.made_with,
         }
-        self.record.write(self.folder)
+        self.write()
         self.say(f"  {chapter.stem:24} {cost.seconds:7.1f} s {cost.peak_memory:7,.0f} MB")
 
-
-def _new_record(book: Book, name: str, values: Mapping[str, Any], survey: Survey) -> Record:
-    record = Record(name, dict(values), simulated=survey.simulated, data=survey.description, data_hash=survey.data_hash)
-    record.commit, record.lock, record.versions = commit(book.root), lock_hash(book.root), versions()
-    return record
-
-
-def _begin(record: Record, before: Record | None, folder: Path) -> None:
-    """Write what is about to run; chapters of the same parameters and data stay until they are replaced."""
-    if before is not None and (before.parameters, before.data_hash) == (record.parameters, record.data_hash):
-        record.chapters = before.chapters
-        record.write(folder)
-        return
-    record.write(folder)
-    for name in ("numbers.json", "claims.json"):
-        (folder / name).unlink(missing_ok=True)
-
-
-def _is_done(record: Record, folder: Path, chapter: ChapterText, key: str) -> bool:
-    before = record.chapters.get(chapter.stem, {})
-    return before.get("key") == key and (folder / f"{chapter.stem}.ipynb").exists()
+    def collect(self) -> None:
+        """Gather what the chapters left among results of any parameters: their numbers, times apart, and the ledger."""
+        parts: dict[str, dict[str, Number]] = {"numbers": {}, "timings": {}}
+        for text in (one for one in self.book.chapters if one.stem in self.record.chapters):
+            chapter = Chapter(self.book, text, dict(self.record.parameters))
+            if chapter.numbers_file(text).exists():
+                found = read_numbers(chapter.numbers_file(text))
+                for part, gathered in parts.items():
+                    gathered |= {f"{text.stem}:{key}": number for key, number in found[part].items()}
+            if text.judges and chapter.ledger_file.exists():
+                _copy(chapter.ledger_file, self.folder / "claims.json")
+        write_json(self.folder / "numbers.json", **parts)
 
 
 def _copy(path: Path, target: Path) -> None:
+    """Copy a file, whole or not at all; an error names the target."""
     with written_whole(target) as temporary:
         shutil.copyfile(path, temporary)
-
-
-def _collect(book: Book, record: Record, folder: Path) -> None:
-    """Gather what the chapters left among results of any parameters: their numbers, times apart, and the ledger."""
-    parts: dict[str, dict[str, Number]] = {"numbers": {}, "timings": {}}
-    for text in (one for one in book.chapters if one.stem in record.chapters):
-        chapter = Chapter(book, text, dict(record.parameters))
-        if chapter.numbers_file(text).exists():
-            found = read_numbers(chapter.numbers_file(text))
-            for part, gathered in parts.items():
-                gathered |= {f"{text.stem}:{key}": number for key, number in found[part].items()}
-        if text.judges and chapter.ledger_file.exists():
-            _copy(chapter.ledger_file, folder / "claims.json")
-    write_json(folder / "numbers.json", **parts)

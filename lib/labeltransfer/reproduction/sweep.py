@@ -13,14 +13,12 @@ A sweep file is YAML::
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import json
 import re
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,8 +32,8 @@ from ..evidence.numbers import write_json
 from ..parallel import available_cores
 from .book import Book, runs_folder
 from .execute import MEMORY_OF_A_CHAPTER, ONE_THREAD, call, room
-from .parameters import UNCLEAR_NUMBER, check_all
-from .record import Record, check_name, numbers_of, read_record
+from .parameters import UNCLEAR_NUMBER, check_all, did_you_mean
+from .record import Run, check_name, read_record
 from .runs import print_now
 
 ENTRIES = ("name", "base", "chapters", "runs", "grid")
@@ -55,6 +53,9 @@ class Outcome:
 
     name: str
     message: str
+
+    def __str__(self) -> str:
+        return f"  {self.name}: {(self.message or 'finished').splitlines()[0]}"
 
 
 def read_sweep(path: str | Path, book: Book) -> Sweep:
@@ -108,8 +109,7 @@ def _sweep(content: Any, book: Book) -> Sweep:
         raise TypeError(f"found {type(content).__name__}, wanted entries {', '.join(ENTRIES)}")
     for key in content:
         if key not in ENTRIES:
-            near = difflib.get_close_matches(str(key), ENTRIES, n=1)
-            raise ValueError(f"unknown entry {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+            raise ValueError(f"unknown entry {key!r}; {did_you_mean(str(key), ENTRIES)}".removesuffix("; "))
     check_against("sweep", content, "sweep")
     name, base, grid = content["name"], content.get("base", {}), content.get("grid", {})
     chapters = str(content["chapters"]) if "chapters" in content else None
@@ -154,15 +154,15 @@ def run_sweep(
     say(f"{len(sweep.runs)} runs, the first is {first}")
     options = ["--replace"] if replace else []
     outcomes = [_one(book, first, sweep, options)]
-    say(_line(outcomes[0]))
-    if _record(book, first) is not None:
-        options = [*options, "--from", first]
-    at_once = workers or _room(book, first)
-    options = [*options, "--workers", str(max(1, available_cores() // at_once))]  # chapters of a run at a time
+    say(str(outcomes[0]))
+    memory = _memory_of(book, first)
+    at_once = workers or room(memory or MEMORY_OF_A_CHAPTER)
+    options += [] if memory is None else ["--from", first]
+    options += ["--workers", str(max(1, available_cores() // at_once))]  # chapters of a run at a time
     with ThreadPoolExecutor(at_once) as pool:
         try:
             for outcome in pool.map(lambda name: _one(book, name, sweep, options), others):
-                say(_line(outcome))
+                say(str(outcome))
                 outcomes.append(outcome)
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -182,28 +182,18 @@ def _one(book: Book, name: str, sweep: Sweep, options: Sequence[str]) -> Outcome
     return Outcome(name, "" if done.returncode == 0 else (done.stderr.strip() or f"ended with {done.returncode}"))
 
 
-def _record(book: Book, name: str) -> Record | None:
-    """The record of a run; None if there is none that can be read."""
-    with suppress(OSError, ValueError):
-        return read_record(name, book.root)
-    return None
+def _memory_of(book: Book, name: str) -> float | None:
+    """What the largest chapter of a run took [bytes], 0 if it has none; None if the run has no record to be read."""
+    try:
+        chapters = read_record(name, book.root).chapters
+    except (OSError, ValueError):
+        return None
+    return max((1e6 * chapter["peak_memory"] for chapter in chapters.values()), default=0.0)
 
 
-def _room(book: Book, first: str) -> int:
-    """How many runs at a time: one a core, and no more than memory holds of what the first run took."""
-    record = _record(book, first)
-    costs = [] if record is None else [chapter["peak_memory"] * 1e6 for chapter in record.chapters.values()]
-    return room(max(costs, default=0.0) or MEMORY_OF_A_CHAPTER)
-
-
-def _line(outcome: Outcome) -> str:
-    return f"  {outcome.name}: " + (outcome.message.splitlines()[0] if outcome.message else "finished")
-
-
-def finished(book: Book, outcomes: Sequence[Outcome]) -> list[str]:
+def finished(outcomes: Sequence[Outcome]) -> list[str]:
     """Names of the runs of a sweep that are there to compare."""
-    folder = runs_folder(book.root)
-    return [one.name for one in outcomes if not one.message and (folder / one.name / "numbers.json").exists()]
+    return [one.name for one in outcomes if not one.message]
 
 
 def collect(book: Book, sweep: Sweep, path: Path) -> Path:
@@ -216,14 +206,14 @@ def collect(book: Book, sweep: Sweep, path: Path) -> Path:
     FileNotFoundError, ValueError
         If a run is not there or did not finish; `run_sweep` makes it.
     """
-    records = [read_record(name, book.root) for name in sweep.runs]
-    columns = [numbers_of(book, record) for record in records]
+    runs = [Run.of(book, name) for name in sweep.runs]
+    columns = [run.numbers() for run in runs]
     numbers = {}
     for key in dict.fromkeys(key for column in columns for key in column):
         values = [one.value for column in columns if (one := column.get(key)) and one.value is not None]
         if len(values) > 1:
             numbers[key] = {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1)), "n": len(values)}
-    first, *others = (record.parameters for record in records)
+    first, *others = (run.record.parameters for run in runs)
     shared = {key: value for key, value in first.items() if all(one.get(key) == value for one in others)}
     return write_json(path, runs=list(sweep.runs), parameters=shared, numbers=numbers)
 

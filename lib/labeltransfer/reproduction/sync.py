@@ -117,21 +117,14 @@ def sync(book: Book, accept: Path | None = None, check: bool = False) -> Synced:
         path = chapter.path.with_suffix(".ipynb")
         kept = checked_outputs(path)
         if accept is not None:
-            executed = accept / path.name
-            if not executed.exists():
-                result.complaints.append(f"{executed}: not there, so the numbers of {chapter.stem} stay as they were")
-            else:
-                new = checked_outputs(executed)
-                result.differences += _difference(chapter.stem, kept, new)
-                kept = kept | new
-        wanted = twin(chapter.path, kept)
+            kept |= _accepted(chapter, accept / path.name, kept, result)
         for number, cell in enumerate(chapter.cells):
             if CHECKED in cell.tags and cell.source not in kept:
                 result.complaints.append(
                     f"{path.name}: checked cell {number} has no numbers yet; "
                     "`labeltransfer run default`, then `labeltransfer sync --accept default`"
                 )
-        current = path.read_text(encoding="utf-8") if path.exists() else ""
+        wanted, current = twin(chapter.path, kept), path.read_text(encoding="utf-8") if path.exists() else ""
         if current != wanted and check:
             reason = "does not exist" if not current else "is not what its text gives"
             result.complaints.append(f"{path.name}: {reason}; `labeltransfer sync` writes it")
@@ -142,7 +135,13 @@ def sync(book: Book, accept: Path | None = None, check: bool = False) -> Synced:
     return result
 
 
-def _difference(stem: str, old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    before = [line for outputs in old.values() for line in printed(outputs).splitlines()]
-    after = [line for outputs in new.values() for line in printed(outputs).splitlines()]
-    return list(difflib.unified_diff(before, after, f"{stem} accepted before", f"{stem} of this run", lineterm="", n=0))
+def _accepted(chapter: ChapterText, executed: Path, before: dict[str, Any], result: Synced) -> dict[str, Any]:
+    """Outputs of the checked cells of an executed chapter; the result gets how they differ from those of before."""
+    if not executed.exists():
+        result.complaints.append(f"{executed}: not there, so the numbers of {chapter.stem} stay as they were")
+        return {}
+    new, stem = checked_outputs(executed), chapter.stem
+    old_lines, lines = ("".join(map(printed, outputs.values())).splitlines() for outputs in (before, new))
+    names = f"{stem} accepted before", f"{stem} of this run"
+    result.differences += difflib.unified_diff(old_lines, lines, *names, lineterm="", n=0)
+    return new

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
+from astropy.table import Table
 from markupsafe import Markup, escape
 
-from .book import project_root
+from .. import catalogue, figures
+from ..evidence import verdicts
+from ..evidence.claims import Claim, claims
+from ..inference import LabelFit
+from ..labels import PAPER_LABELS, Labels
+from .book import Book, ChapterText, project_root
+from .drawings import Drawing, drawings, of_the_paper
+from .parameters import PARAMETERS, Parameter
+
+KINDS = {"f": "number", "i": "whole number", "b": "yes or no", "U": "text", "S": "text"}
 
 
 def words(text: object) -> Markup:
@@ -74,3 +87,170 @@ class StarPage(Shown):
         files = (static / "explorer.css", self.data, static / "explorer.js")
         page = html("StarPageAlone", *(file.read_text(encoding="utf-8") for file in files))
         return HTML(html("embedded", page, height))
+
+
+# ---- what the paper claims, and the verdicts ------------------------------------------------------------------------
+
+IN_THE_PAPER = re.compile(r"Fig\. \d+|Table \d+")
+
+
+@dataclass(frozen=True, repr=False)
+class Ledger(Shown, verdicts.Ledger):
+    """Verdicts with links; `figures` is the paper's name of a figure to the address of ours."""
+
+    figures: Mapping[str, str] = field(default_factory=dict)
+
+    def take_away(self) -> TakeAway:
+        """The verdicts in a box, a line for each claim, in the order of verdicts."""
+        rows = sorted(self.rows, key=lambda one: verdicts.VERDICTS.index(one.verdict))
+        return TakeAway(tuple(rows), self.counted)
+
+    def place(self, row: verdicts.Row) -> str:
+        """Where a claim leads to: to its figure, or chapter; from a part of the ledger, to the whole one."""
+        if len({other.chapter for other in self.rows}) == 1:
+            return f"06_ledger.html#claim-{row.id}"
+        names = IN_THE_PAPER.findall(row.where.replace("Figs.", "Fig."))
+        return next((self.figures[name] for name in names if name in self.figures), f"{row.chapter}.html")
+
+    def where(self, row: verdicts.Row) -> Markup:
+        """Where it stands in the paper; what is drawn here, too, is a link."""
+
+        def linked(found: re.Match[str]) -> str:
+            address = self.figures.get(found[0])
+            return found[0] if address is None else html("link", address, found[0])
+
+        return Markup(IN_THE_PAPER.sub(linked, str(escape(row.where))))
+
+
+@dataclass(frozen=True)
+class TakeAway(Shown):
+    """The verdicts of a part of the ledger in a box, with links to the ledger."""
+
+    rows: tuple[verdicts.Row, ...]
+    counted: str
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{one.verdict}: {one.claim}" for one in self.rows)
+
+
+@dataclass(frozen=True)
+class ClaimTable(Shown):
+    """What the paper claims in the part that a chapter reproduces."""
+
+    claims: tuple[Claim, ...]
+
+    @classmethod
+    def of(cls, stem: str) -> ClaimTable:
+        """The paper's claims that a chapter checks."""
+        return cls(tuple(claim for claim in claims() if claim.chapter == stem))
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{claim.where}: {claim.claim}" for claim in self.claims)
+
+
+# ---- what the book says of itself: parameters, figures, assumptions, and what a catalogue holds --------------------
+
+
+@dataclass(frozen=True)
+class ParameterReference(Shown):
+    """Every parameter with what it does, what it may be, and what it touches."""
+
+    book: Book
+    n_claims = len(claims())
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """All of them, in the order of the book."""
+        return list(PARAMETERS.values())
+
+    def chapters(self, parameter: Parameter) -> list[ChapterText]:
+        """Chapters that declare a parameter: what it is changes their results. (The run's name changes nothing.)"""
+        return [chapter for chapter in self.book.chapters if parameter.name in chapter.choices]
+
+    def claims(self, parameter: Parameter) -> list[Claim]:
+        """Claims of the paper that those chapters check."""
+        stems = {chapter.stem for chapter in self.chapters(parameter)}
+        return [claim for claim in claims() if claim.chapter in stems]
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{one.name:21} {one.typed:12} {one.description}" for one in self.parameters)
+
+
+@dataclass(frozen=True)
+class FigureMap(Shown):
+    """Every figure and table of the paper with the chapter and the function that draw it."""
+
+    book: Book
+
+    @cached_property
+    def of_the_paper(self) -> list[Drawing]:
+        """What the paper has, in its order."""
+        return of_the_paper(self.book)
+
+    @staticmethod
+    def purpose(function: str) -> str:
+        """First line of the description of a drawing function."""
+        return (inspect.getdoc(getattr(figures, function)) or "").split("\n")[0]
+
+    def count(self, kind: str) -> int:
+        """How many different figures (``Fig.``) or tables (``Table``) of the paper are drawn."""
+        return len({one.paper for one in self.of_the_paper if one.paper.startswith(kind)})
+
+    def by_chapter(self) -> ChapterFigures:
+        """The way back: the figures of each chapter."""
+        return ChapterFigures({chapter: drawn for chapter in self.book.chapters if (drawn := drawings(chapter))})
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{one.paper:8} {one.chapter.stem:22} {', '.join(one.functions)}" for one in self.of_the_paper)
+
+
+@dataclass(frozen=True)
+class ChapterFigures(Shown):
+    """Figures and parameters of each chapter that draws."""
+
+    drawings: dict[ChapterText, list[Drawing]]
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{chapter.stem}: {len(drawn)}" for chapter, drawn in self.drawings.items())
+
+
+@dataclass(frozen=True, eq=False)
+class AssumptionList(Shown):
+    """What `mock.assumptions` lists, by the place in the code that assumes it."""
+
+    table: Table
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{row['where']}.{row['name']} = {row['value']} {row['unit']}" for row in self.table)
+
+
+def example_catalogue(label_names: Sequence[str] = PAPER_LABELS) -> Table:
+    """A catalogue of one star that has every column there is."""
+    n_labels, one = len(label_names), np.ones(1)
+    ids = np.array(["spec-55859-PLAN_sp01-001"])
+    labels = Labels(ids, tuple(label_names), np.ones((1, n_labels)), np.eye(n_labels)[None])
+    fit = LabelFit(labels, one, one, one, one, one, one, n_free=n_labels)
+    stars = Table({name: [1.0] for name in catalogue.STAR_COLUMNS if name != "id"})
+    stars["obsid"] = np.array([1])
+    stars["id"] = ids
+    label_range = np.array([np.zeros(n_labels), 2 * np.ones(n_labels)])
+    return catalogue.assemble(fit, stars, distance=one, reference=False, label_range=label_range)
+
+
+@dataclass(frozen=True)
+class DataModel(Shown):
+    """Every column of a catalogue with unit, type, UCD and meaning."""
+
+    label_names: tuple[str, ...] = PAPER_LABELS
+
+    @cached_property
+    def rows(self) -> list[tuple[str, str, str, str, str]]:
+        """Name, type, unit, UCD, description, see `catalogue.data_model`."""
+        return catalogue.data_model(example_catalogue(self.label_names))
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name:20} {unit or '-':8} {words}" for name, _, unit, _, words in self.rows)
+
+    def in_words(self, kind: str) -> str:
+        """A type as readers call it."""
+        return KINDS[np.dtype(kind).kind]
