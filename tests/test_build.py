@@ -10,7 +10,7 @@ from docutils.utils import new_document
 
 from labeltransfer.files.locks import only_writer
 from labeltransfer.reproduction.book import Book
-from labeltransfer.reproduction.build import banner, build
+from labeltransfer.reproduction.build import _put_in_place, banner, build
 from labeltransfer.reproduction.record import Run, read_record
 from labeltransfer.reproduction.runs import run
 from labeltransfer.reproduction.sphinx_extension import ShownRun, edit_text
@@ -188,6 +188,21 @@ def test_one_process_renders_at_a_time(small_run):
 def test_no_room_for_the_copy_names_the_place(small_copy):
     with small_files(0), pytest.raises(OSError, match=r"File too large.*rendering-default"):
         build(Book(small_copy))
+
+
+@pytest.mark.parametrize("stopped", ["before", "after"])
+def test_variants_outlive_a_build_that_was_killed(tmp_path, stopped):
+    finished, aside = tmp_path / "html", tmp_path / "html.before"
+    for folder in [aside, finished][: 1 if stopped == "before" else 2]:
+        (folder / "book").mkdir(parents=True)
+    (aside / "variants" / "wide").mkdir(parents=True)
+    for number in range(2):
+        pages = tmp_path / "new"
+        (pages / f"pages{number}").mkdir(parents=True)
+        _put_in_place(pages, finished)
+        assert {path.name for path in finished.iterdir()} == {f"pages{number}", "variants"}
+        assert (finished / "variants" / "wide").is_dir()
+        assert not aside.exists()
 
 
 def foot(run, stem):

@@ -80,14 +80,19 @@ def _render(run: Run, out: Path) -> Path:
 def _put_in_place(pages: Path, finished: Path) -> None:
     """Whole pages take the place of those of before, in one move; variants that lie among these stay."""
     before = finished.with_name(f"{finished.name}.before")
-    shutil.rmtree(before, ignore_errors=True)
     finished.parent.mkdir(parents=True, exist_ok=True)
-    if (finished / VARIANTS).exists():
-        (finished / VARIANTS).rename(pages / VARIANTS)
+    _keep_variants(before, finished)  # of a build that was killed
     if finished.exists():
+        shutil.rmtree(before, ignore_errors=True)
         finished.rename(before)
     pages.rename(finished)
+    _keep_variants(before, finished)
     shutil.rmtree(before, ignore_errors=True)
+
+
+def _keep_variants(before: Path, finished: Path) -> None:
+    if (before / VARIANTS).exists() and finished.exists():
+        (before / VARIANTS).rename(finished / VARIANTS)
 
 
 def _write(path: Path, text: str) -> None:

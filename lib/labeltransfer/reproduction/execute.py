@@ -185,9 +185,7 @@ def _by_papermill(chapter: ChapterText, given: dict[str, Any], out: Path) -> Non
                 f"{chapter.stem}: cell {error.cell_index} ({first!r}) failed: {error.ename}: {plain(error.evalue)}\n"
                 f"the notebook as far as it came: {out}"
             ) from error
-        except (
-            Exception
-        ) as error:  # a kernel that died, a cell that took too long: papermill has no common class for it
+        except Exception as error:  # a kernel that died, a cell that took too long: there is no common class
             if attempt + 1 == STARTS or "Kernel died before replying" not in str(error):
                 raise ChapterFailed(f"{chapter.stem}: stopped: {type(error).__name__}: {error}; see {out}") from error
         finally:
