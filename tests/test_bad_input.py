@@ -331,6 +331,7 @@ def small_files(tmp_path_factory):
     return folder, [write(folder / name, columns).read_bytes() for write, name in zip(writers, names, strict=True)]
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     which=st.integers(0, 2),
@@ -352,6 +353,7 @@ SIZES = ("BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "PCOUNT", "GCOUNT", "TFIELDS", "
 VALUES = ("0", "1", "-1", "999", "99999999999999999999", "T", "'x'", "''", "1E400", "NaN", "'0E'", "'1Q'")
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     which=st.integers(0, 1),

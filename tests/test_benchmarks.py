@@ -18,6 +18,7 @@ def run(monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_the_benchmark_writes_its_numbers_and_prints_a_table(run, tmp_path, capsys):
     out = tmp_path / "benchmarks.json"
     run.main(["--stars", "800", "--pixels", "48", "--loop", "3", "--out", str(out)])

@@ -26,6 +26,7 @@ class WithoutTruth:
         return self._overlap
 
 
+@pytest.mark.slow
 def test_recipes_are_compared_on_the_same_stars_with_the_truth_and_beside_a_training_on_it(survey):
     table = lt.transfer.compare_recipes(
         [survey], np.random.default_rng(0), n_folds=3, n_stars=270, n_reference=(90, 180, 500), pixel_step=30

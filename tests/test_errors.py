@@ -45,6 +45,7 @@ def test_pulls_about_the_truth_are_one_and_the_check_fails_when_errors_are_halve
         np.testing.assert_allclose(pulls(table[rows], stars.labels[rows]), 1.0, atol=0.12)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical
 @pytest.mark.parametrize("n_stars", [25, 60])
 def test_few_reference_stars_are_told_by_the_errors(n_stars):

@@ -193,6 +193,7 @@ def test_a_drawing_demands_to_know_whether_the_data_are_simulated(name):
     assert parameter.default is parameter.empty
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [0, 1])
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_hardly_any_stars_can_be_drawn(name, n):

@@ -354,6 +354,7 @@ def test_a_store_is_a_survey_to_learn_from(folder, tmp_path):
         open_survey("folder", tmp_path / "store", NAMES, mask="or")
 
 
+@pytest.mark.slow
 def test_learning_from_a_store_is_learning_from_its_files(tmp_path):
     from labeltransfer.mock import SimulatedSurvey, write_survey
 

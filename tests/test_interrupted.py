@@ -42,6 +42,7 @@ def model(survey):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("signalled", "hanging", "command", "kept", "written"),
     [

@@ -356,5 +356,5 @@ def test_impossible_surveys_are_refused(settings, message):
 def test_rows_that_do_not_exist_are_refused(survey):
     with pytest.raises(ValueError, match="catalogue of 500 stars"):
         survey.raw([500])
-    with pytest.raises(ValueError, match="mask 'both'"):
+    with pytest.raises(ValueError, match="mask: found 'both'"):
         survey.spectra([0], mask="both")

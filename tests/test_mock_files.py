@@ -200,6 +200,7 @@ def killed(folder, after, compress=False):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compress", [False, True])
 def test_writing_that_was_killed_goes_on_where_it_stopped(survey, tmp_path, monkeypatch, compress):
     whole = write_survey(survey, tmp_path / "whole", compress=compress, progress=False)
@@ -221,6 +222,7 @@ def test_writing_that_was_killed_goes_on_where_it_stopped(survey, tmp_path, monk
     assert contents(folder) == contents(whole)
 
 
+@pytest.mark.slow
 def test_an_unfinished_folder_of_another_survey_is_refused(survey, tmp_path):
     folder = killed(tmp_path / "killed", 5)
     before = contents(folder)
@@ -242,6 +244,7 @@ def test_too_little_room_is_said_before_anything_is_written(survey, tmp_path, mo
     assert not list((tmp_path / "new").rglob("*.fits*"))
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_spectra(tmp_path, monkeypatch):
     monkeypatch.setattr(survey_files, "BLOCK", 16)
 

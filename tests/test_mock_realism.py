@@ -101,6 +101,7 @@ def test_the_features_are_where_most_of_the_misfit_is():
     assert excess > 0.4
 
 
+@pytest.mark.slow
 def test_windows_and_model_error(simulated_reference):
     spectra = simulated_reference.spectra
     assert not ((spectra.wavelength > 5560) & (spectra.wavelength < 5600)).any()

@@ -111,6 +111,7 @@ def test_the_same_call_gives_the_same_transfer():
     np.testing.assert_array_equal(one.errors.floor, two.errors.floor)
 
 
+@pytest.mark.slow
 def test_small_sets_are_never_made_worse_by_the_correction():
     """With few stars and large errors of the labels the strength is small, and the labels as good as without."""
     for seed in range(3):

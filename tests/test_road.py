@@ -188,6 +188,7 @@ def test_the_memory_does_not_grow_with_the_survey(transfer, tmp_path, monkeypatc
     assert sum(held) == len(large)
 
 
+@pytest.mark.slow
 def test_from_the_shell(transfer, survey_folder, tmp_path, capsys):
     store, model = tmp_path / "store", tmp_path / "model.npz"
     assert main(["ingest", str(survey_folder), "-o", str(store), "--block", "50"]) == 0

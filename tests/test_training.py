@@ -109,6 +109,7 @@ def test_a_sample_that_shows_the_way_does_not_change_the_goal(monkeypatch):
     np.testing.assert_array_less(abs(shown.coefficients - alone.coefficients), 1e-5 * formal_errors(alone, reference))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overestimated", [1.0, 1.2])
 def test_scatter_far_below_the_noise_is_at_the_maximum(overestimated):
     reference = oracle.draw(oracle.known_model(24, 2, scatter=(0.0, 2e-3)), 1500)

@@ -23,6 +23,7 @@ def transfer(folder):
     return learn(open_survey("folder", folder, NAMES, progress=False), rng=np.random.default_rng(1))
 
 
+@pytest.mark.slow
 def test_a_survey_is_learnt(transfer):
     assert transfer.model.label_names == NAMES
     assert transfer.simulated
@@ -30,6 +31,7 @@ def test_a_survey_is_learnt(transfer):
     assert repr(transfer).startswith("LabelTransfer(teff, logg, fe_h; recipe robust; trained on")
 
 
+@pytest.mark.slow
 def test_what_was_learnt_survives_the_file(transfer, folder, tmp_path):
     transfer.write(tmp_path / "model.npz")
     again = LabelTransfer.read(tmp_path / "model.npz")
@@ -41,6 +43,7 @@ def test_what_was_learnt_survives_the_file(transfer, folder, tmp_path):
     assert (again.width, again.convention, again.mask) == (50.0, "paper", "none")
 
 
+@pytest.mark.slow
 def test_labels_come_back_near_the_truth(transfer, folder):
     overlap = open_survey("folder", folder, NAMES, progress=False).overlap()
     table = label_survey(transfer, folder / "spectra", progress=False)
@@ -59,6 +62,7 @@ def test_too_few_stars_to_learn_from(folder):
         learn(survey, rng=np.random.default_rng(1), n_starts=100_000)
 
 
+@pytest.mark.slow
 def test_real_giants_are_learnt_and_labelled():
     folder = real_spectra() / "lamost_dr10_giants"
     if not folder.exists():
@@ -75,6 +79,7 @@ def test_real_giants_are_learnt_and_labelled():
 # --- from the shell
 
 
+@pytest.mark.slow
 def test_train_and_infer_from_the_shell(folder, tmp_path, capsys):
     model, labels = tmp_path / "model.npz", tmp_path / "labels.fits"
     assert main(["train", str(folder), "-o", str(model), "--label-names", "teff,logg"]) == 0

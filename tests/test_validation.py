@@ -143,6 +143,7 @@ def test_a_change_of_scatter_is_known_better_when_the_stars_are_the_same():
     np.testing.assert_allclose(unpaired, independent, rtol=0.25)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical
 def test_the_error_of_a_change_of_scatter_is_the_spread_between_samples():
     rng = np.random.default_rng(6)
