@@ -62,6 +62,11 @@ def test_anchors_of_figures_are_unique():
     assert len(names) == len(set(names))
 
 
+def test_titles_of_figures_are_whole():
+    titles = [one.title for one in all_drawings(BOOK)]
+    assert not [title for title in titles if title.count("(") != title.count(")") or title.endswith("Fig")]
+
+
 def test_drawings_are_read_from_the_text(tmp_path):
     path = tmp_path / "07_title.md"
     path.write_text(CHAPTER, encoding="utf-8")
