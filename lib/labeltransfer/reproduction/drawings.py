@@ -105,7 +105,7 @@ def _drawing(chapter: ChapterText, cell: Cell, heading: str, prose: str) -> Draw
 def _first_sentence(caption: str) -> str:
     plain = re.sub(r"\s*\([^()]*Fig\. \d+(?:[^()]|\([^()]*\))*\)", "", caption)
     plain = re.sub(r"\{\w+\}`[^`]*`", "", plain).replace("$", "").replace("\\", "")
-    first, *others = re.split(r"(?<=[\w)\]])[.;:] ", plain)
+    first, *others = re.split(r"(?<=[\w)\]])(?<!Fig)[.;:] ", plain)
     title = f"{first}: {others[0][0].lower()}{others[0][1:]}" if others and len(first.split()) < 5 else first
     return title.rstrip(". ")
 
