@@ -63,7 +63,11 @@ def test_any_run_becomes_a_book_with_a_banner(small_copy):
     assert "ValueError: no 'star'" in absent
     assert pages == small_copy / "_build" / "html" / "variants" / "part"
     assert not (small_copy / "_build" / "html" / "index.html").exists()
-    assert not (small_copy / "_build" / "html" / "variants" / "index.html").exists(), "nothing links to it"
+    first = pages / "book" / "index.html"
+    assert 'href="../../index.html"' in first.read_text(encoding="utf-8")
+    listed = (first.parent / "../../index.html").read_text(encoding="utf-8")
+    assert 'href="part/index.html"' in listed
+    assert "../book/index.html" not in listed, "there is no default run to lead to"
 
 
 def test_variants_are_listed_on_the_first_page_of_the_book_and_travel_with_it(small_copy):
@@ -192,7 +196,7 @@ def test_no_room_for_the_copy_names_the_place(small_copy):
 
 @pytest.mark.parametrize("stopped", ["before", "after"])
 def test_variants_outlive_a_build_that_was_killed(tmp_path, stopped):
-    finished, aside = tmp_path / "html", tmp_path / "html.before"
+    finished, aside = tmp_path / "html", tmp_path / ".html.before"
     for folder in [aside, finished][: 1 if stopped == "before" else 2]:
         (folder / "book").mkdir(parents=True)
     (aside / "variants" / "wide").mkdir(parents=True)

@@ -66,8 +66,9 @@ def test_a_file_that_hangs_does_not_hold_up_the_end(model, tmp_path, signalled, 
     (tmp_path / "model.npz").symlink_to(model)
     (tmp_path / "survey").symlink_to(model.parent / "survey")
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}  # in the background, too
     call = [sys.executable, "-c", HANGING.format(**hanging), *command.split()]
-    with subprocess.Popen(call, cwd=tmp_path, **pipes) as process:
+    with subprocess.Popen(call, cwd=tmp_path, **pipes, **heard) as process:
         limit = threading.Timer(300, process.kill)
         limit.start()
         try:

@@ -57,9 +57,10 @@ def build(book: Book, name: str = DEFAULT) -> Path:
     try:
         with only_writer(rendered):
             _put_in_place(_render(run, out), finished)
-            if (main / "index.html").exists():
-                names = sorted(page.parents[1].name for page in (main / VARIANTS).glob("*/book/index.html"))
-                _write(main / VARIANTS / "index.html", html("variants", names))
+            pages = (main / VARIANTS).glob("*/book/index.html")
+            names = sorted(one.parents[1].name for one in pages if not one.parents[1].name.startswith("."))
+            (main / VARIANTS).mkdir(exist_ok=True)
+            _write(main / VARIANTS / "index.html", html("variants", names, (main / "book" / "index.html").exists()))
     except OSError as error:
         todo = "make room and build again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "build again"
         told = f"{error.strerror or error}; pages that were there before are as they were, so {todo}"
@@ -79,7 +80,7 @@ def _render(run: Run, out: Path) -> Path:
 
 def _put_in_place(pages: Path, finished: Path) -> None:
     """Whole pages take the place of those of before, in one move; variants that lie among these stay."""
-    before = finished.with_name(f"{finished.name}.before")
+    before = finished.with_name(f".{finished.name}.before")
     finished.parent.mkdir(parents=True, exist_ok=True)
     _keep_variants(before, finished)  # of a build that was killed
     if finished.exists():

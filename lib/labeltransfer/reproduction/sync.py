@@ -141,7 +141,7 @@ def _accepted(chapter: ChapterText, executed: Path, before: dict[str, Any], resu
         result.complaints.append(f"{executed}: not there, so the numbers of {chapter.stem} stay as they were")
         return {}
     new, stem = checked_outputs(executed), chapter.stem
-    old_lines, lines = ("".join(map(printed, outputs.values())).splitlines() for outputs in (before, new))
+    old_lines, lines = ("\n".join(map(printed, outputs.values())).splitlines() for outputs in (before, new))
     names = f"{stem} accepted before", f"{stem} of this run"
     result.differences += difflib.unified_diff(old_lines, lines, *names, lineterm="", n=0)
     return new
