@@ -71,7 +71,7 @@ class CrossFit:
     fit: LabelFit
 
 
-def cross_fit(
+def cross_fits(
     reference: ReferenceSet,
     folds: np.ndarray,
     starts: np.ndarray,
@@ -81,8 +81,8 @@ def cross_fit(
     priors: Mapping[str, tuple[float | np.ndarray, float | np.ndarray]] | None = None,
     infer_dtype: np.typing.DTypeLike | None = None,
     **options: Any,
-) -> CrossFit:
-    """As `cross_validate`, with the models; stars that are not `kept` (N,) are labelled, and trained on by none."""
+) -> list[CrossFit]:
+    """As `cross_validate`, with the models, of each label error strength; stars that are not `kept` train no model."""
     n = len(reference)
     folds = _one_each("folds", folds, n)
     groups = np.unique(folds)
@@ -95,18 +95,26 @@ def cross_fit(
     def of(held: np.ndarray, value: float | np.ndarray) -> float | np.ndarray:
         return np.asarray(value)[held] if np.ndim(value) else value
 
-    fits = [
-        infer(
-            model,
-            reference.spectra[held],
-            starts,
-            fixed={name: of(held, value) for name, value in (fixed or {}).items()},
-            priors={name: (of(held, mean), of(held, width)) for name, (mean, width) in (priors or {}).items()},
-            dtype=infer_dtype,
-        )
-        for model, held in zip(models, rows, strict=True)
-    ]
-    return CrossFit(models, rows, LabelFit.concatenate(fits)[np.argsort(np.concatenate(rows))])
+    def crossed(models: list[CannonModel]) -> CrossFit:
+        fits = [
+            infer(
+                model,
+                reference.spectra[held],
+                starts,
+                fixed={name: of(held, value) for name, value in (fixed or {}).items()},
+                priors={name: (of(held, mean), of(held, width)) for name, (mean, width) in (priors or {}).items()},
+                dtype=infer_dtype,
+            )
+            for model, held in zip(models, rows, strict=True)
+        ]
+        return CrossFit(models, rows, LabelFit.concatenate(fits)[np.argsort(np.concatenate(rows))])
+
+    return [crossed(models[start : start + len(rows)]) for start in range(0, len(models), len(rows))]
+
+
+def cross_fit(reference: ReferenceSet, folds: np.ndarray, starts: np.ndarray, **options: Any) -> CrossFit:
+    """As `cross_validate`, with the models; stars that are not `kept` (N,) are labelled, and trained on by none."""
+    return cross_fits(reference, folds, starts, **options)[0]
 
 
 def cross_validate(reference: ReferenceSet, folds: np.ndarray, starts: np.ndarray, **options: Any) -> LabelFit:

@@ -12,7 +12,8 @@ is that for the true labels, for a polynomial of any order (Nakamura 1990, Biome
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cache
 
 import numpy as np
@@ -66,6 +67,11 @@ class LabelErrors(Design):
             start = stop
         return products.astype(dtype, copy=False)
 
+    def of_stars(self, rows: np.ndarray) -> LabelErrors:
+        some = LabelErrors(self.scaled[rows], self.covariance[rows], self.order)
+        some._kept = super().of_stars(rows)._kept
+        return some
+
     def widened(self, block: PixelBlock, at: Maximum) -> PixelBlock:
         """With the variance that the errors cause in the flux at θ, (∂f/∂x) C (∂f/∂x)ᵀ, added to σ²."""
         coefficients = np.where(at.solved[:, None], at.coefficients, 0.0)
@@ -76,18 +82,46 @@ class LabelErrors(Design):
         return replace(block, ivar=block.ivar / (1.0 + block.ivar * np.maximum(variance, 0.0)))
 
 
+@dataclass(frozen=True)
+class Moments:
+    """Sums over stars of w, and of w², times the products of a design (B, M(M+1)/2) and times f v (B, M)."""
+
+    products: np.ndarray
+    products_of_squares: np.ndarray
+    flux: np.ndarray
+    flux_of_squares: np.ndarray
+
+    def __add__(self, other: Moments) -> Moments:
+        return Moments(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+def moments(block: PixelBlock, designs: Sequence[Design], counts: np.ndarray, variance: np.ndarray) -> list[Moments]:
+    """Of each design, with the weights of s², `variance` (B,)."""
+    weight = weights(block.ivar, variance, counts)
+    squares = weight * weights(block.ivar, variance, np.ones(len(counts)))
+    weighted, squared = weight * block.flux, squares * block.flux
+    return [
+        Moments(
+            weighted_products(weight, design),
+            weighted_products(squares, design),
+            weighted @ design.vectors.T,
+            squared @ design.vectors.T,
+        )
+        for design in designs
+    ]
+
+
 def corrected_matrices(
-    block: PixelBlock, design: Design, errors: LabelErrors, weight: np.ndarray
+    block: PixelBlock, packed: np.ndarray, packed_change: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """With (B, N) weights: the inverse of the corrected A and the change (B, M, M), the share of it made (B,).
+    """From A and its change: the inverse of the corrected A and the change (B, M, M), the share of it made (B,).
 
     The share is 1, or less where A would not keep `MARGIN`: the relative eigenvalues are linear in it.
     """
-    packed, change = weighted_products(weight, design), weighted_products(weight, errors)
-    inverse, share = inverted(packed + change, block), np.ones(len(packed))
+    inverse, share = inverted(packed + packed_change, block), np.ones(len(packed))
     left = 1.0 - MARGIN
-    _, definite = factorize(left * packed + change, block.allowed, left * block.ridge)
-    short, change = np.flatnonzero(definite == 0), unpacked(change, len(design.vectors))
+    _, definite = factorize(left * packed + packed_change, block.allowed, left * block.ridge)
+    short, change = np.flatnonzero(definite == 0), unpacked(packed_change, block.allowed.shape[1])
     if short.size:
         root = inverse_roots(factorize(packed[short], block.allowed[short], block.ridge)[0])
         relative, rotation = np.linalg.eigh(root @ change[short] @ root.transpose(0, 2, 1))
@@ -97,22 +131,38 @@ def corrected_matrices(
     return inverse, change, share
 
 
-def correct(
-    block: PixelBlock, design: Design, errors: LabelErrors, counts: np.ndarray, at: Maximum
-) -> tuple[Maximum, int]:
-    """θ of the corrected normal equations at the weights of a maximum, s² without what errors of labels add to it.
+class CorrectedScore:
+    """The corrected normal equations of a block at the weights of s², `variance` (B,), for S sizes of label errors."""
 
-    s² is lowered by what the correction takes from the mean squared residual, Σ w² r² / Σ w². Also returned: at how
-    many pixels the correction was shortened to keep A positive definite.
+    def __init__(self, block: PixelBlock, design: Design, errors: Sequence[LabelErrors], variance: np.ndarray) -> None:
+        self.block, self.designs, self.variance = block, [design, *errors], variance
+        self.of_all = moments(block, self.designs, np.ones(design.n_stars), variance)
+
+    def correct(self, at: Maximum, counts: np.ndarray) -> tuple[list[Maximum], int]:
+        """Of a maximum for stars taken `counts` (N,) times; and how many corrections are shortened to a share."""
+        rows = np.flatnonzero(counts != 1)
+        others, of_others = self.block.of_stars(rows), [design.of_stars(rows) for design in self.designs]
+        of_subset = moments(others, of_others, counts[rows] - 1, self.variance)
+        plain, *changes = (one + more for one, more in zip(self.of_all, of_subset, strict=True))
+        results, shares = zip(*(corrected(self.block, at, plain, change) for change in changes), strict=True)
+        return list(results), sum(int(np.count_nonzero(at.solved & (share < 1))) for share in shares)
+
+
+def corrected(block: PixelBlock, at: Maximum, plain: Moments, change: Moments) -> tuple[Maximum, np.ndarray]:
+    """θ of the corrected normal equations, s² without what errors of labels add to it; the share made (B,).
+
+    s² is lowered by what the correction takes from the mean squared residual, Σ w² r² / Σ w².
     """
-    weight = weights(block.ivar, at.variance, counts)
-    inverse, change, share = corrected_matrices(block, design, errors, weight)
-    right = (weight * block.flux) @ errors.vectors.T - np.einsum("pab,pb->pa", change, at.coefficients)
+    inverse, of_products, share = corrected_matrices(block, plain.products, change.products)
+    right = change.flux - np.einsum("pab,pb->pa", of_products, at.coefficients)
     theta = at.coefficients + share[:, None] * np.einsum("pab,pb->pa", inverse, right) * block.allowed
-    squares = weight * weights(block.ivar, at.variance, np.ones(len(counts)))
-    change = unpacked(weighted_products(squares, errors), len(design.vectors))
-    label_part = np.einsum("pab,pb->pa", change, theta) - 2 * (squares * block.flux) @ errors.vectors.T
-    before, after = (block.flux - c @ design.vectors for c in (at.coefficients, theta))
-    excess = (squares * (before**2 - after**2)).sum(axis=1) - share * (theta * label_part).sum(axis=1)
-    variance = np.maximum(at.variance - excess / np.maximum(squares.sum(axis=1), 1e-300), 0.0)
-    return Maximum(theta, variance, at.solved, at.alone), int(np.count_nonzero(at.solved & (share < 1)))
+
+    def squared_residuals(theta: np.ndarray, of: Moments) -> np.ndarray:
+        """Σ w² (r² - f²)."""
+        squares = unpacked(of.products_of_squares, theta.shape[1])
+        return np.einsum("pa,pab,pb->p", theta, squares, theta, optimize=True) - 2 * (theta * of.flux_of_squares).sum(1)
+
+    before, after = (squared_residuals(coefficients, plain) for coefficients in (at.coefficients, theta))
+    excess = before - after - share * squared_residuals(theta, change)
+    s2 = np.maximum(at.variance - excess / np.maximum(plain.products_of_squares[:, 0], 1e-300), 0.0)
+    return Maximum(theta, s2, at.solved, at.alone), share

@@ -224,25 +224,33 @@ def settle(
 
 
 def adjust(
-    block: PixelBlock, design: Design, counts: np.ndarray, whole: Maximum, packed: np.ndarray, there: Derivatives
-) -> Maximum:
-    """The highest maximum for a subset or resampling, from that for all stars, the packed A and the derivatives there.
+    block: PixelBlock, design: Design, counts: np.ndarray, whole: Maximum, looks: np.ndarray
+) -> Iterator[Maximum]:
+    """The highest maxima for K subsets or resamplings, `counts` (K, N), from that for all stars.
 
-    Stars taken once change nothing, the others correct both. Where that leaves too little or the steps do not come to
-    rest, and where eq. 5 may have other maxima, the maximum is sought anew.
+    Stars taken once change nothing, the others correct A and the derivatives there. Where that leaves too little or the
+    steps do not come to rest, and where eq. 5 may have other maxima, the maximum is sought anew. With few stars a term
+    that is looked for where `looks` (K,) says so, and otherwise taken from all stars.
     """
-    rows = np.flatnonzero(counts != 1)
-    near = Maximum(*(getattr(whole, field.name).copy() for field in fields(whole)))
-    others, of_others, more = block.of_stars(rows), design.of_stars(rows), counts[rows] - 1
-    left = packed + normal_matrices(others, of_others, more, whole.variance, NEAR)
-    there = there + derivatives(others.flux, others.ivar, more, of_others.vectors, whole.coefficients, whole.variance)
-    near.solved &= left[:, 0] > SINGULAR**0.5 * packed[:, 0]
-    settle(block, design, counts, near, left, there)
-    few = np.flatnonzero(near.solved & near.alone & (block.stars_per_term(counts) <= FEW))
-    near.alone[few] = only_maximum(block[few], design, counts, near[few])
-    if not few.size and (near.solved & near.alone).mean() < 0.5:
-        return maximize(block, design, counts)
-    return searched_anew(block, design, counts, near)
+    everyone = np.ones(design.n_stars)
+    packed = normal_matrices(block, design, everyone, whole.variance, NEAR)
+    there = derivatives(block.flux, block.ivar, everyone, design.vectors, whole.coefficients, whole.variance)
+    for taken, look in zip(counts, looks, strict=True):
+        rows = np.flatnonzero(taken != 1)
+        near = Maximum(*(getattr(whole, field.name).copy() for field in fields(whole)))
+        others, of_others, more = block.of_stars(rows), design.of_stars(rows), taken[rows] - 1
+        left = packed + normal_matrices(others, of_others, more, whole.variance, NEAR)
+        here = derivatives(others.flux, others.ivar, more, of_others.vectors, whole.coefficients, whole.variance)
+        near.solved &= left[:, 0] > SINGULAR**0.5 * packed[:, 0]
+        settle(block, design, taken, near, left, there + here)
+        few = near.solved & near.alone & (block.stars_per_term(taken) <= FEW)
+        if look and few.any():
+            rows = np.flatnonzero(few)
+            near.alone[rows] = only_maximum(block[rows], design, taken, near[rows])
+        if not few.any() and (near.solved & near.alone).mean() < 0.5:
+            yield maximize(block, design, taken)
+        else:
+            yield searched_anew(block, design, taken, near)
 
 
 def reasons(block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum) -> Counter[str]:

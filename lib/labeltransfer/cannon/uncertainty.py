@@ -11,7 +11,7 @@ from ..reference import ReferenceSet
 from .label_errors import corrected_matrices
 from .likelihood import weights
 from .model import CannonModel
-from .normal_matrices import Design, PixelBlock, inverted, normal_matrices, unpacked, weighted_products
+from .normal_matrices import Design, PixelBlock, inverted, unpacked, weighted_products
 from .training import LabelErrorsOption, allowed_terms, label_errors_of, pixels_of_block
 
 
@@ -42,7 +42,7 @@ def coefficient_variance(
     labels, everyone = reference.labels, np.ones(len(reference))
     scaled = model.scaled(labels.values)
     design = Design(model.label_vector(labels.values).T)
-    errors = label_errors_of(labels, scaled, model.scales, model.order, label_errors, label_error_strength)
+    errors = label_errors_of(labels, scaled, model.scales, model.order, label_errors, [label_error_strength])
     allowed = allowed_terms(censoring, labels.names, model.wavelength.size, model.order)
     upper = np.triu_indices(allowed.shape[1])
     variance = np.where(model.determined, model.scatter, 0.0) ** 2
@@ -50,10 +50,11 @@ def coefficient_variance(
 
     def one_block(pixels: slice) -> None:
         block = PixelBlock.of(reference.spectra, pixels, allowed, ridge)
-        inverse = inverted(normal_matrices(block, design, everyone, variance[pixels]), block)
-        if errors is not None and label_errors == "correct":
-            weight = weights(block.ivar, variance[pixels], everyone)
-            bread, *_ = corrected_matrices(block, design, errors, weight)
+        weight = weights(block.ivar, variance[pixels], everyone)
+        normal = weighted_products(weight, design)
+        inverse = inverted(normal, block)
+        if label_errors == "correct":
+            bread, *_ = corrected_matrices(block, normal, weighted_products(weight, errors[0]))
             residual = block.flux - model.coefficients[pixels] @ design.vectors
             inverse = bread @ unpacked(weighted_products((weight * residual) ** 2, design), allowed.shape[1]) @ bread
         packed[pixels] = inverse[:, *upper]

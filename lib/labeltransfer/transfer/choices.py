@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
 from typing import Any
@@ -13,7 +13,7 @@ from astropy.table import Table
 from ..inference import LabelFit
 from ..labels import Labels
 from ..reference import ReferenceSet
-from ..validation import bias_and_scatter, cross_fit
+from ..validation import bias_and_scatter, cross_fits
 
 STRENGTHS, OF_KNOWN = (0.25, 0.5, 0.75, 1.0), (0.5, 1.0)
 """Shares λ of the label errors that are tried beside none: of what residuals allow at most, and of known errors."""
@@ -81,9 +81,9 @@ class Asked:
             options["censoring"] = np.asarray(self.censoring)[::step]
         return options
 
-    def correction(self, strength: float) -> dict[str, Any]:
+    def correction(self, strength: float | Sequence[float]) -> dict[str, Any]:
         """Options of `train` by which errors of the labels are undone."""
-        return {"label_errors": "correct", "label_error_strength": strength} if strength > 0 else {}
+        return {"label_errors": "correct", "label_error_strength": strength} if np.any(strength) else {}
 
 
 def usual_order(reference: ReferenceSet) -> int | str:
@@ -167,18 +167,18 @@ def choose_strength(
     options: Mapping[str, Any],
     known: bool,
 ) -> tuple[float, Table]:
-    """The share λ of the label errors that is undone: that asked for, or as the data choose.
+    """The share λ of the label errors that is undone, as the data choose.
 
     Of errors that are known the largest share without loss is undone; of an upper limit the smallest that gains as much
     as any.
     """
     trials = Trials(reference, folds, kept, starts)
     trials.judge(dict(options), uncorrected)
-    strengths = (OF_KNOWN if known else STRENGTHS) if asked.strength == "auto" else (float(asked.strength),)
-    trials.make({**options, **asked.correction(strength)} for strength in strengths)
-    chosen = len(strengths) if asked.strength != "auto" else int(trials.as_good[-1 if known else 0])
-    choice = trials.choice("label errors", chosen)
-    return choice.options[chosen].get("label_error_strength", 0.0), choice.table
+    strengths = OF_KNOWN if known else STRENGTHS
+    for strength, fit in zip(strengths, trials.fits(**options, **asked.correction(strengths)), strict=True):
+        trials.judge({**options, **asked.correction(strength)}, fit)
+    choice = trials.choice("label errors", int(trials.as_good[-1 if known else 0]))
+    return choice.options[choice.chosen].get("label_error_strength", 0.0), choice.table
 
 
 class Trials:
@@ -199,12 +199,16 @@ class Trials:
         """Mean loss of the best."""
         return min((float(loss.mean()) for loss in self.losses), default=np.inf)
 
+    def fits(self, **options: Any) -> list[LabelFit]:
+        """Of every label error strength. Which of two maxima of like height a pixel is at decides nothing."""
+        crossed = cross_fits(self.reference, self.folds, self.starts, kept=self.kept, second_look=False, **options)
+        return [one.fit for one in crossed]
+
     def make(self, trials: Iterable[Mapping[str, Any]]) -> None:
         """Try one after the other, until `PATIENCE` in a row are no better than the best before them."""
         best, idle = np.inf, 0
         for options in trials:
-            fit = cross_fit(self.reference, self.folds, self.starts, kept=self.kept, **options).fit
-            loss = self.judge(dict(options), fit)
+            loss = self.judge(dict(options), *self.fits(**options))
             best, idle = (loss, 0) if loss < best else (best, idle + 1)
             if idle == PATIENCE:
                 break

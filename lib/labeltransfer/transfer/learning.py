@@ -12,7 +12,7 @@ from ..archive.opening import Survey
 from ..archive.overlap import Overlap
 from ..cannon.model import scaling
 from ..catalogue import DISTANCE_CUT
-from ..continuum import check_segments
+from ..continuum import check_segments, normalize
 from ..inference import starting_points
 from ..labels import LABELS, Labels
 from ..options import check_option
@@ -199,7 +199,9 @@ def _joined(
         keep = ~np.any(list(excised.values()), axis=0) if excised else np.ones(len(labels), dtype=bool)
         labels = labels[keep]
     candidates = ReferenceSet.join(spectra, labels)
-    return ReferenceSet(normalized(candidates.spectra, **how), candidates.labels), counts
+    if not spectra.normalized:
+        candidates = ReferenceSet(normalize(candidates.spectra, **how), candidates.labels)
+    return candidates, counts
 
 
 def _of_survey(

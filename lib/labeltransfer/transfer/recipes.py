@@ -25,9 +25,9 @@ from .total_errors import ErrorModel
 ROUNDS = 4
 """Of the cross-fitted clip at most; it mostly rests after three."""
 
-VALUES, PIXELS = 6e6, 1200
-"""Fluxes, and pixels, of which choices are made. Every so many pixels do, for a somewhat larger error of each label,
-and the recipe costs no more than a few trainings."""
+PIXELS = 600
+"""Of which choices are made. Every so many do, for a somewhat larger error of each label, and the recipe costs no more
+than a few trainings."""
 
 FACTOR_RESTS, CLIP_RESTS = 0.02, 0.002
 """Relative change of the error factor, and share of the stars judged anew, that call for no further round."""
@@ -70,8 +70,7 @@ def paper(candidates: ReferenceSet, starts: np.ndarray, asked: Asked) -> Learnt:
 
 def robust(candidates: ReferenceSet, starts: np.ndarray, folds: np.ndarray, asked: Asked) -> Learnt:
     """Error factor and clip by cross-fitting, order, corrected score, total errors; see `learn`."""
-    n_stars, n_pixels = candidates.spectra.flux.shape
-    few = every_so_many_pixels(candidates, max(1, round(n_stars * n_pixels / VALUES), n_pixels // PIXELS))
+    few = every_so_many_pixels(candidates, max(1, candidates.spectra.flux.shape[1] // PIXELS))
     order, ridge = asked.first_order(len(candidates)), asked.ridge
     counts: dict[str, int] = {}
     tables: list[Table] = []
@@ -86,8 +85,9 @@ def robust(candidates: ReferenceSet, starts: np.ndarray, folds: np.ndarray, aske
             order, ridge = options["order"], options["ridge"]
             crossed, factor, kept = _rounds(few, starts, folds, asked, options, factor, counts)
     covariance, known = label_covariance(candidates.labels, asked.label_errors, crossed.fit, kept)
-    strength = 0.0
-    if covariance is not None and covariance.any():
+    undoes = covariance is not None and bool(covariance.any())
+    strength = float(asked.strength) if undoes and asked.strength != "auto" else 0.0
+    if undoes and asked.strength == "auto":
         fitted = with_stated_errors(few.reference, few.of(factor), covariance)
         strength, table = choose_strength(
             fitted, folds, kept, starts, crossed.fit, asked, asked.options(order, ridge, few.step), bool(known.any())
@@ -125,7 +125,7 @@ def _rounds(
     counts.clear()  # those of another order no longer count
     for number in range(1, ROUNDS + 1):
         fitted = with_stated_errors(few.reference, few.of(factor), None)
-        crossed = cross_fit(fitted, folds, starts, kept=kept, **options)
+        crossed = cross_fit(fitted, folds, starts, kept=kept, second_look=False, **options)
         first = first or crossed
         rests = True
         if asked.finds_error_factor:
@@ -179,7 +179,7 @@ def _final(
     """
     names = np.unique(folds)
     counts = np.concatenate([np.ones((1, len(reference)), bool), folds != names[:, None]]) & kept
-    model, *models = train_subsets(reference, counts, **options)
+    model, *models = train_subsets(reference, counts, second_look=np.arange(len(counts)) == 0, **options)
     rows = [np.flatnonzero(folds == name) for name in names]
     back = np.argsort(np.concatenate(rows))
 

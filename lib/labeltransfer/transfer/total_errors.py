@@ -180,7 +180,5 @@ def halves(spectra: Spectra, stretch: float) -> tuple[Spectra, Spectra]:
     """The spectra with every other stretch [Å], a twentieth of the whole at most, masked, and with the rest masked."""
     stretch = min(stretch, float(np.ptp(spectra.wavelength)) / STRETCHES)
     first = np.floor((spectra.wavelength - spectra.wavelength[0]) / stretch) % 2 == 0
-    one, two = (
-        replace(spectra, ivar=np.where(part, spectra.ivar, np.zeros_like(spectra.ivar))) for part in (first, ~first)
-    )
+    one, two = (replace(spectra, ivar=spectra.ivar * part.astype(spectra.ivar.dtype)) for part in (first, ~first))
     return one, two
