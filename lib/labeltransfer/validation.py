@@ -164,12 +164,20 @@ class CrossValidation:
         columns = {"bias": bias, "scatter": scatter, "median": median, "robust_scatter": robust, "spread": spread}
         table = Table({"label": np.array(self.labels.names), **columns})
         table["n"] = np.isfinite(self.residuals).sum(axis=0)
-        return table
+        return readable(table)
 
     def __repr__(self) -> str:
         names, robust = self.labels.names, self.table["robust_scatter"]
         scatter = ", ".join(f"{name} {one:.3g}" for name, one in zip(names, robust, strict=True))
         return f"CrossValidation({len(self.labels)} stars, {np.count_nonzero(self.kept)} trained on; scatter {scatter})"
+
+
+def readable(table: Table) -> Table:
+    """The same table, which prints five digits of every number; it holds them all."""
+    for column in table.itercols():
+        if column.dtype.kind == "f":
+            column.format = ".5g"
+    return table
 
 
 def bias_and_scatter(residuals: np.ndarray, robust: bool = False) -> tuple[np.ndarray, np.ndarray]:

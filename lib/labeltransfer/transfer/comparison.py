@@ -14,7 +14,7 @@ from ..archive.opening import Survey
 from ..labels import Labels
 from ..reference import ReferenceSet, quality_cuts
 from ..survey import normalized
-from ..validation import assign_folds, bias_and_scatter
+from ..validation import assign_folds, bias_and_scatter, readable
 from .learning import learn
 from .recipes import every_so_many_pixels
 
@@ -86,7 +86,7 @@ def compare_recipes(
             rows.add_column(name, 0, "recipe")
             rows.add_column(survey.description, 0, "survey")
             tables.append(rows)
-    return vstack(tables)
+    return readable(vstack(tables))
 
 
 def _candidates(
