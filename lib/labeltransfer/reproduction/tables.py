@@ -134,6 +134,22 @@ class TakeAway(Shown):
 
 
 @dataclass(frozen=True)
+class Findings(Shown):
+    """What a record of a run on real data says of each claim; those of the ledger are links to it."""
+
+    record: Mapping[str, Any]
+
+    @property
+    def rows(self) -> list[tuple[Claim | None, Mapping[str, str]]]:
+        """The claim, or None if the paper has none, and what is said."""
+        known = {claim.id: claim for claim in claims()}
+        return [(known.get(key), said) for key, said in self.record["claims"].items()]
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{key}: {said['verdict']}: {said['text']}" for key, said in self.record["claims"].items())
+
+
+@dataclass(frozen=True)
 class ClaimTable(Shown):
     """What the paper claims in the part that a chapter reproduces."""
 
