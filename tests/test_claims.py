@@ -183,7 +183,7 @@ def test_recorded_runs_on_real_data_stand_beside_the_verdict(tmp_path):
     assert row.verdict == CONSISTENT, "evidence changes no verdict of the run"
     assert ledger.evidence_totals() == {REPRODUCED: 0, DIFFERS: 0, INCONCLUSIVE: 1}
     html = ledger._repr_html_()
-    assert "A factor of 1.9. real data: 922 published rows (recorded run, 2026-11-20)" in html
+    assert "A factor of 1.9. <em>(922 published rows; recorded 2026-11-20)</em>" in html
     assert "On real data: 922 published rows: inconclusive." in ledger.take_away()._repr_html_()
     for change, message in (
         (
