@@ -95,7 +95,8 @@ def robust(candidates: ReferenceSet, starts: np.ndarray, folds: np.ndarray, aske
         tables.append(table)
     reference = with_stated_errors(candidates, factor, covariance)
     options = {**asked.options(order, ridge), **asked.correction(strength)}
-    model, fit, halves = _final(reference, folds, kept, starts, options, asked.stretch)
+    stretch = None if known.all() else asked.stretch
+    model, fit, halves = _final(reference, folds, kept, starts, options, stretch)
     variance = np.full(reference.labels.values.shape, np.nan)
     if covariance is not None and (known.any() or strength > 0):
         taken = np.where(known, 1.0, np.nan) if known.any() else strength
@@ -171,11 +172,11 @@ def _final(
     kept: np.ndarray,
     starts: np.ndarray,
     options: Mapping[str, Any],
-    stretch: float,
-) -> tuple[CannonModel, LabelFit, tuple[LabelFit, LabelFit]]:
+    stretch: float | None,
+) -> tuple[CannonModel, LabelFit, tuple[LabelFit, ...]]:
     """The model of all that are kept and, from the same sums, those of the folds with what they say of their stars.
 
-    They say it of whole spectra, and of either half: of every other stretch [Å].
+    They say it of whole spectra and, with a `stretch`, of either half: of every other stretch [Å].
     """
     names = np.unique(folds)
     counts = np.concatenate([np.ones((1, len(reference)), bool), folds != names[:, None]]) & kept
@@ -187,8 +188,8 @@ def _final(
         fits = [infer(one, spectra[held], starts) for one, held in zip(models, rows, strict=True)]
         return LabelFit.concatenate(fits)[back]
 
-    one, two = map(of, total_errors.halves(reference.spectra, stretch))
-    return model, of(reference.spectra), (one, two)
+    halves = () if stretch is None else total_errors.halves(reference.spectra, stretch)
+    return model, of(reference.spectra), tuple(map(of, halves))
 
 
 @dataclass(frozen=True)

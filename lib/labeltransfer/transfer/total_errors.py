@@ -113,14 +113,14 @@ class Checks:
     Attributes
     ----------
     fit : from the whole spectrum
-    halves : from every other stretch of it, and from the stretches between
+    halves : from every other stretch of it, and from the stretches between; needed where label errors are not known
     reference : (N, L) reference labels
     label_variance : (N, L) their variances, NaN for labels of which these are not known
     folds, kept : (N,) of the cross-validation; stars that models were trained on
     """
 
     fit: LabelFit
-    halves: tuple[LabelFit, LabelFit]
+    halves: tuple[LabelFit, ...]
     reference: np.ndarray
     label_variance: np.ndarray
     folds: np.ndarray
@@ -146,11 +146,13 @@ def measure(model: CannonModel, checks: Checks) -> ErrorModel:
     squared = residual**2
     expected = formal + checks.label_variance / model.scales**2 + lever[:, None] * spread
     share = np.ones_like(formal)
-    unknown, (one, two) = np.isnan(checks.label_variance).all(axis=0), checks.halves
-    apart = np.where((one.converged & two.converged)[:, None], one.labels.values - two.labels.values, np.nan)
-    squared[:, unknown] = (apart / model.scales)[:, unknown] ** 2
-    expected[:, unknown] = (_variances(model, one) + _variances(model, two))[:, unknown]
-    share[:, unknown] = (expected / formal)[:, unknown]
+    unknown = np.isnan(checks.label_variance).all(axis=0)
+    if unknown.any():
+        one, two = checks.halves
+        apart = np.where((one.converged & two.converged)[:, None], one.labels.values - two.labels.values, np.nan)
+        squared[:, unknown] = (apart / model.scales)[:, unknown] ** 2
+        expected[:, unknown] = (_variances(model, one) + _variances(model, two))[:, unknown]
+        share[:, unknown] = (expected / formal)[:, unknown]
     told = use[:, None] & np.isfinite(squared + expected)
     n_parts = 2 + 2 * scaled.shape[1]
     n_parts = n_parts if told.sum(axis=0).min() >= STARS_PER_PART * n_parts else 2
