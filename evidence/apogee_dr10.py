@@ -48,6 +48,7 @@ def measure(paths, *, n_folds, orders, logg_max, separation, pixel_step, seed):
         "giants": len(reference),
         "clusters": len(np.unique(cluster)),
         "stated": np.array([stated.get(name, np.nan) for name in NAMES]),
+        "spectrum": typical(reference),
     }
     for order in orders:
         for kind, groups in folds.items():
@@ -66,6 +67,20 @@ def every(spectra, step):
     return lt.Spectra(
         spectra.ids, spectra.wavelength[::step], spectra.flux[:, ::step], spectra.ivar[:, ::step], spectra.normalized
     )
+
+
+def typical(reference):
+    """The star nearest to the median labels: what these are, and its normalized flux in bins of three pixels."""
+    values = reference.labels.values
+    apart = (values - np.median(values, axis=0)) / values.std(axis=0)
+    spectrum = reference.spectra[[np.argmin((apart**2).sum(axis=1))]]
+    n = spectrum.wavelength.size // 3 * 3
+    arrays = (spectrum.wavelength, spectrum.flux, spectrum.ivar)
+    wavelength, flux, ivar = (array[..., :n].reshape(-1, 3) for array in arrays)
+    good = (ivar > 0).all(axis=1)
+    labels = reference.labels.of(spectrum.ids).values[0]
+    middle = np.rint(wavelength.mean(axis=1)).astype(int)
+    return {"labels": labels, "wavelength": middle[good], "flux": flux.mean(axis=1, dtype=float)[good]}
 
 
 def clusters(ids, separation):
