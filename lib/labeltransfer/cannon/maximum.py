@@ -224,27 +224,27 @@ def settle(
 
 
 def adjust(
-    block: PixelBlock, design: Design, counts: np.ndarray, whole: Maximum, looks: np.ndarray
+    block: PixelBlock, design: Design, counts: np.ndarray, whole: Maximum, exactly: np.ndarray
 ) -> Iterator[Maximum]:
     """The highest maxima for K subsets or resamplings, `counts` (K, N), from that for all stars.
 
     Stars taken once change nothing, the others correct A and the derivatives there. Where that leaves too little or the
-    steps do not come to rest, and where eq. 5 may have other maxima, the maximum is sought anew. With few stars a term
-    that is looked for where `looks` (K,) says so, and otherwise taken from all stars.
+    steps do not come to rest, and where eq. 5 may have other maxima, the maximum is sought anew. Where `exactly` (K,)
+    does not ask for more, steps rest early, and whether there are others is taken from all stars.
     """
     everyone = np.ones(design.n_stars)
     packed = normal_matrices(block, design, everyone, whole.variance, NEAR)
     there = derivatives(block.flux, block.ivar, everyone, design.vectors, whole.coefficients, whole.variance)
-    for taken, look in zip(counts, looks, strict=True):
+    for taken, exact in zip(counts, exactly, strict=True):
         rows = np.flatnonzero(taken != 1)
         near = Maximum(*(getattr(whole, field.name).copy() for field in fields(whole)))
         others, of_others, more = block.of_stars(rows), design.of_stars(rows), taken[rows] - 1
         left = packed + normal_matrices(others, of_others, more, whole.variance, NEAR)
         here = derivatives(others.flux, others.ivar, more, of_others.vectors, whole.coefficients, whole.variance)
         near.solved &= left[:, 0] > SINGULAR**0.5 * packed[:, 0]
-        settle(block, design, taken, near, left, there + here)
+        settle(block, design, taken, near, left, there + here, rough=not exact)
         few = near.solved & near.alone & (block.stars_per_term(taken) <= FEW)
-        if look and few.any():
+        if exact and few.any():
             rows = np.flatnonzero(few)
             near.alone[rows] = only_maximum(block[rows], design, taken, near[rows])
         if not few.any() and (near.solved & near.alone).mean() < 0.5:

@@ -88,7 +88,7 @@ def train_subsets(
     ridge: float = 0.0,
     label_errors: LabelErrorsOption = "ignore",
     label_error_strength: float | Sequence[float] = 1.0,
-    second_look: bool | Sequence[bool] | np.ndarray = True,
+    exact: bool | Sequence[bool] | np.ndarray = True,
 ) -> list[CannonModel]:
     """Train on several subsets or resamplings of one reference set, sharing what they have in common.
 
@@ -102,8 +102,9 @@ def train_subsets(
     counts : (K, N) how often each star is taken in each of the K trainings
     order, censoring, ridge, label_errors : see `train`
     label_error_strength : see `train`; of several, each is applied to all K trainings, which are made once
-    second_look : of all trainings, or (K,) of each, whether eq. 5 is searched for other maxima where a subset has few
-        stars a term. Without, in half the time, one pixel in twenty thousand may end at a lower maximum close in height
+    exact : of all trainings, or (K,) of each. If not, the maximum is reached to a tenth of the formal errors, which is
+        enough to compare options, and other maxima are not searched for where a subset has few stars a term: there one
+        pixel in twenty thousand may end at a lower one, close in height. It takes half the time
 
     Returns
     -------
@@ -118,14 +119,14 @@ def train_subsets(
     strengths = [float(strength) for strength in np.atleast_1d(label_error_strength)]
     errors = label_errors_of(labels, scaled, scales, order, label_errors, strengths)
     allowed = allowed_terms(censoring, labels.names, spectra.wavelength.size, order)
-    everyone, looks = np.ones(len(reference)), np.broadcast_to(second_look, len(counts))
+    everyone, exactly = np.ones(len(reference)), np.broadcast_to(exact, len(counts))
     coefficients = np.zeros((len(strengths), len(counts), *allowed.shape))
     scatter = np.full(coefficients.shape[:3], np.inf)
 
     def one_block(pixels: slice) -> Counter[str]:
         block, found = PixelBlock.of(spectra, pixels, allowed, ridge), Counter[str]()
         whole = maximize(block, design, everyone)
-        maxima = adjust(block, design, counts, whole, looks) if (counts != 1).any() else [whole] * len(counts)
+        maxima = adjust(block, design, counts, whole, exactly) if (counts != 1).any() else [whole] * len(counts)
         score = CorrectedScore(block, design, errors, whole.variance) if label_errors == "correct" else None
         for k, (taken, at) in enumerate(zip(counts, maxima, strict=True)):
             of_strengths = [at] * len(strengths)

@@ -15,7 +15,7 @@ from ..labels import Labels
 from ..reference import ReferenceSet
 from ..validation import bias_and_scatter, cross_fits
 
-STRENGTHS, OF_KNOWN = (0.25, 0.5, 0.75, 1.0), (0.5, 1.0)
+STRENGTHS, OF_KNOWN = (1 / 3, 2 / 3, 1.0), (0.5, 1.0)
 """Shares λ of the label errors that are tried beside none: of what residuals allow at most, and of known errors."""
 
 RIDGES = (0.0, 1e2, 1e3, 1e4, 1e5)
@@ -200,8 +200,8 @@ class Trials:
         return min((float(loss.mean()) for loss in self.losses), default=np.inf)
 
     def fits(self, **options: Any) -> list[LabelFit]:
-        """Of every label error strength. Which of two maxima of like height a pixel is at decides nothing."""
-        crossed = cross_fits(self.reference, self.folds, self.starts, kept=self.kept, second_look=False, **options)
+        """Of every label error strength; a tenth of a formal error decides nothing."""
+        crossed = cross_fits(self.reference, self.folds, self.starts, kept=self.kept, exact=False, **options)
         return [one.fit for one in crossed]
 
     def make(self, trials: Iterable[Mapping[str, Any]]) -> None:

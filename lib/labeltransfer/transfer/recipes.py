@@ -126,7 +126,7 @@ def _rounds(
     counts.clear()  # those of another order no longer count
     for number in range(1, ROUNDS + 1):
         fitted = with_stated_errors(few.reference, few.of(factor), None)
-        crossed = cross_fit(fitted, folds, starts, kept=kept, second_look=False, **options)
+        crossed = cross_fit(fitted, folds, starts, kept=kept, exact=False, **options)
         first = first or crossed
         rests = True
         if asked.finds_error_factor:
@@ -180,7 +180,7 @@ def _final(
     """
     names = np.unique(folds)
     counts = np.concatenate([np.ones((1, len(reference)), bool), folds != names[:, None]]) & kept
-    model, *models = train_subsets(reference, counts, second_look=np.arange(len(counts)) == 0, **options)
+    model, *models = train_subsets(reference, counts, exact=np.arange(len(counts)) == 0, **options)
     rows = [np.flatnonzero(folds == name) for name in names]
     back = np.argsort(np.concatenate(rows))
 
