@@ -43,10 +43,10 @@ def _of_label_errors(learnt: Learnt, asked: Asked) -> str:
         of = "stated" if isinstance(asked.label_errors, Mapping) else "those of the table"
         lacking = [name for name, known in zip(asked.names, learnt.label_errors_known, strict=True) if not known]
         besides = f"; those of {', '.join(lacking)} are not known: halves of spectra tell the floor" if lacking else ""
-        return f"errors of the reference labels ({of}): {learnt.strength:g} of them undone in training{besides}"
+        return f"errors of the reference labels ({of}): {learnt.strength:.2g} of them undone in training{besides}"
     if learnt.strength:
         return (
-            f"errors of the reference labels are not known: {learnt.strength:g} of what the residuals allow was undone "
+            f"errors of the reference labels are not known: {learnt.strength:.2g} of what the residuals allow was undone "
             "in training, and is taken to be theirs in the errors of the result"
         )
     return (
