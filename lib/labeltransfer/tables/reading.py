@@ -113,7 +113,8 @@ def _table_hdu(hdus: fits.HDUList, extension: str) -> int | None:
 
 def _read_parquet(path: Path) -> Table:
     parquet = parquet_module(path)
-    content = parquet.read_table(path)
+    with path.open("rb") as stream:  # for PyArrow opens no file whose name is no text
+        content = parquet.read_table(stream)
     facts = json.loads((content.schema.metadata or {}).get(b"labeltransfer", b"{}"))
     plain = [one.name for one in content.schema if not one.type.num_fields]  # without lists in a field
     table = Table({name: content.column(name).to_numpy() for name in plain}, meta=facts.get("meta"))
