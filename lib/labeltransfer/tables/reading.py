@@ -275,12 +275,17 @@ def column_names(path: str | Path) -> list[str]:
         return []
 
 
+def refuse_page(content: bytes) -> None:
+    """Raise ValueError if something begins as a page of the web does."""
+    if content[:50].lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        raise ValueError("found an HTML page, as servers send it in place of a file; fetch the file again")
+
+
 def _suffix(path: Path) -> str:
     """Of the format that the content shows, or else the name."""
     with get_readable_fileobj(str(path), encoding="binary") as stream:
         begins = stream.read(200).removeprefix(codecs.BOM_UTF8).lstrip()
-    if begins[:14].lower().startswith((b"<!doctype html", b"<html")):
-        raise ValueError("found an HTML page, as servers send it in place of a file; fetch the file again")
+    refuse_page(begins)
     for mark, suffix in CONTENTS.items():
         if begins.startswith((mark, mark.upper())):
             return suffix
