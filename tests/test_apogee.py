@@ -137,3 +137,18 @@ def test_stars_without_a_name_stay_apart(tmp_path):
     table = apogee.read_allstar(tmp_path / "allStar.fits")
     assert table["apogee_id"].tolist() == ["51", "2M2", "53", "row 4"]
     assert apogee.best_of_duplicates(table)[1] == 0
+
+
+@pytest.mark.parametrize(("no", "yes"), [("false", "true"), ("F", "T"), ("FALSE", "TRUE"), (0, 1), ("False", "True")])
+def test_bad_stars_of_sdss_v_however_truth_is_written(tmp_path, no, yes):
+    source = allstar(flag_bad=[no, no, yes, no])
+    source.remove_column("ASPCAPFLAG")
+    source.write(tmp_path / "allStar.csv")
+    bits = apogee.read_allstar(tmp_path / "allStar.csv")["aspcapflag"]
+    assert bits.tolist() == [0, 0, 1 << apogee.ASPCAP_BITS["STAR_BAD"], 0]
+
+
+def test_flags_beyond_64_bits_are_refused(tmp_path):
+    allstar(ASPCAPFLAG=np.array([0, 0, 0, 1 << 63], np.uint64)).write(tmp_path / "allStar.fits")
+    with pytest.raises(ValueError, match=r"column ASPCAPFLAG: found 9\.22337e\+18, wanted integers"):
+        apogee.read_allstar(tmp_path / "allStar.fits")

@@ -1,5 +1,6 @@
 """What happens to files that are not what they should be: a message that helps, and nothing else stops."""
 
+import bz2
 import gzip
 import re
 
@@ -91,7 +92,7 @@ PACKED = {
     "outside the grid": (lambda p: write_image_format(p, arrays(wavelength=WAVELENGTH * 3)), "no good pixel: spectrum"),
 }
 PLAIN = {
-    "no FITS": (lambda p: written(p, b"<html>404 not found</html>"), "not a FITS file: begins with b'<html>404'"),
+    "no FITS": (lambda p: written(p, b"<html>404 not found</html>"), "found an HTML page"),
     "image cut in its data": (lambda p: cut(write_image_format(p), 50_000), "file cut short: found 50,000 bytes"),
     "table cut in its data": (lambda p: cut(write_table_format(p), 50_000), "file cut short: found 50,000 bytes"),
     "cut in its header": (lambda p: cut(write_image_format(p), 1_000), "file ends within a header"),
@@ -381,3 +382,33 @@ def test_real_files_cut_anywhere_are_refused(tmp_path):
             short.write_bytes(content[: int(share * len(content))])
             reading = lamost.read_spectra([short], progress=False)
             assert len(reading.unreadable) == 1
+
+
+@pytest.mark.parametrize("packer", [gzip.compress, bz2.compress])
+def test_a_spectrum_that_a_server_packed_once_more_is_read(tmp_path, packer):
+    path = write_table_format(tmp_path / "spec-1.fits.gz", arrays())
+    path.write_bytes(packer(path.read_bytes()))
+    assert lamost.read_spectrum(path).header["obsid"] == 12345
+
+
+def test_a_page_in_place_of_a_spectrum_is_called_so(tmp_path):
+    (tmp_path / "spec-1.fits.gz").write_text("\n<!doctype HTML>\n<html><body>Please log in</body></html>\n" * 100)
+    (failure,) = lamost.read_spectra([tmp_path / "spec-1.fits.gz"], progress=False).unreadable
+    assert failure.reason == "found an HTML page, as servers send it in place of a file; fetch the file again"
+
+
+def test_an_image_packed_by_fpack_is_called_so(tmp_path):
+    image = fits.CompImageHDU(np.array(list(arrays().values()), np.float32), header=fits.Header({"OBSID": 1}))
+    fits.HDUList([fits.PrimaryHDU(), image]).writeto(tmp_path / "spec-1.fits.fz")
+    (failure,) = lamost.read_spectra([tmp_path / "spec-1.fits.fz"], progress=False).unreadable
+    assert failure.reason == "an image packed by fpack, which is not read; unpack it with funpack"
+
+
+def test_columns_of_variable_length_hide_no_other(tmp_path):
+    path = write_table_format(tmp_path / "spec-1.fits", arrays())
+    with fits.open(path) as hdus:
+        more = fits.ColDefs([fits.Column("EXPOSURES", "PJ()", array=np.array([[1, 2, 3]], dtype=object))])
+        table = fits.BinTableHDU.from_columns(more + hdus[1].columns, name="COADD")
+        fits.HDUList([hdus[0], table]).writeto(tmp_path / "spec-2.fits")
+    found = lamost.read_spectrum(tmp_path / "spec-2.fits")
+    np.testing.assert_array_equal(found.flux, lamost.read_spectrum(path).flux)

@@ -268,3 +268,12 @@ def test_parts_of_other_lengths_are_joined_whole(tmp_path):
         ids = ["x0", "x1", "a much longer name 0", "a much longer name 1"]
         assert catalogue.read(tmp_path / name)["id"].tolist() == ids
     assert Table.read(tmp_path / "whole.parquet")["id"].tolist() == ids
+
+
+def test_a_catalogue_whose_own_name_is_no_text_is_written_and_read(tmp_path):
+    pytest.importorskip("pyarrow")
+    parts = [tmp_path / "\udcff1.parquet", tmp_path / "\udcff2.parquet"]
+    for part in parts:
+        catalogue.write(catalogue.assemble(some_fit(2, part.stem)), part)
+    assert [len(table) for table in catalogue.join(parts, tmp_path / "\udcff.parquet")] == [2, 2]
+    assert len(catalogue.read(tmp_path / "\udcff.parquet")) == 4

@@ -1,5 +1,6 @@
 """The command: what it says, and how it fails."""
 
+import errno
 import json
 import os
 import subprocess
@@ -10,7 +11,7 @@ from astropy.io import fits
 
 from labeltransfer.command import COMMANDS, main
 from labeltransfer.command.book import read_parameters
-from labeltransfer.command.process import log_to_stderr
+from labeltransfer.command.process import in_words, log_to_stderr
 
 
 def call(*arguments, cwd=None, **environment):
@@ -236,6 +237,26 @@ def test_closed_streams_are_no_error(closed):
     done = subprocess.run(["sh", "-c", f'exec "{sys.executable}" -m labeltransfer completion bash {closed}'],
                           capture_output=True, check=False)  # fmt: skip
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_terminal_without_a_character_shows_an_escape(tmp_path):
+    plain = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    assert call("infer", "--help", **plain).returncode == 0
+    done = call("infer", "é.npz", "x", "-o", "ü.fits", **plain)
+    assert done.returncode == 2
+    assert (
+        done.stderr == "labeltransfer infer: \\xe9.npz: no such file; wanted a LabelTransfer written by labeltransfer\n"
+    )
+    done = call("simulate", "ö", "--overlap", "0", "--dr2", "0", "--apogee", "0", cwd=tmp_path, **plain)
+    assert (done.returncode, done.stdout) == (0, "\\xf6: 0 stars in common, 0 further LAMOST stars\n")
+
+
+def test_errors_of_the_system_that_name_no_file():
+    assert in_words(FileNotFoundError(errno.ENOENT, "No such file or directory")) == (
+        "the current folder: No such file or directory"
+    )
+    assert in_words(OSError(errno.ENOSPC, "No space left on device")) == "standard output: No space left on device"
+    assert in_words(OSError(errno.EMFILE, "Too many open files")) == "Too many open files"
 
 
 def test_version_and_exit_codes_are_shown():

@@ -1,6 +1,10 @@
+import errno
 import os
+import runpy
 import subprocess
 import sys
+
+import pytest
 
 from labeltransfer.parallel.compiled import __file__ as SOURCE
 
@@ -27,3 +31,40 @@ def test_a_kept_compilation_ends_when_an_inlined_function_of_another_file_change
         done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
         found.append(done.stdout.split())
     assert found == [["2.0", "0"], ["2.0", "1"], ["11.0", "0"]]
+
+
+@pytest.fixture
+def twice(tmp_path, monkeypatch):
+    """Compiles a function of a file, as a new process would."""
+    (tmp_path / "twice.py").write_text(
+        "from labeltransfer.parallel.compiled import compiled\n\n@compiled()\ndef twice(x):\n    return 2 * x\n"
+    )
+    monkeypatch.setattr("numba.core.config.CACHE_DIR", str(tmp_path / "kept"))
+    return lambda: runpy.run_path(str(tmp_path / "twice.py"))["twice"]
+
+
+def test_without_a_place_to_keep_a_compilation_it_is_made_each_time(twice, monkeypatch):
+    monkeypatch.setattr("numba.core.caching.CacheImpl._locator_classes", [])
+    assert twice()(2.0) == 4.0
+
+
+def test_a_full_disk_keeps_no_compilation_and_stops_nothing(twice, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("numba.core.caching.IndexDataCacheFile.save", full)
+    assert twice()(2.0) == 4.0
+    assert not list(tmp_path.rglob("*.nbi"))
+
+
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+@pytest.mark.parametrize("left", [0, 20])
+def test_a_kept_compilation_that_was_cut_short_is_made_again(twice, tmp_path, suffix, left):
+    assert twice()(2.0) == 4.0
+    (kept,) = tmp_path.rglob(f"*.{suffix}")
+    kept.write_bytes(kept.read_bytes()[:left])
+    assert twice()(2.0) == 4.0
+    assert len(kept.read_bytes()) > left
+    again = twice()
+    assert again(2.0) == 4.0
+    assert sum(again.stats.cache_hits.values()) == 1

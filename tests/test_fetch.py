@@ -156,6 +156,19 @@ def test_a_file_that_is_there_is_not_fetched_again_unless_it_is_damaged(server, 
     assert (tmp_path / "file.bin").read_bytes() == CONTENT
 
 
+def test_a_folder_that_is_whole_need_not_be_writable(server, monkeypatch, tmp_path):
+    offered(monkeypatch, server)
+    fetch("tutorial", tmp_path, progress=False)
+
+    def denied(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(fetching, "only_writer", denied)
+    assert fetch("tutorial", tmp_path, progress=False) == tmp_path
+    with pytest.raises(ValueError, match=r"file.bin: nothing can be written there .*is a file, wanted a folder"):
+        fetch("tutorial", tmp_path / "file.bin", progress=False)
+
+
 def test_a_server_that_keeps_lying_is_named(server, monkeypatch, tmp_path):
     offered(monkeypatch, server, size=None)
     server.moods = ["lie"] * 20

@@ -1,5 +1,6 @@
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -211,3 +212,34 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(tmp_path, m
     for path in (tmp_path / "model.npz", tmp_path / "new" / "model.npz"):
         with pytest.raises(ValueError, match=r"nothing can be written there .*Permission denied\); give another place"):
             check_output(path, "model")
+
+
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link.npz").symlink_to(tmp_path / "far" / "there.npz")
+    for number in (1, 2):
+        write_arrays(tmp_path / "link.npz", "Thing", {"a": np.array([number])})
+        assert (tmp_path / "link.npz").is_symlink()
+        assert read_arrays(tmp_path / "far" / "there.npz", "Thing")[0]["a"].tolist() == [number]
+
+
+def test_files_have_the_rights_that_the_user_asks_for_whoever_else_writes(tmp_path):
+    umask = os.umask(0o027)
+    try:
+
+        def write(number):
+            with written_whole(tmp_path / f"{number}.txt") as temporary:
+                temporary.write_text("x")
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(write, range(400)))
+        assert os.umask(0o027) == 0o027
+        assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o640}
+    finally:
+        os.umask(umask)
+
+
+def test_a_name_as_long_as_the_system_allows_is_written(tmp_path):
+    path = tmp_path / f"{'a' * 250}.npz"
+    write_arrays(path, "Thing", {"a": np.array([1])})
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]

@@ -1,5 +1,6 @@
 """The simulated survey in the surveys' own file formats: what is read back is what is made in memory."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -258,5 +259,20 @@ def test_memory_does_not_grow_with_the_number_of_spectra(tmp_path, monkeypatch):
         tracemalloc.stop()
         return most
 
+    peak(48)  # compiles what is not kept yet
     few, many = peak(320), peak(576)  # both with more blocks than are worked on at once
     assert many - few < 256 * 1500, "a star more costs its row of the tables, a tenth of its flux"
+
+
+def test_a_full_disk_names_the_spectrum(tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*spec-[^']*\.fits'"):
+        write_survey(SimulatedSurvey(n_overlap=2, n_dr2=0, n_apogee=2), tmp_path, progress=False)
+
+
+def test_more_stars_than_there_are_spectra_are_refused():
+    with pytest.raises(ValueError, match="n_overlap: found 100,000,000,000, wanted at most 20,000,000 stars"):
+        SimulatedSurvey(n_overlap=100_000_000_000)

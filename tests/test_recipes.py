@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from astropy.table import Table
 
 import oracle
 from labeltransfer.labels import Labels
@@ -382,3 +383,28 @@ def test_what_was_counted_with_another_order_is_told_no_more():
     kept = _rounds(few, labels.values[:4], np.arange(len(labels)) % 4, asked, asked.options(2), 1.0, counts)[2]
     assert not kept[wrong].any()
     assert set(counts).isdisjoint({GIVEN_BACK, "excised in round 9"})
+
+
+def test_arguments_of_other_types_are_named(learnt):
+    transfer = learnt[0]
+    spectra = transfer.reference.spectra[:3]
+    with pytest.raises(TypeError, match="label: found ndarray, wanted Spectra"):
+        transfer.label(spectra.flux)
+    with pytest.raises(TypeError, match="stars: found a Table, wanted an astropy Table with a column id"):
+        transfer.label(spectra, Table({"ra": np.zeros(3)}))
+    with pytest.raises(TypeError, match="learn: found ndarray, wanted Spectra"):
+        learn(spectra.flux, transfer.reference.labels)
+    for sigma in (0, np.nan, -1.0):
+        with pytest.raises(ValueError, match=r"clip_sigma: found .*, wanted a positive number"):
+            learn(transfer.reference.spectra, transfer.reference.labels, clip_sigma=sigma)
+
+
+def test_a_seed_is_as_good_as_a_generator():
+    wavelength, grid = np.linspace(5000.0, 5100.0, 40), np.random.default_rng(1).normal(size=(50, 2))
+    flux = 1.0 + 0.02 * grid @ np.random.default_rng(2).normal(size=(2, 40))
+    spectra = Spectra.from_arrays(wavelength, flux, error=0.01, normalized=True)
+    labels = Labels(spectra.ids, ("teff", "logg"), [5000.0, 2.5] + grid * [200.0, 0.3])
+    by_seed, by_generator = (
+        learn(spectra, labels, recipe="paper", order=1, rng=rng).starts for rng in (7, np.random.default_rng(7))
+    )
+    np.testing.assert_array_equal(by_seed, by_generator)

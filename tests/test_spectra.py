@@ -382,3 +382,63 @@ def test_spectra_that_are_not_normalized_although_said_so():
 def test_names_of_stars_are_text_however_they_are_given(ids):
     spectra = Spectra.from_arrays([5000.0, 5001.0], [[1.0, 2.0], [3.0, 4.0]], 1.0, ids=ids)
     assert spectra.ids.tolist() == ["1", "2"]
+
+
+def test_lists_keep_the_units_and_masks_of_their_members():
+    wavelength, flux = np.linspace(5000, 5100, 50), 1.0 + 0.1 * np.sin(np.arange(100.0)).reshape(2, 50)
+    hidden = [np.ma.masked_greater(one, 1.05) for one in flux]
+    assert (
+        Spectra.from_arrays(wavelength, hidden, error=0.01).good_pixels.tolist() == (flux <= 1.05).sum(axis=1).tolist()
+    )
+    assert Spectra(["a", "b"], wavelength, hidden, 1e4 * np.ones((2, 50))).good_pixels[0] == (flux[0] <= 1.05).sum()
+    jansky, milli = [one * units.Jy for one in flux], [np.full(50, 10.0) * units.mJy] * 2
+    spectra = Spectra.from_arrays(wavelength, jansky, error=milli)
+    np.testing.assert_allclose(spectra.ivar, 1e4)
+
+
+def test_a_quantity_without_a_unit_is_a_plain_number():
+    wavelength, flux = np.linspace(5000, 5100, 50), 1.0 + 0.1 * np.sin(np.arange(50.0))
+    plain = units.dimensionless_unscaled
+    for values in (flux * plain, flux):
+        for error in (0.01 * plain, 0.01):
+            np.testing.assert_allclose(Spectra.from_arrays(wavelength, values, error=error).ivar, 1e4)
+    with pytest.raises(ValueError, match="found 500 to 510, wanted Å"):
+        Spectra.from_arrays(wavelength / 10 * plain, flux, error=0.01)
+
+
+@pytest.mark.parametrize("unit", ["parsnip", "kg"])
+def test_a_unit_of_wavelengths_that_is_none_is_named(unit):
+    with pytest.raises(ValueError, match=f"wavelength: found unit='{unit}', wanted one of length"):
+        Spectra.from_arrays([500.0, 501.0], [1.0, 2.0], error=0.1, unit=unit)
+
+
+def test_flux_too_large_for_inverse_variances_in_single_precision_is_kept():
+    flux = np.full((2, 50), 1e25, np.float32) * (1 + 0.1 * np.sin(np.arange(50)))
+    spectra = Spectra.from_arrays(np.linspace(5000, 5100, 50), flux.astype(np.float32), error=1e23)
+    np.testing.assert_allclose(spectra.signal_to_noise(), 100.0, rtol=0.1)
+
+
+def test_a_grid_of_each_star_may_be_padded_or_missing():
+    grids = np.tile(np.linspace(5000, 5049, 50), (3, 1))
+    flux = np.sin(grids)
+    grids[0] = np.nan
+    grids[1:, 48:] = 0.0
+    spectra = Spectra.from_arrays(grids, flux, error=0.01)
+    assert spectra.wavelength.tolist() == np.linspace(5000, 5047, 48).tolist()
+    assert spectra.good_pixels.tolist() == [0, 48, 48]
+
+
+@pytest.mark.parametrize("mask", [[["good", "bad"]], np.zeros((1, 2), "m8[s]")])
+def test_a_mask_of_words_or_times_is_none(mask):
+    with pytest.raises(TypeError, match="mask: found"):
+        Spectra.from_arrays([5000.0, 5001.0], [1.0, 2.0], error=0.1, mask=mask)
+    with pytest.raises(TypeError, match="flux: found times"):
+        Spectra.from_arrays([5000.0, 5001.0], np.zeros((1, 2), "m8[s]"), error=0.1)
+
+
+def test_text_of_variable_width_names_stars():
+    ids = np.array(["a", "star two"], dtype=np.dtypes.StringDType())
+    assert Spectra.from_arrays([5000.0, 5001.0], [[1.0, 2.0], [3.0, 4.0]], 1.0, ids=ids).ids.tolist() == [
+        "a",
+        "star two",
+    ]

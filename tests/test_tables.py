@@ -348,3 +348,105 @@ def test_records_and_single_stars_are_tables():
     for table in (records, records[0:1].view(np.recarray), {"id": "a", "teff": 4800.0}):
         labels = Labels.from_table(table)
         assert (labels.ids.tolist(), labels.values.tolist()) == (["a"], [[4800.0]])
+
+
+@pytest.mark.parametrize("word", ["…", "—", "–", "−", "..", "***", "?"])
+def test_a_word_without_letter_or_digit_is_no_value(word):
+    table = Table({"feh": ["−0.5", word, "0.1"]})
+    np.testing.assert_array_equal(tables.numbers(table, "feh", "t", "dex"), [-0.5, np.nan, 0.1])
+    assert tables.numbers(table[:0], "feh", "t").shape == (0,)
+
+
+def test_errors_are_in_the_unit_of_their_values_unless_they_state_another():
+    table = Table({"id": ["a", "b"], "teff": [4.8, 5.0], "teff_err": [0.05, 9999.0], "logg": [0.5, 1.0]})
+    table["logg_err"] = [0.1, 99.99]
+    table["teff"].unit = "kK"
+    table["logg"].unit = table["logg_err"].unit = "dex(m/s2)"
+    labels = Labels.from_table(table)
+    np.testing.assert_allclose(labels.values, [[4800.0, 2.5], [5000.0, 3.0]])
+    np.testing.assert_allclose(labels.errors, [[50.0, 0.1], [np.nan, np.nan]])
+    table["teff_err"].unit = "K"
+    np.testing.assert_allclose(Labels.from_table(table).errors[0], [0.05, 0.1])
+    table.rename_columns(["teff", "teff_err"], ["Teff [kK]", "e_Teff"])
+    table["Teff [kK]"].unit = table["e_Teff"].unit = None
+    np.testing.assert_allclose(Labels.from_table(table).errors[0], [50.0, 0.1])
+
+
+def test_a_named_index_of_a_data_frame_names_the_stars():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"sobject_id": [71, 72], "source_id": [1, 2], "teff": [4800.0, 4900.0]})
+    assert Labels.from_table(frame.set_index("sobject_id")).ids.tolist() == ["71", "72"]
+    assert Labels.from_table(frame.set_index("source_id", drop=False)).ids.tolist() == ["1", "2"]
+    assert Labels.from_table(frame.set_index("source_id"), ids="sobject_id").ids.tolist() == ["71", "72"]
+
+
+def test_lists_of_masked_numbers_and_of_quantities():
+    masked = [np.ma.array([4800.0], mask=[True]), [4900.0]]
+    np.testing.assert_array_equal(Labels(["a", "b"], ("teff",), masked).values, [[np.nan], [4900.0]])
+    kelvin = [[4.8] * units.kK, [4900.0] * units.K]
+    np.testing.assert_allclose(Labels(["a", "b"], ("teff",), kelvin).values, [[4800.0], [4900.0]])
+    mixed = {"id": ["a", "b"], "teff": [4.8 * units.kK, 4900.0 * units.K]}
+    np.testing.assert_allclose(Labels.from_table(mixed).values, [[4800.0], [4900.0]])
+
+
+def test_stars_are_found_by_names_in_any_form():
+    labels = Labels(["1", "2"], ("teff",), [[4800.0], [4900.0]])
+    for ids in ([2.0, 1.0], np.array([b"2 ", b"1"]), Table({"id": ["2 ", "1"]})["id"]):
+        assert labels.of(ids).values.ravel().tolist() == [4900.0, 4800.0]
+
+
+def test_a_negative_variance_is_no_error():
+    assert np.isnan(Labels(["a"], ("teff",), [[4800.0]], [[[-1.0]]]).errors).all()
+
+
+def test_the_content_tells_the_format_whatever_a_file_is_called(tmp_path):
+    table = Table({"id": ["a", "b"], "teff": [4800.0, 4900.0]})
+    for form, written in (("fits", "t.fits"), ("votable", "t.xml"), ("ascii.ecsv", "t.ecsv")):
+        table.write(tmp_path / written, format=form)
+        for name in ("noend", "t.dat", "t.csv", "t.fts"):
+            (tmp_path / name).write_bytes(gzip.compress((tmp_path / written).read_bytes()))
+            assert tables.read_table(tmp_path / name)["teff"].tolist() == [4800.0, 4900.0]
+            assert tables.column_names(tmp_path / name) == ["id", "teff"]
+    (tmp_path / "t.ecsv").write_bytes(b"\xef\xbb\xbf" + (tmp_path / "t.ecsv").read_bytes())
+    assert Labels.from_table(tmp_path / "t.ecsv").ids.tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.fits", "t.fits.gz", "t.parquet"])
+def test_a_page_that_a_server_sent_instead_is_called_so(tmp_path, name):
+    (tmp_path / name).write_text("<!DOCTYPE html>\n<html><body>404, not found</body></html>\n")
+    with pytest.raises(ValueError, match="HTML page, as servers send it in place of a file; fetch the file again"):
+        tables.read_table(tmp_path / name)
+    assert tables.column_names(tmp_path / name) == []
+
+
+def test_a_table_of_many_columns_is_known_by_its_first_rows(tmp_path):
+    table = Table({f"c{n}": [1.0] for n in range(250)})
+    table.write(tmp_path / "t.ecsv")
+    assert len(tables.column_names(tmp_path / "t.ecsv")) == 250
+
+
+def test_text_that_was_cut_short_is_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("obsid|teff|logg\n101|4800|2.5\n102|49")
+    with pytest.raises(ValueError, match=r"cut short: the last line, '102\|49'"):
+        tables.read_table(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text("obsid|teff|logg\n101|4800|2.5\n102|4900|2.6")
+    assert tables.read_table(tmp_path / "t.csv")["teff"].tolist() == [4800, 4900]
+
+
+@pytest.mark.parametrize(
+    "content", ["sep=;\nid;teff\na;4800\n", '"sep=,"\r\nid,teff\r\na,4800\r\n', "id,teff\na,4800\n\x1a"]
+)
+def test_what_spreadsheets_and_dos_add_is_no_row(tmp_path, content):
+    (tmp_path / "t.csv").write_text(content, newline="")
+    table = tables.read_table(tmp_path / "t.csv")
+    assert (table.colnames, table["teff"].tolist()) == (["id", "teff"], [4800])
+
+
+def test_parquet_with_lists_bytes_and_missing_numbers(tmp_path):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    content = {"id": [b"a", b"b"], "teff": [4800, None], "coefficients": [[1.0, 2.0], None], "mg_fe": [{"x": 1}, None]}
+    parquet.write_table(arrow.table(content), tmp_path / "t.parquet")
+    table = tables.read_table(tmp_path / "t.parquet")
+    assert table.colnames == ["id", "teff"]
+    assert tables.text(table, "id").tolist() == ["a", "b"]
+    np.testing.assert_array_equal(tables.numbers(table, "teff", "t"), [4800.0, np.nan])

@@ -101,11 +101,12 @@ def _flags(source: Table, path: str | Path) -> np.ndarray:
     """(N,) bits of ASPCAPFLAG; SDSS-V's ``flag_bad`` counts as STAR_BAD."""
     bad = tables.find_column(source, ("flag_bad",))
     if bad and not tables.find_column(source, ("aspcapflag",)):
-        return (np.ma.filled(source[bad], 0) != 0) * (1 << ASPCAP_BITS["STAR_BAD"])
+        return np.isin(np.char.lower(tables.text(source, bad)), ("true", "t", "1")) * (1 << ASPCAP_BITS["STAR_BAD"])
     flag = tables.wanted_column(source, ("aspcapflag",), path)
     bits = np.nan_to_num(tables.numbers(source, flag, path))
-    if (bits % 1).any():
-        raise ValueError(f"{path}: column {flag}: found {bits[bits % 1 > 0][0]:g}, wanted integers (a bit mask)")
+    wrong = (bits % 1 > 0) | (np.abs(bits) >= 1 << 63)
+    if wrong.any():
+        raise ValueError(f"{path}: column {flag}: found {bits[wrong][0]:g}, wanted integers (a bit mask)")
     return bits.astype(np.int64) & 0xFFFF_FFFF
 
 

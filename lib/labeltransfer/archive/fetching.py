@@ -19,6 +19,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ..files import check_writable
 from ..files.locks import only_writer
 from .sources import SourceFile, cache_folder, data_source, fingerprint
 from .unpack import unpack
@@ -57,6 +58,9 @@ def fetch(name: str, folder: str | Path | None = None, *, progress: bool = True)
     """
     source = data_source(name)
     folder = Path(folder) if folder else cache_folder(name)
+    if all(_is_whole(file, folder) for file in source.files):
+        return folder  # which may be one that cannot be written
+    check_writable(folder)
     with only_writer(folder):
         for file in source.files:
             path = _fetched(file, folder, progress)
@@ -64,6 +68,11 @@ def fetch(name: str, folder: str | Path | None = None, *, progress: bool = True)
             if file.unpack and not unpacked.exists():
                 unpack(path, unpacked, file.only)
     return folder
+
+
+def _is_whole(file: SourceFile, folder: Path) -> bool:
+    path = folder / file.name
+    return path.exists() and (folder / file.unpack).exists() and fingerprint(path) == file.fingerprint
 
 
 def is_fetched(name: str, folder: str | Path | None = None) -> bool:

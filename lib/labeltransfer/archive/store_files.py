@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files.arrays import DAMAGE, read_arrays, write_arrays, written_whole
+from ..files.arrays import DAMAGE, naming, read_arrays, write_arrays, written_whole
 
 KIND, STORE_VERSION = "SpectraStore", 2
 NOTE, COMPLETE, MANIFEST = "store.json", "complete.json", "manifest.csv"
@@ -102,7 +103,7 @@ def read_note(folder: Path) -> dict[str, Any] | None:
 
 def is_store(folder: str | Path) -> bool:
     """Whether a folder is a store, finished or not."""
-    return (Path(folder) / NOTE).exists()
+    return os.path.exists(Path(folder) / NOTE)  # no error of a folder that may not be entered
 
 
 def create(folder: Path, facts: Mapping[str, Any], wavelength: np.ndarray) -> None:
@@ -159,12 +160,9 @@ def write_block(
     """
     group = zarr_module().open_group(folder, mode="r+")
     checksums = np.array([crc32c(flux), crc32c(ivar)], dtype=np.uint32)
-    try:
+    with naming(folder):
         for name, array in zip(ARRAYS, (flux, ivar), strict=True):
             group[name][first : first + len(array)] = array
-    except OSError as error:
-        error.filename = error.filename or str(folder)
-        raise
     write_arrays(block_path(folder, number), "StoreBlock", {**note, CHECKSUMS: checksums})
 
 

@@ -107,10 +107,12 @@ def assemble(
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         If `fit` and `stars` do not name the same stars in the same order, or a covariance has another shape.
     """
     n_stars = len(fit)
+    if stars is not None and "id" not in getattr(stars, "colnames", ()):
+        raise TypeError(f"catalogue: stars: found a {type(stars).__name__}, wanted an astropy Table with a column id")
     if stars is not None and not np.array_equal(np.asarray(stars["id"]), fit.labels.ids):
         raise ValueError(
             f"catalogue: {n_stars} fits and {len(stars)} rows of stars do not name the same stars in order"

@@ -65,7 +65,8 @@ def write(table: Table, path: str | Path) -> None:
         if form in (".fits", ".fits.gz"):
             _write_fits(table, temporary)
         elif form == ".parquet":
-            tables.parquet_module(path).write_table(arrow_table(table), temporary)
+            with temporary.open("wb") as stream:  # for PyArrow opens no file whose name is no text
+                tables.parquet_module(path).write_table(arrow_table(table), stream)
         else:
             with temporary.open("w", encoding="utf-8", newline="") as stream:
                 table.write(stream, format=f"ascii.{form[1:]}")
@@ -158,11 +159,17 @@ def join(parts: Sequence[Path], output: Path) -> Iterator[Table]:
     facts = dict(contents.schema.metadata)
     if all(part.suffix == ".parquet" for part in parts):
         for part in parts:  # astropy cuts text at the length that the file names
-            for key, value in (parquet.read_schema(part).metadata or {}).items():
+            with part.open("rb") as content:
+                lengths = parquet.read_schema(content).metadata or {}
+            for key, value in lengths.items():
                 if key.startswith(LENGTH.encode()):
                     facts[key] = max(facts[key], value, key=int)
     schema = contents.schema.with_metadata(facts)
-    with written_whole(output) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
+    with (
+        written_whole(output) as temporary,
+        temporary.open("wb") as stream,
+        parquet.ParquetWriter(stream, schema) as writer,
+    ):
         for part in parts:
             table = read(part)
             writer.write_table(arrow_table(table).replace_schema_metadata(facts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -9,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import TextIO
 
 
@@ -26,10 +28,16 @@ def sigterm_interrupts() -> Iterator[None]:
 
 
 def never_closed() -> None:
-    """Give Python streams that lead nowhere for those that were closed before the command began (``>&-``)."""
+    """Give Python streams that lead nowhere for those that were closed before the command began (``>&-``).
+
+    What the terminal has no character for is written as an escape.
+    """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # until the end
+        stream = getattr(sys, name)
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def no_longer_read(stream: TextIO) -> bool:
@@ -44,8 +52,10 @@ def no_longer_read(stream: TextIO) -> bool:
 
 def in_words(error: Exception) -> str:
     """A message; what the system says without the number of the error, the file first."""
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        nameless = {errno.ENOSPC: "standard output", errno.ENOENT: "the current folder"}
+        where = error.filename or nameless.get(error.errno or 0)
+        return f"{where}: {error.strerror}" if where else error.strerror
     return str(error)
 
 

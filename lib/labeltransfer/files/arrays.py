@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import os
 import struct
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -37,31 +37,35 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     by `path`.
     """
     path = Path(path)
-    temporary = None
+    path = path.resolve() if path.is_symlink() else path  # what a link leads to is written, the link stays
+    temporary = path.with_name(f".{uuid4().hex}{''.join(path.suffixes[-2:])}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix="".join(path.suffixes), dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    except OSError as error:
-        if error.errno is None:
-            raise OSError(f"{path}: {_without(temporary, path, str(error))}") from error
-        raise type(error)(error.errno, error.strerror or os.strerror(error.errno), str(path)) from error
+        with naming(path, temporary):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.touch(exist_ok=False)
+            yield temporary
+            temporary.replace(path)
     except Exception as error:
         error.args = tuple(_without(temporary, path, one) if isinstance(one, str) else one for one in error.args)
         raise
     finally:
-        if temporary is not None:
+        with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
-def _without(temporary: Path | None, path: Path, message: str) -> str:
-    return message.replace(str(temporary), str(path)) if temporary else message
+@contextmanager
+def naming(path: str | Path, temporary: str | Path = "") -> Iterator[None]:
+    """What the system says while a file is written, said of `path`: a full disk names none, or a temporary name."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise OSError(f"{path}: {_without(temporary, path, str(error))}") from error
+        raise type(error)(error.errno, error.strerror or os.strerror(error.errno), str(path)) from error
+
+
+def _without(temporary: str | Path, path: str | Path, message: str) -> str:
+    return message.replace(str(temporary), str(path)) if str(temporary) else message
 
 
 def write_arrays(path: str | Path, kind: str, arrays: Mapping[str, np.ndarray], **facts: Any) -> None:

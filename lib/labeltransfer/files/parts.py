@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from .arrays import naming
 from .locks import LOCK
 
 NOTE = "run.json"
@@ -73,15 +74,14 @@ def _write_once(path: Path, text: str) -> None:
     """Write a file unless another process or thread has just done so."""
     own = path.with_name(f".{path.stem}-{uuid4().hex}{path.suffix}")
     try:
-        own.write_text(text, encoding="utf-8")
-        try:
-            os.link(own, path)
-        except FileExistsError:
-            return
-        except OSError:  # a file system without hard links
-            own.replace(path)
-    except OSError as error:  # a full disk, which does not say where
-        raise type(error)(error.errno, error.strerror, str(path)) from error
+        with naming(path):
+            own.write_text(text, encoding="utf-8")
+            try:
+                os.link(own, path)
+            except FileExistsError:
+                return
+            except OSError:  # a file system without hard links
+                own.replace(path)
     finally:
         own.unlink(missing_ok=True)
 

@@ -89,7 +89,9 @@ def read_labels(table: Table, names: Sequence[str], where: object, errors: str |
     if errors is not None:
         found = {name: error_column(table.colnames, column, name, errors) for name, column in columns.items()}
         none = np.full(len(table), np.nan)
-        spread = [numbers(table, one, where, labels[name].unit) if one else none for name, one in found.items()]
+        spread = [
+            numbers(table, one, where, labels[name].unit, columns[name]) if one else none for name, one in found.items()
+        ]
         lacking = [name for name in found if not found[name]]
         if len(lacking) < len(found):
             covariance = diagonal(np.column_stack(spread))

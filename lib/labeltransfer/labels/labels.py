@@ -13,7 +13,7 @@ from astropy import units
 from astropy.table import Table
 
 from ..files import read_arrays, write_arrays
-from ..tables import find_column, plain, read_table, text, words
+from ..tables import find_column, plain, read_table, text, together, unit_of, words
 from .columns import labels_in, read_labels
 from .registry import LABELS, check_names, known_name, register_label
 
@@ -96,7 +96,7 @@ class Labels:
     def of(self, ids: Any) -> Labels:
         """Rows of these stars, in this order; a star that the table lacks is an error."""
         row_of = {name: row for row, name in enumerate(self.ids.tolist())}
-        wanted = np.asarray(ids).astype(str).tolist()
+        wanted = np.atleast_1d(words(ids if hasattr(ids, "dtype") else np.array(ids, dtype=object))).tolist()
         missing = [name for name in wanted if name not in row_of]
         if missing:
             raise ValueError(f"Labels: {len(missing)} of {len(wanted)} stars are not in {self!r}, first {missing[0]!r}")
@@ -128,7 +128,8 @@ class Labels:
         """(N, L) standard errors: roots of the covariances' diagonals; NaN where no errors are known."""
         if self.covariance is None:
             return np.full(self.values.shape, np.nan)
-        return np.sqrt(np.diagonal(self.covariance, axis1=1, axis2=2))
+        variances = np.diagonal(self.covariance, axis1=1, axis2=2)
+        return np.sqrt(np.where(variances >= 0, variances, np.nan))
 
     @property
     def known(self) -> np.ndarray:
@@ -175,7 +176,7 @@ class Labels:
         for note in found.notes:
             _log.info(note)
         if ids is None:
-            ids = find_column(source, ID_COLUMNS) or index
+            ids = index if isinstance(index, str) else find_column(source, ID_COLUMNS) or index
         elif isinstance(ids, str) and find_column(source, (ids,)) is None:
             raise ValueError(f"{where}: no column {ids} of star names; it has {', '.join(source.colnames)}")
         if ids is None:
@@ -214,7 +215,8 @@ def _in_units(values: Any, names: Sequence[str]) -> np.ndarray:
     """Values with NaN where they are masked, in the labels' units if they have one."""
     if any(hasattr(values, kind) for kind in ("columns", "colnames")):
         raise TypeError(f"Labels: values: found a {type(values).__name__}; Labels.from_table takes it by its columns")
-    unit = getattr(values, "unit", None)
+    values = together(values)
+    unit = unit_of(values)
     array, mask = plain(values, "Labels: values", unit)
     array = _nan_where(array, mask)
     if unit is not None and array.ndim == 2 and array.shape[1] == len(names):
@@ -229,7 +231,7 @@ def _nan_where(array: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
 
 
 def _as_table(source: Any) -> tuple[Table, Any]:
-    """Any table as astropy's, and the names that a DataFrame's index gives."""
+    """Any table as astropy's, and the names that a DataFrame's index gives, or its column if it has a name."""
     if isinstance(source, str | Path):
         return read_table(source), None
     if isinstance(source, Table):
@@ -237,11 +239,14 @@ def _as_table(source: Any) -> tuple[Table, Any]:
     if isinstance(source, np.ndarray) and source.dtype.names:
         return Table(np.atleast_1d(source)), None
     if isinstance(source, Mapping):
-        return Table({name: column if np.ndim(column) else [column] for name, column in source.items()}), None
+        columns = {name: together(column) for name, column in source.items()}
+        return Table({name: column if np.ndim(column) else [column] for name, column in columns.items()}), None
     if hasattr(source, "iloc") and hasattr(source, "columns"):
-        names = [str(name) for name in source.columns]
-        if len(set(names)) < len(names) or getattr(source.index, "nlevels", 1) > 1:
+        named = source.index.name
+        frame = source.reset_index(drop=named is None or named in source.columns)
+        names = [str(name) for name in frame.columns] if getattr(source.index, "nlevels", 1) == 1 else []
+        if len(set(names)) < frame.shape[1]:
             raise ValueError("labels: a DataFrame with columns of the same name, or an index of several levels; "
                              "reset_index() and rename first")  # fmt: skip
-        return Table.from_pandas(source.set_axis(names, axis=1).reset_index(drop=True)), words(source.index)
+        return Table.from_pandas(frame.set_axis(names, axis=1)), words(source.index) if named is None else str(named)
     raise TypeError(f"labels: found {type(source).__name__}, wanted a Table, a DataFrame, a mapping, or a path")

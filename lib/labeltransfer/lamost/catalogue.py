@@ -80,7 +80,7 @@ def facts_of_stars(source: Table, ids: np.ndarray, where: object) -> Table:
             notes.append(f"LAMOST's {note}")
             error = error_column(source.colnames, found, name)
             if error:
-                catalogue[f"{name}_err"] = tables.numbers(source, error, where, LABELS[name].unit)
+                catalogue[f"{name}_err"] = tables.numbers(source, error, where, LABELS[name].unit, found)
         elif found:
             catalogue[name] = tables.numbers(source, found, where, CATALOGUE_UNITS.get(name, ""))
     velocity = tables.find_column(source, VELOCITIES)
@@ -133,8 +133,8 @@ def _names_in(source: Table, key: str) -> np.ndarray:
 
 
 def _file_name(written: str) -> str:
-    """The last part of a path of any system, also where Python's way to show bytes (``b'…'``) got into a table."""
-    return re.split(r"[\\/]", re.sub(r"^b'(.*)'$", r"\1", written))[-1]
+    """The last part of a path of any system, also where quotes, or Python's way to show bytes (``b'…'``), are left."""
+    return re.split(r"[\\/]", re.sub(r"^b?(['\"])(.*)\1$", r"\2", written))[-1]
 
 
 def _names_of_numbers(source: Table, where: object) -> np.ndarray:

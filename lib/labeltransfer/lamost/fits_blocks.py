@@ -19,9 +19,14 @@ from typing import Any
 
 import numpy as np
 
+from ..tables.reading import refuse_page
+
 BLOCK, CARD = 2880, 80
 MAX_BYTES = 1 << 26
 """A file that unpacks to more than this (64 MB) is no single spectrum."""
+
+PACKED_TWICE = 2
+"""Some servers pack what is packed already."""
 
 UNPACKERS: dict[str, tuple[bytes, Callable[[], Any]]] = {
     "gzip": (b"\x1f\x8b", lambda: zlib.decompressobj(wbits=31)),
@@ -53,8 +58,10 @@ def read_content(path: Path) -> bytes:
         content = stream.read(MAX_BYTES + 1)
     if not content:
         raise ValueError(f"{path}: empty file; wanted a FITS file; fetch it again")
-    kind = next((name for name, (begins, _) in UNPACKERS.items() if content.startswith(begins)), "")
-    if kind:
+    for _ in range(PACKED_TWICE):
+        kind = next((name for name, (begins, _) in UNPACKERS.items() if content.startswith(begins)), "")
+        if not kind:
+            break
         try:
             content = _unpacked(content, *UNPACKERS[kind])
         except (zlib.error, lzma.LZMAError, OSError) as error:
@@ -142,7 +149,7 @@ class Hdu:
         offset = 0
         for number in range(1, header.integer("TFIELDS") + 1):
             name, form = str(header.get(f"TTYPE{number}", f"COL{number}")), str(header.get(f"TFORM{number}", ""))
-            match = re.fullmatch(r"(\d{0,9})([A-Z])(?:\(.*\))?", form.strip())
+            match = re.fullmatch(r"(\d{0,9})([A-Z])(?:(?<=[PQ])[A-Z])?(?:\(.*\))?", form.strip())
             if match is None or match[2] not in {**COLUMN_TYPES, **OTHER_WIDTHS}:
                 raise ValueError(f"column {name}: found format {form!r}, wanted one of the FITS standard")
             repeat = int(match[1] or 1)
@@ -188,6 +195,7 @@ def hdus(content: bytes) -> Iterator[Hdu]:
         If this is no FITS file, or ends before its headers say so. (The caller adds the name of the file.)
     """
     if not content.startswith(b"SIMPLE  ="):
+        refuse_page(content)
         raise ValueError(f"not a FITS file: begins with {content[:9]!r}, wanted 'SIMPLE  ='")
     whole = memoryview(content)
     start = 0

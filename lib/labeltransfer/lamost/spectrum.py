@@ -131,6 +131,8 @@ def _from_table(parts: Iterable[Hdu]) -> dict[str, np.ndarray]:
     for hdu in parts:
         if hdu.is_table:
             name = str(hdu.header.get("EXTNAME", ""))
+            if hdu.header.get("ZIMAGE") is True:
+                raise ValueError("an image packed by fpack, which is not read; unpack it with funpack")
             found = hdu.columns()
             if name.upper() in ARMS:
                 raise ValueError(f"medium-resolution file (its first table is {name}); {WANTED}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from ..parallel import compiled
 
 # Measured on real spectra by `synthesis/measure_instrument.py`; a test compares them with the table that it wrote. They
 # are constants, because the compiler takes them as such.
@@ -34,7 +35,7 @@ SKY_PATCH = 24
 """Pixels over which sky residuals have one sign."""
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(error_model="python")
 def detect(
     start: int,
     seen: np.ndarray,
@@ -84,7 +85,7 @@ def detect(
     _mask(start, seen, uniforms, bands, ivar, and_mask, or_mask)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(error_model="python")
 def _mask(
     start: int,
     seen: np.ndarray,

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-import numba
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from threadpoolctl import threadpool_limits
 
 from ..files import read_arrays
+from ..parallel import compiled
 from .elements import ELEMENTS, ElementSpectra
 
 GRID_FILE = Path(__file__).parent / "synthetic_grid.npz"
@@ -223,13 +223,13 @@ def _scaled(labels: np.ndarray) -> np.ndarray:
     return (inverse - ORIGIN) / UNIT
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(error_model="python")
 def _matern(distance: np.ndarray) -> np.ndarray:
     r = np.sqrt(5.0) * distance
     return (1.0 + r + r * r / 3.0) * np.exp(-r)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(error_model="python")
 def _trend(x: np.ndarray) -> np.ndarray:
     """(N, 15) constant, linear and quadratic terms of four labels."""
     n, d = x.shape
@@ -247,7 +247,7 @@ def _trend(x: np.ndarray) -> np.ndarray:
     return terms
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(error_model="python")
 def _kriging(
     x: np.ndarray, nodes: np.ndarray, lengths: np.ndarray, weights: np.ndarray, trend_weights: np.ndarray
 ) -> np.ndarray:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import numba
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from ..files import read_arrays
+from ..parallel import compiled
 from ..spectra import SPEED_OF_LIGHT
 from .grid import SyntheticGrid, corrections
 
@@ -169,7 +169,7 @@ def _calibration_modes(wavelength: np.ndarray) -> np.ndarray:
     return modes
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(error_model="python")
 def starlight(scores: np.ndarray, mean: np.ndarray, components: np.ndarray, flux: np.ndarray) -> None:
     """Fill `flux` (B, P) with exp(mean + scores · components), summed in one fixed order."""
     n_pixels = mean.size
@@ -193,7 +193,7 @@ def starlight(scores: np.ndarray, mean: np.ndarray, components: np.ndarray, flux
                 row[p] = np.exp(row[p])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(error_model="python")
 def through_dust_and_telescope(
     rest_flux: np.ndarray,
     rest_log_start: float,
@@ -243,7 +243,7 @@ def through_dust_and_telescope(
         flux[j] = value * np.exp(response - dust + airmass * air[i]) * (1.0 - saturation * sodium[i])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(error_model="python")
 def _interpolation_weights(share: float, broadening: float) -> np.ndarray:
     """(6,) weights of pixels -2 … 3 around a place `share` of a pixel after pixel 0."""
     cubic = np.zeros(6)

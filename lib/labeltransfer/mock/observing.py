@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import numba
 import numpy as np
 
+from ..parallel import compiled
 from .assumed import Assumed
 from .detector import MASKED_BANDS, SKY_PATCH, detect
 from .grid import GRID_LABELS, SyntheticGrid
@@ -145,7 +145,7 @@ def observe(
     return n_pixels, wavelength, flux, ivar, and_mask, or_mask
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(error_model="python")
 def _expose(
     rest: np.ndarray,
     rest_log_start: float,

@@ -25,6 +25,9 @@ from .stars import Stars, dr2_stars, overlap_stars
 BLOCK = 64
 """Stars made at once by one thread; no result depends on it."""
 
+MOST_STARS = 20_000_000
+"""About as many spectra as LAMOST has; more is a slip of the pen that would end when the memory does."""
+
 VELOCITY_ERROR: Annotated[
     tuple[float, float],
     Assumed(
@@ -138,6 +141,8 @@ class SimulatedSurvey:
         for name, value in (("n_overlap", n_overlap), ("n_dr2", n_dr2), ("n_apogee", n_apogee), ("seed", seed)):
             if not isinstance(value, int | np.integer) or value < 0:
                 raise ValueError(f"{name}: found {value!r}, wanted a whole number, 0 or more")
+            if name != "seed" and value > MOST_STARS:
+                raise ValueError(f"{name}: found {value:,}, wanted at most {MOST_STARS:,} stars, all of LAMOST's")
         for name, share in (("giant_share", giant_share), ("duplicate_share", duplicate_share)):
             if not 0.0 <= share <= 1.0:
                 raise ValueError(f"{name}: found {share}, wanted a share between 0 and 1")

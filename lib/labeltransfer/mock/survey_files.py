@@ -17,6 +17,7 @@ from astropy.table import Table
 from tqdm import tqdm
 
 from ..files import check_writable, write_arrays, written_whole
+from ..files.arrays import naming
 from ..files.locks import LOCK, only_writer
 from ..options import SPECTRA_FORMATS, check_option
 from ..parallel import over_files
@@ -126,8 +127,9 @@ def _write_spectra(survey: SimulatedSurvey, folder: Path, spectra_format: str, c
             path = folder / spectrum_numbers(row)[1] / f"{block.ids[n]}{suffix}"
             content = spectrum_bytes(block, n, spectra_format)
             unfinished = path.with_name(f"{path.name}.part")
-            unfinished.write_bytes(gzip.compress(content, 1, mtime=0) if compress else content)
-            unfinished.replace(path)
+            with naming(path):
+                unfinished.write_bytes(gzip.compress(content, 1, mtime=0) if compress else content)
+                unfinished.replace(path)
         return len(rows)
 
     bar = tqdm(

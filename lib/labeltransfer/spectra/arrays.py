@@ -9,7 +9,7 @@ from astropy import units
 from astropy.units.function import FunctionUnitBase
 from astropy.units.function.mixin import FunctionMixin
 
-from ..tables import is_missing, plain, words
+from ..tables import is_missing, plain, together, unit_of, words
 from .resampling import resample
 
 SENSIBLE = (0.6, 2000.0)
@@ -36,10 +36,11 @@ def arrays_of_spectra(
     """ids (N,), wavelength (P,), flux and ivar (N, P); arguments and errors are those of `Spectra.from_arrays`."""
     if (ivar is None) == (error is None):
         raise ValueError("spectra: found " + ("both" if error is not None else "neither") + ", wanted ivar or error")
-    if isinstance(getattr(flux, "unit", None), FunctionUnitBase | FunctionMixin):
+    wavelength, flux, ivar, error = (together(one) for one in (wavelength, flux, ivar, error))
+    if isinstance(unit_of(flux), FunctionUnitBase | FunctionMixin):
         raise TypeError(f"flux: found {flux.unit}, a logarithm; wanted the flux itself")
     grid, hidden = _wavelengths(wavelength, unit)
-    values, masked = plain(flux, "flux", getattr(flux, "unit", None))
+    values, masked = plain(flux, "flux", unit_of(flux))
     values = np.atleast_2d(values if values.dtype == np.float32 else values.astype(float))
     fits = values.ndim == 2 and grid.ndim in (1, 2) and grid.shape[-1] == values.shape[-1] > 0
     if not fits or len(np.atleast_2d(grid)) not in (1, len(values)):
@@ -50,14 +51,17 @@ def arrays_of_spectra(
     if len(names) != len(values):
         raise ValueError(f"spectra: found {len(names)} ids and flux of {len(values)} stars, wanted one for each")
     bad = is_missing(values)
-    for one in (masked, hidden, None if mask is None else np.asarray(mask) != 0):
+    for one in (masked, hidden, None if mask is None else plain(mask, "mask")[0] != 0):
         if one is not None:
             bad |= _shaped(one, values.shape, "mask")
     weights, bad = _weights(flux, ivar, error, values, bad)
     _refuse_mistaken(values, weights, bad, names.astype(str), error is None)
     weights = np.where(bad, 0.0, weights)
-    if values.dtype == np.float32 and weights.any() and not weights.max() < np.finfo(np.float32).max:
-        values = values.astype(float)  # flux in units so large that the inverse of its square overflows
+    single = np.finfo(np.float32)
+    if values.dtype == np.float32 and ((weights > 0) & ~((weights > single.tiny) & (weights < single.max))).any():
+        values = values.astype(
+            float
+        )  # flux in units so large, or small, that single precision lacks its inverse square
     weights = weights.astype(values.dtype)
     values = np.where(weights > 0, values, 0.0).astype(values.dtype)
     if grid.ndim == 2 and not (grid == grid[0]).all():
@@ -70,11 +74,14 @@ def arrays_of_spectra(
 
 def _wavelengths(wavelength: Any, unit: str | None) -> tuple[np.ndarray, np.ndarray | None]:
     """In Å, and where they are masked or no numbers."""
-    stated = getattr(wavelength, "unit", None) is not None
+    stated = unit_of(wavelength) is not None
     grid, hidden = plain(wavelength, "wavelength", "AA")
     grid = grid.astype(float)
     if not stated and unit is not None:
-        grid = units.Quantity(grid, unit).to_value("AA")
+        try:
+            grid = units.Quantity(grid, unit).to_value("AA")
+        except (ValueError, TypeError):
+            raise ValueError(f"wavelength: found unit={str(unit)!r}, wanted one of length, as nm or um") from None
     if not stated and unit is None and grid.size and np.nanmax(grid) < SHORTEST:
         raise ValueError(
             f"wavelength: found {np.nanmin(grid):g} to {np.nanmax(grid):g}, wanted Å; for another unit give "
@@ -94,9 +101,9 @@ def _shaped(array: np.ndarray, shape: tuple[int, ...], what: str) -> np.ndarray:
 
 def _weights(flux: Any, ivar: Any, error: Any, values: np.ndarray, bad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Inverse variances (N, P) as given, and the pixels that are bad for any reason."""
-    unit, given = getattr(flux, "unit", None), error if ivar is None else ivar
+    unit, given = unit_of(flux), error if ivar is None else ivar
     wanted = None if unit is None else unit if ivar is None else unit**-2
-    if unit is not None and getattr(given, "unit", None) is None:
+    if unit is not None and unit_of(given) is None:
         raise TypeError(f"spectra: flux is in {unit}, and its ivar or error has no unit; wanted both or neither")
     spread, hidden = plain(given, "error" if ivar is None else "ivar", wanted)
     spread = _shaped(spread.astype(float), values.shape, "error" if ivar is None else "ivar")
@@ -167,10 +174,10 @@ def visible_noise(flux: np.ndarray, good: np.ndarray) -> float:
 def _on_one_grid(
     grids: np.ndarray, values: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Every star interpolated onto the grid of the first; pixels without a wavelength are left out."""
-    usable = [np.flatnonzero(np.isfinite(grid)) for grid in grids]
+    """Every star interpolated onto the grid of the first that has one; pixels without a wavelength are left out."""
+    usable = [np.flatnonzero(np.isfinite(grid) & (grid > 0)) for grid in grids]
     order = [rows[np.argsort(grid[rows])] for grid, rows in zip(grids, usable, strict=True)]
-    common = grids[0][order[0]]
+    common = next((grid[rows] for grid, rows in zip(grids, order, strict=True) if rows.size), grids[0][:0])
     flux, ivar = np.zeros((2, len(grids), common.size), values.dtype)
     for n, rows in enumerate(order):
         flux[n], ivar[n] = resample(grids[n][rows], values[n][rows], weights[n][rows], common, values.dtype)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..files import read_arrays, write_arrays
 from ..labels import Rows, frozen, identifiers
-from ..tables import plain
+from ..tables import plain, together, unit_of
 from .arrays import LOOKED_AT, arrays_of_spectra
 
 NORMAL = (0.2, 5.0)
@@ -207,10 +207,11 @@ def why_unusable(flux: np.ndarray, ivar: np.ndarray) -> str:
 
 def _flux_and_ivar(flux: Any, ivar: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Plain arrays of single or double precision, and where either is masked; a unit must be that of both."""
-    unit = getattr(flux, "unit", None)
+    flux, ivar = together(flux), together(ivar)
+    unit = unit_of(flux)
     values, masked = plain(flux, "Spectra: flux", unit)
     weights, hidden = plain(ivar, "Spectra: ivar", None if unit is None else unit**-2)
-    if unit is not None and getattr(ivar, "unit", None) is None:
+    if unit is not None and unit_of(ivar) is None:
         raise TypeError(f"Spectra: flux is in {unit} and ivar has no unit; wanted both with units, or neither")
     if hidden is not None:
         masked = hidden if masked is None else masked | hidden

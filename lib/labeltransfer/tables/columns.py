@@ -15,10 +15,10 @@ MISSING = -9999.0
 """What both surveys write where they know no value; APOGEE's photometry has −9999.99 instead."""
 
 EMPTY_WORDS = (
-    "", "nan", "na", "n/a", "n.a.", "#n/a", "<na>", "null", "none", "--", "-", "...", "?", "*", "inf", "-inf", "nat",
-    "\\n", "indef", "undef", "missing", "unknown",
+    "nan", "na", "n/a", "n.a.", "#n/a", "<na>", "null", "none", "inf", "-inf", "nat", "\\n", "indef", "undef",
+    "missing", "unknown",
 )  # fmt: skip
-"""Words, in lower case, that stand for no value in tables of text."""
+"""Words, in lower case, that stand for no value in tables of text; so does one without a letter or digit, as ``…``."""
 
 NINES = tuple(float(f"{nines}{end}") for nines in ("999", "9999", "99999", "999999") for end in ("", ".9", ".99"))
 """Written with a minus sign, each of them means that there is no value."""
@@ -107,7 +107,7 @@ def words(values: Any) -> np.ndarray:
     """Any values as text without surrounding blanks: bytes decoded, whole numbers without a point, no value as ""."""
     masked = np.ma.getmaskarray(np.ma.asarray(values)) if isinstance(values, np.ma.MaskedArray) else None
     array = np.asarray(np.ma.getdata(values))
-    if array.dtype.kind == "f":
+    if array.dtype.kind in "fT":
         array = array.astype(object)
     if array.dtype.kind == "S":
         array = np.char.decode(array, "utf-8", "replace")
@@ -125,8 +125,13 @@ def _word(one: Any) -> str:
     return "" if one is None or one is np.ma.masked or str(one) in ("nan", "NaT", "<NA>") else str(one)
 
 
-def numbers(table: Table, name: str, where: object, unit: str = "") -> np.ndarray:
+def numbers(table: Table, name: str, where: object, unit: str = "", errors_of: str | None = None) -> np.ndarray:
     """(N,) one column as float64 in `unit`; masked values, empty text and what `is_missing` become NaN.
+
+    Parameters
+    ----------
+    errors_of : the column whose errors these are: they are in its unit unless they state another, are converted without
+        the zero points of units, and are missing also where 9999 and the like stand without a minus sign
 
     Raises
     ------
@@ -141,17 +146,28 @@ def numbers(table: Table, name: str, where: object, unit: str = "") -> np.ndarra
     if column.ndim != 1:
         raise ValueError(f"{where}: column {name} has shape {column.shape}, wanted one number per row")
     if column.dtype.kind in "OUS":
-        written = text(table, name)
-        empty = np.isin(np.char.lower(written), EMPTY_WORDS)
+        written = [word.replace("\N{MINUS SIGN}", "-") for word in text(table, name).tolist()]
+        written = ["nan" if _says_nothing(word) else word for word in written]
         try:
-            values = np.where(empty, "nan", written).astype(float)
+            values = np.array(written, dtype=str).astype(float)
         except ValueError:
-            wrong = next(word for word in written[~empty] if not is_number(word))
-            raise ValueError(f"{where}: column {name}: found {str(wrong)!r}, wanted numbers") from None
+            wrong = next(word for word in written if not is_number(word))
+            raise ValueError(f"{where}: column {name}: found {wrong!r}, wanted numbers") from None
     else:
         values = np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
-    values = np.where(is_missing(values), np.nan, values)
-    return _converted(values, column, name, where, unit)
+    values = np.where(is_missing(values, positive=errors_of is not None), np.nan, values)
+    if errors_of is None:
+        return _converted(values, column, name, where, unit)
+    stated = column.unit is not None or unit_in_name(name) is not None
+    zero, values = (
+        _converted(one, column if stated else table[errors_of], name if stated else errors_of, where, unit)
+        for one in (np.zeros(1), values)
+    )
+    return values - zero
+
+
+def _says_nothing(word: str) -> bool:
+    return word.lower() in EMPTY_WORDS or not any(map(str.isalnum, word))
 
 
 def is_number(word: str) -> bool:
@@ -180,6 +196,21 @@ def _converted(values: np.ndarray, column: Column, name: str, where: object, uni
         ) from None
 
 
+def together(values: Any) -> Any:
+    """A list of arrays as one array; of their units and masks NumPy alone would make nothing, in silence."""
+    if isinstance(values, list | tuple) and any(isinstance(one, units.Quantity) for one in values):
+        return units.Quantity(values) if all(np.ndim(one) == 0 for one in values) else np.stack(values)
+    if isinstance(values, list | tuple) and any(isinstance(one, np.ma.MaskedArray) for one in values):
+        return np.ma.stack([np.ma.asarray(one) for one in values])
+    return values
+
+
+def unit_of(values: Any) -> Any:
+    """The unit that an array has; None also for plain numbers that are a `Quantity`."""
+    unit = getattr(values, "unit", None)
+    return None if unit in (None, "", units.dimensionless_unscaled) else unit
+
+
 def plain(values: Any, what: str, unit: str | units.UnitBase | None = None) -> tuple[np.ndarray, np.ndarray | None]:
     """An array without what NumPy would drop in silence: its mask apart, and its unit converted.
 
@@ -202,12 +233,16 @@ def plain(values: Any, what: str, unit: str | units.UnitBase | None = None) -> t
         If the unit cannot be converted.
     """
     mask = None
+    try:
+        values = together(values)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{what}: found rows that make no array ({error}), wanted one array") from None
     if hasattr(values, "unmasked"):
         values, mask = values.unmasked, np.asarray(values.mask)
     if hasattr(values, "isna"):
         mask = np.asarray(values.isna())
         values = values.to_numpy(dtype=float, na_value=np.nan)
-    found = getattr(values, "unit", None)
+    found = unit_of(values)
     if isinstance(values, np.ma.MaskedArray):
         mask = np.ma.getmaskarray(values)
         values = values.filled(np.nan) if values.dtype.kind == "f" else np.ma.getdata(values)
@@ -217,7 +252,7 @@ def plain(values: Any, what: str, unit: str | units.UnitBase | None = None) -> t
         raise ValueError(f"{what}: found rows of different lengths, wanted one array") from None
     if array.dtype.kind not in "fiub":
         array = _as_numbers(array, what)
-    if found not in (None, "", units.dimensionless_unscaled):
+    if found is not None:
         if unit is None:
             raise TypeError(f"{what}: found a unit, {found}, wanted plain numbers, or units for all arrays")
         try:
@@ -228,8 +263,9 @@ def plain(values: Any, what: str, unit: str | units.UnitBase | None = None) -> t
 
 
 def _as_numbers(array: np.ndarray, what: str) -> np.ndarray:
-    if array.dtype.kind == "c":
-        raise TypeError(f"{what}: found complex numbers, wanted real ones")
+    if array.dtype.kind in "cmM":
+        found = "complex numbers" if array.dtype.kind == "c" else "times"
+        raise TypeError(f"{what}: found {found}, wanted real numbers")
     try:
         return array.astype(float)
     except (TypeError, ValueError):

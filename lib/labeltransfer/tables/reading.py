@@ -31,11 +31,14 @@ MARKS = {
 """Byte-order marks and the code that each begins, the longer of two that begin alike first."""
 
 FIRST_LINES = 200
-"""Lines of text that tell which columns a table has."""
+"""Lines of text, below its comments, that tell which columns a table has."""
+
+CONTENTS = {b"SIMPLE  =": ".fits", b"PAR1": ".parquet", b"<?xml": ".vot", b"<votable": ".vot", b"# %ECSV": ".ecsv"}
+"""How files begin whose format shows, whatever they are called."""
 
 
 def read_table(path: str | Path, extension: str = "") -> Table:
-    """Read a table from FITS, ECSV, Parquet, VOTable or text; packed or not.
+    """Read a table from FITS, ECSV, Parquet, VOTable or text; packed or not, whatever the file is called.
 
     Text may be separated by ``|``, comma, semicolon, tab or blanks, with or without a byte-order mark; its column names
     may be a comment (as NumPy writes them), or stand above a line of dashes (as VizieR does).
@@ -56,16 +59,14 @@ def read_table(path: str | Path, extension: str = "") -> Table:
         raise FileNotFoundError(f"{path}: no such file; wanted a table (FITS, ECSV, Parquet, VOTable, CSV, text)")
     if not path.is_file():
         raise ValueError(f"{path}: a folder, pipe or device, wanted the file of a table; not opened")
-    suffix = _suffix(path)
     try:
+        suffix = _suffix(path)
         if suffix in (".fits", ".fit"):
             table = _read_fits(path, extension)
         elif suffix == ".parquet":
             table = _read_parquet(path)
         elif suffix in (".xml", ".vot", ".votable"):
             table = Table.read(path, format="votable")
-        elif suffix == ".ecsv":
-            table = Table.read(path, format="ascii.ecsv")
         else:
             table = _read_text(path)
     except DAMAGE as error:
@@ -112,12 +113,14 @@ def _table_hdu(hdus: fits.HDUList, extension: str) -> int | None:
 
 def _read_parquet(path: Path) -> Table:
     parquet = parquet_module(path)
-    content = parquet.read_table(path)
+    with path.open("rb") as stream:  # for PyArrow opens no file whose name is no text
+        content = parquet.read_table(stream)
     facts = json.loads((content.schema.metadata or {}).get(b"labeltransfer", b"{}"))
-    table = Table({name: content.column(name).to_numpy() for name in content.column_names}, meta=facts.get("meta"))
+    plain = [one.name for one in content.schema if not one.type.num_fields]  # without lists in a field
+    table = Table({name: content.column(name).to_numpy() for name in plain}, meta=facts.get("meta"))
     for name in table.colnames:
         if table[name].dtype.kind == "O":
-            table[name] = np.array([word or "" for word in table[name].tolist()], dtype=str)
+            table[name] = words(table[name])
         table[name].unit = facts.get("units", {}).get(name)
         table[name].description = facts.get("descriptions", {}).get(name)
         if name in facts.get("ucds", {}):
@@ -141,13 +144,21 @@ def parquet_module(path: Path) -> Any:
 
 def _read_text(path: Path, n_lines: int | None = None) -> Table:
     """Text of any of the usual kinds: the header alone is looked at here, the rows are astropy's to read."""
-    lines = _decoded(_content(path)).splitlines()[:n_lines]
+    content = _decoded(_content(path)).rstrip("\x1a")  # the end of a file of DOS
+    lines = content.splitlines()
+    if n_lines is not None:
+        begins = next((n for n, line in enumerate(lines) if not line.startswith("#")), 0)
+        lines = lines[: begins + n_lines]
+    if lines and re.fullmatch(r'"?sep=.?"?', lines[0]):  # by which spreadsheets tell each other the delimiter
+        del lines[0]
     head, units_of = _header(lines)
     if not head:
         raise ValueError("found no text, wanted column names")
     if lines[0].startswith("# %ECSV"):
         return Table.read("\n".join(lines), format="ascii.ecsv")
     delimiter = _delimiter(head)
+    if content[-1:] not in ("\n", "\r") and delimiter != " " and head[-1].count(delimiter) < head[0].count(delimiter):
+        raise ValueError(f"cut short: the last line, {head[-1]!r}, has no end and fewer fields than there are columns")
     if delimiter == ";" and not any(re.search(r"\d\.\d", line) for line in head):
         head = [head[0], *(re.sub(r"(?<=\d),(?=\d)", ".", line) for line in head[1:])]
     table = Table.read(
@@ -264,6 +275,19 @@ def column_names(path: str | Path) -> list[str]:
         return []
 
 
+def refuse_page(content: bytes) -> None:
+    """Raise ValueError if something begins as a page of the web does."""
+    if content[:50].lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        raise ValueError("found an HTML page, as servers send it in place of a file; fetch the file again")
+
+
 def _suffix(path: Path) -> str:
+    """Of the format that the content shows, or else the name."""
+    with get_readable_fileobj(str(path), encoding="binary") as stream:
+        begins = stream.read(200).removeprefix(codecs.BOM_UTF8).lstrip()
+    refuse_page(begins)
+    for mark, suffix in CONTENTS.items():
+        if begins.startswith((mark, mark.upper())):
+            return suffix
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in (".gz", ".bz2", ".xz")]
     return suffixes[-1] if suffixes else ""

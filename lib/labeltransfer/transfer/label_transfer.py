@@ -86,6 +86,8 @@ class LabelTransfer:
 
     def prepared(self, spectra: Spectra) -> Spectra:
         """The spectra as the model wants them: normalized, unless they are, and with the errors that it believes in."""
+        if not isinstance(spectra, Spectra):
+            raise TypeError(f"label: found {type(spectra).__name__}, wanted Spectra (Spectra.from_arrays)")
         spectra = normalized(spectra, self.width, self.convention, self.segments)
         return with_error_factor(spectra, self.error_factor)
 
@@ -152,7 +154,7 @@ class LabelTransfer:
         folds: int = 8,
         groups: np.ndarray | None = None,
         *,
-        rng: np.random.Generator | None = None,
+        rng: np.random.Generator | int | None = None,
     ) -> CrossValidation:
         """Labels of every reference star by a model that has not seen it, trained in the same way.
 
@@ -164,7 +166,7 @@ class LabelTransfer:
         folds : into how many parts the stars are divided
         groups : (N,) for every star of `reference` its cluster, plate or night; stars of one group are left out
             together
-        rng : draws the folds; by default always the same
+        rng : draws the folds, or the seed of one that does; by default always the same
 
         Raises
         ------
@@ -174,7 +176,7 @@ class LabelTransfer:
         if self.reference is None:
             raise ValueError("cross_validate: a transfer read from a file has no spectra; learn again")
         reference = self.reference
-        fold_of = assign_folds(len(reference), folds, rng or np.random.default_rng(0), groups)
+        fold_of = assign_folds(len(reference), folds, np.random.default_rng(0 if rng is None else rng), groups)
         kept = np.isin(reference.ids, self.reference_labels.ids)
         fit = cross_fit(reference, fold_of, self.starts, kept=kept, **self.options).fit
         if self.errors is not None:

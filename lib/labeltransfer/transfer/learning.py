@@ -47,7 +47,7 @@ def learn(
     spectra: Spectra | Survey,
     labels: Labels | None = None,
     *,
-    rng: np.random.Generator | None = None,
+    rng: np.random.Generator | int | None = None,
     recipe: str = "robust",
     order: int | str | None = None,
     ridge: float = 0.0,
@@ -80,7 +80,7 @@ def learn(
     spectra : normalized or not yet; or a survey from `open_survey`, which has labels of its own, to which the paper's
         cuts in Teff and [α/M] are applied
     labels : of the same stars, matched by their ids; stars without all labels are left out, and counted
-    rng : draws starting points and folds; by default always the same
+    rng : draws starting points and folds, or the seed of one that does; by default always the same
     recipe : ``"robust"`` or ``"paper"``
     order : 1, 2 (the paper), 3 or, with recipe robust, ``"auto"``: by cross-validated likelihood, with a ridge if there
         are few stars. By default 2 or, with recipe robust and fewer than fifty stars a term, ``"auto"``
@@ -115,7 +115,7 @@ def learn(
         makes no sense.
     """
     check_option("recipe", recipe, RECIPES)
-    rng = rng or np.random.default_rng(0)
+    rng = np.random.default_rng(0 if rng is None else rng)
     factor = error_factor if error_factor is not None else ("auto" if recipe == "robust" else 1.0)
     pieces = None if segments is None else check_segments(segments)
     how = {"width": width, "convention": convention, "segments": pieces}
@@ -126,6 +126,8 @@ def learn(
         notes: tuple[str, ...] = ()
         candidates, counts = _joined(spectra, labels, recipe, alpha_m_min, how)
     else:
+        if not hasattr(spectra, "overlap"):
+            raise TypeError(f"learn: found {type(spectra).__name__}, wanted Spectra (Spectra.from_arrays), or a survey")
         if labels is not None:
             raise TypeError("learn: a survey brings its own labels; give spectra and labels, or a survey")
         candidates, counts, notes = _of_survey(spectra, alpha_m_min, how)
@@ -247,6 +249,8 @@ def _check(candidates: ReferenceSet, asked: Asked, recipe: str, n_folds: int) ->
         raise ValueError("recipe 'paper' chooses no order and no error factor: give numbers, or take recipe 'robust'")
     if recipe == "paper" and (isinstance(asked.label_errors, Mapping) or asked.strength != "auto"):
         raise ValueError("recipe 'paper' undoes no errors of labels: leave them out, or take recipe 'robust'")
+    if not asked.clip_sigma > 0:
+        raise ValueError(f"clip_sigma: found {asked.clip_sigma!r}, wanted a positive number")
     factor = asked.error_factor
     if isinstance(factor, str):
         if factor not in ("auto", "by wavelength"):
