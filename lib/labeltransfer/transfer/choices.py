@@ -15,7 +15,7 @@ from ..labels import Labels
 from ..reference import ReferenceSet
 from ..validation import bias_and_scatter, cross_fits
 
-STRENGTHS, OF_KNOWN = (1 / 3, 2 / 3, 1.0), (0.5, 1.0)
+STRENGTHS, OF_KNOWN = (0.25, 0.5, 0.75, 1.0), (0.5, 1.0)
 """Shares λ of the label errors that are tried beside none: of what residuals allow at most, and of known errors."""
 
 RIDGES = (0.0, 1e2, 1e3, 1e4, 1e5)

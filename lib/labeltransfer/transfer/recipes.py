@@ -25,9 +25,9 @@ from .total_errors import ErrorModel
 ROUNDS = 4
 """Of the cross-fitted clip at most; it mostly rests after three."""
 
-PIXELS = 600
-"""Of which choices are made. Every so many do, for a somewhat larger error of each label, and the recipe costs no more
-than a few trainings."""
+VALUES, PIXELS = 6e6, 1200
+"""Fluxes, and pixels, of which choices are made. Every so many pixels do, for a somewhat larger error of each label,
+and the recipe costs no more than a few trainings."""
 
 FACTOR_RESTS, CLIP_RESTS = 0.02, 0.002
 """Relative change of the error factor, and share of the stars judged anew, that call for no further round."""
@@ -70,7 +70,8 @@ def paper(candidates: ReferenceSet, starts: np.ndarray, asked: Asked) -> Learnt:
 
 def robust(candidates: ReferenceSet, starts: np.ndarray, folds: np.ndarray, asked: Asked) -> Learnt:
     """Error factor and clip by cross-fitting, order, corrected score, total errors; see `learn`."""
-    few = every_so_many_pixels(candidates, max(1, candidates.spectra.flux.shape[1] // PIXELS))
+    n_stars, n_pixels = candidates.spectra.flux.shape
+    few = every_so_many_pixels(candidates, max(1, round(n_stars * n_pixels / VALUES), n_pixels // PIXELS))
     order, ridge = asked.first_order(len(candidates)), asked.ridge
     counts: dict[str, int] = {}
     tables: list[Table] = []

@@ -46,8 +46,8 @@ def _of_label_errors(learnt: Learnt, asked: Asked) -> str:
         return f"errors of the reference labels ({of}): {learnt.strength:.2g} of them undone in training{besides}"
     if learnt.strength:
         return (
-            f"errors of the reference labels are not known: {learnt.strength:.2g} of what the residuals allow was undone "
-            "in training, and is taken to be theirs in the errors of the result"
+            f"errors of the reference labels are not known: {learnt.strength:.2g} of what the residuals allow was "
+            "undone in training, and is taken to be theirs in the errors of the result"
         )
     return (
         "errors of the reference labels are not known: the floor of the errors is found from the two halves of each "
