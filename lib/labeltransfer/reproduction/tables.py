@@ -29,8 +29,8 @@ KINDS = {"f": "number", "i": "whole number", "b": "yes or no", "U": "text", "S":
 
 
 def words(text: object) -> Markup:
-    """Words as HTML: with subscripts, and minus signs where hyphens stand for them."""
-    html = str(escape(text))
+    """Words as HTML: with subscripts, code between backticks, and minus signs where hyphens stand for them."""
+    html = re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text)))
     for name, letter, index in (("A_K", "A", "K"), ("A_V", "A", "V"), ("Teff", "T", "eff")):
         html = html.replace(name, f"{letter}<sub>{index}</sub>")
     return Markup(re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", html))
