@@ -85,6 +85,7 @@ FACTS_NOT_ASSUMED = {
     "N_UNIFORMS",
     "N_DETAILS",
     "BLOCK",
+    "MOST_STARS",
     "ORIGIN",
     "UNIT",
     "ELEMENTS",

@@ -249,19 +249,20 @@ def test_too_little_room_is_said_before_anything_is_written(survey, tmp_path, mo
 def test_memory_does_not_grow_with_the_number_of_spectra(tmp_path, monkeypatch):
     monkeypatch.setattr(survey_files, "BLOCK", 16)
 
-    def peak(n_stars):
+    def peak(n_stars, attempt):
         survey = SimulatedSurvey(n_overlap=n_stars, n_dr2=0, n_apogee=n_stars, seed=5)
         survey.stars, survey.ids, survey.allstar()
         survey.raw_block(0, 2)
         tracemalloc.start()
-        write_survey(survey, tmp_path / str(n_stars), progress=False)
+        write_survey(survey, tmp_path / f"{n_stars}-{attempt}", progress=False)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most
 
-    peak(48)  # compiles what is not kept yet
-    few, many = peak(320), peak(576)  # both with more blocks than are worked on at once
-    assert many - few < 256 * 1500, "a star more costs its row of the tables, a tenth of its flux"
+    peak(48, 0)  # compiles what is not kept yet
+    few, many = ([peak(n_stars, k) for k in range(3)] for n_stars in (320, 576))  # more blocks than are made at once
+    # how many are at work when most is taken hangs on the moment
+    assert min(many) - max(few) < 256 * 1500, "a star more costs its row of the tables, a tenth of its flux"
 
 
 def test_a_full_disk_names_the_spectrum(tmp_path, monkeypatch):
