@@ -8,7 +8,6 @@ import pytest
 import oracle
 from labeltransfer.cannon import coefficient_variance, label_errors, train, train_subsets
 from labeltransfer.cannon.model import terms
-from labeltransfer.cannon.normal_matrices import unpacked
 from labeltransfer.labels import Labels
 from labeltransfer.reference import ReferenceSet
 
@@ -102,9 +101,8 @@ def test_unit_of_a_label_and_order_of_stars_do_not_matter():
     np.testing.assert_allclose(turned.scatter, model.scatter, rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize(("option", "same"), [("weight", 1e-4), ("correct", 0.1)])
-def test_folds_are_trained_as_if_alone(option, same):
-    """To a share of the formal errors: the correction of a fold is made at the weights of all stars."""
+@pytest.mark.parametrize("option", ["weight", "correct"])
+def test_folds_are_trained_as_if_alone(option):
     reference, folds = (
         with_errors(oracle.draw(oracle.known_model(20, 2), 600), 0.3 * oracle.SCALES[:2]),
         np.arange(600) % 3,
@@ -113,10 +111,8 @@ def test_folds_are_trained_as_if_alone(option, same):
     options = {"censoring": acts, "label_errors": option}
     model = train_subsets(reference, folds != np.arange(3)[:, None], **options)[2]
     alone, values = train(reference[folds != 2], **options), reference.labels.values[:40]
-    design, variance = alone.label_vector(values), coefficient_variance(reference[folds != 2], alone, **options)
-    formal = np.sqrt(np.einsum("na,pab,nb->np", design, unpacked(variance, design.shape[1]), design))
-    assert (np.abs(model.model_flux(values) - alone.model_flux(values)) <= same * formal + 1e-9).all()
-    np.testing.assert_allclose(model.scatter, alone.scatter, rtol=same / np.sqrt(800), atol=1e-8)
+    np.testing.assert_allclose(model.model_flux(values), alone.model_flux(values), atol=2e-7)
+    np.testing.assert_allclose(model.scatter, alone.scatter, rtol=1e-5, atol=1e-8)
     without = np.array([[not acts[p, list(term)].all() for term in terms(2, 2)] for p in range(20)])
     assert (model.coefficients[without] == 0).all()
 

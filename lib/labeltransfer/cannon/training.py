@@ -94,8 +94,7 @@ def train_subsets(
 
     Each model is at the exact maximum of eq. 5 for its own stars, as if trained alone, but it is reached from the
     solution for all stars. A `ridge` differs: it is that for labels scaled by the pivots and scales of the whole set.
-    With label errors ``"weight"``, where all weights of a subset differ, each costs a training of its own; the
-    correction of ``"correct"`` is made at the weights of the solution for all stars.
+    With label errors ``"weight"``, where all weights of a subset differ, each costs a training of its own.
 
     Parameters
     ----------
@@ -103,8 +102,9 @@ def train_subsets(
     order, censoring, ridge, label_errors : see `train`
     label_error_strength : see `train`; of several, each is applied to all K trainings, which are made once
     exact : of all trainings, or (K,) of each. If not, the maximum is reached to a tenth of the formal errors, which is
-        enough to compare options, and other maxima are not searched for where a subset has few stars a term: there one
-        pixel in twenty thousand may end at a lower one, close in height. It takes half the time
+        enough to compare options, other maxima are not searched for where a subset has few stars a term (there one
+        pixel in twenty thousand may end at a lower one, close in height), and label errors are corrected at the
+        weights of the solution for all stars. It takes half the time
 
     Returns
     -------
@@ -127,10 +127,12 @@ def train_subsets(
         block, found = PixelBlock.of(spectra, pixels, allowed, ridge), Counter[str]()
         whole = maximize(block, design, everyone)
         maxima = adjust(block, design, counts, whole, exactly) if (counts != 1).any() else [whole] * len(counts)
-        score = CorrectedScore(block, design, errors, whole.variance) if label_errors == "correct" else None
+        shared = CorrectedScore(block, design, errors, whole.variance) if label_errors == "correct" else None
         for k, (taken, at) in enumerate(zip(counts, maxima, strict=True)):
             of_strengths = [at] * len(strengths)
-            if score:
+            if shared:
+                own = exactly[k] and (taken != 1).any()
+                score = CorrectedScore(block, design, errors, at.variance) if own else shared
                 of_strengths, shortened = score.correct(at, taken)
                 found[SHORTENED] += shortened
             elif label_errors == "weight":
