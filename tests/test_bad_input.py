@@ -180,6 +180,14 @@ def test_headers_that_fuzzing_found(tmp_path, header, key, value, readable):
     assert len(reading.unreadable) == (not readable)
 
 
+@pytest.mark.parametrize(
+    ("written", "obsid"), [("'00012345'", 12345), ("12345", 12345), ("'unknown'", 0), ("1.5", 0), ("-1", 0)]
+)
+def test_an_observation_may_have_its_number_as_text(tmp_path, written, obsid):
+    path = write_image_format(tmp_path / "spec-1.fits", arrays(), header={"Z": 0.0, "OBSID": 1})
+    assert lamost.read_spectra([with_card(path, "OBSID", written)], progress=False).stars["obsid"] == obsid
+
+
 def test_scalings_that_overflow_are_masked(tmp_path):
     path = write_table_format(tmp_path / "spec-1.fits")
     content = path.read_bytes()

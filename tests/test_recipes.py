@@ -317,6 +317,12 @@ def test_figures_say_simulated_only_of_simulated_spectra(learnt, figure):
 # --- detectors
 
 
+@pytest.mark.parametrize(("option", "wrong"), [("width", 0.0), ("width", np.nan), ("convention", "mine")])
+def test_a_normalization_that_makes_no_sense_is_refused_also_where_it_is_done(option, wrong):
+    with pytest.raises(ValueError, match=option):
+        learn(STARS.spectra, STARS.labels, **{option: wrong})
+
+
 def test_detectors_are_normalized_apart_in_learning_and_in_labelling(tmp_path):
     """What each detector's level is changes nothing, also of a transfer that comes from a file."""
     wavelength = np.concatenate([4700 + np.arange(20.0), 5650 + np.arange(20.0), 5675 + np.arange(20.0)])

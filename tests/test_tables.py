@@ -450,3 +450,17 @@ def test_parquet_with_lists_bytes_and_missing_numbers(tmp_path):
     assert table.colnames == ["id", "teff"]
     assert tables.text(table, "id").tolist() == ["a", "b"]
     np.testing.assert_array_equal(tables.numbers(table, "teff", "t"), [4800.0, np.nan])
+
+
+def test_whole_numbers_of_parquet_keep_all_digits_where_some_are_missing(tmp_path):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    source_id = 3018047382918404353  # of Gaia; as floating point it ends in …096
+    parquet.write_table(arrow.table({"source_id": [source_id, None]}), tmp_path / "t.parquet")
+    assert tables.text(tables.read_table(tmp_path / "t.parquet"), "source_id").tolist() == [str(source_id), ""]
+
+
+@pytest.mark.parametrize("written", ["4.8D+03", "4.8d3", "4.8E3", "4800.D0"])
+def test_exponents_of_fortran(tmp_path, written):
+    (tmp_path / "t.csv").write_text(f"id,teff\na,{written}\nb,5.0D3\n")
+    table = tables.read_table(tmp_path / "t.csv")
+    assert tables.numbers(table, "teff", "t.csv").tolist() == [4800.0, 5000.0]

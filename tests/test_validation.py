@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from astropy.table import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -222,3 +223,14 @@ def test_a_cross_validation_is_a_table_of_bias_and_scatter():
     np.testing.assert_allclose(checked.table["scatter"], scatter)
     assert checked.table["label"].tolist() == ["teff", "logg", "fe_h"]
     assert repr(checked).startswith("CrossValidation(300 stars, 300 trained on; scatter teff")
+
+
+def test_a_table_shows_five_digits_and_writes_all(tmp_path):
+    checked = CrossValidation(cross_validate(REFERENCE, np.arange(300) % 3, STARTS), REFERENCE.labels, np.ones(300))
+    table, path = checked.table, tmp_path / "t.ecsv"
+    scatter = float(table["scatter"][0])
+    for shown in (str(table), repr(table), table._repr_html_(), str(table[:1])):
+        assert f"{scatter:.5g}" in shown
+        assert repr(scatter) not in shown
+    table.write(path)
+    assert Table.read(path)["scatter"][0] == scatter

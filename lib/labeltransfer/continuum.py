@@ -74,6 +74,13 @@ def check_segments(segments: Sequence[Sequence[float]]) -> tuple[tuple[float, fl
         raise ValueError(f"segments: found {segments!r}, wanted (low, high) in Å of every detector") from None
 
 
+def check_smoothing(width: float, convention: str) -> None:
+    """ValueError unless the width is positive [Å] and the convention known."""
+    check_option("convention", convention, CONVENTIONS)
+    if not (np.isfinite(width) and width > 0):
+        raise ValueError(f"width: found {width}, wanted a positive length in Å")
+
+
 def smooth(spectra: Spectra, width: float = 50.0, convention: str = "paper") -> np.ndarray:
     """The error-weighted broad average f̄ of each spectrum, f̄(λ0) = Σ f σ⁻² w(λ0) / Σ σ⁻² w(λ0) (eq. 1).
 
@@ -97,9 +104,7 @@ def weight_band(
     wavelength: np.ndarray, width: float, convention: str = "paper", dtype: np.typing.DTypeLike = float
 ) -> list[tuple[slice, slice, np.ndarray]]:
     """The weights of eq. 2 as a band of dense pieces: (pixels averaged over, pixels of the average, weights)."""
-    check_option("convention", convention, CONVENTIONS)
-    if not (np.isfinite(width) and width > 0):
-        raise ValueError(f"width: found {width}, wanted a positive length in Å")
+    check_smoothing(width, convention)
     two_variances = CONVENTIONS[convention] * width**2
     reach = np.sqrt(-np.log(NEGLIGIBLE) * two_variances)
     band = []

@@ -156,15 +156,13 @@ class CrossValidation:
         return np.where(self.fit.converged[:, None], self.fit.labels.values - self.labels.values, np.nan)
 
     @property
-    def table(self) -> Table:
+    def table(self) -> Summary:
         """Label by label: bias and scatter of all stars, median and robust scatter, spread of the labels, counts."""
         bias, scatter = bias_and_scatter(self.residuals)
         median, robust = bias_and_scatter(self.residuals, robust=True)
         _, spread = bias_and_scatter(self.labels.values, robust=True)
         columns = {"bias": bias, "scatter": scatter, "median": median, "robust_scatter": robust, "spread": spread}
-        table = Table({"label": np.array(self.labels.names), **columns})
-        table["n"] = np.isfinite(self.residuals).sum(axis=0)
-        return readable(table)
+        return Summary({"label": self.labels.names, **columns, "n": np.isfinite(self.residuals).sum(axis=0)})
 
     def __repr__(self) -> str:
         names, robust = self.labels.names, self.table["robust_scatter"]
@@ -172,12 +170,24 @@ class CrossValidation:
         return f"CrossValidation({len(self.labels)} stars, {np.count_nonzero(self.kept)} trained on; scatter {scatter})"
 
 
-def readable(table: Table) -> Table:
-    """The same table, which prints five digits of every number; it holds them all."""
-    for column in table.itercols():
-        if column.dtype.kind == "f":
-            column.format = ".5g"
-    return table
+class Summary(Table):
+    """A table that shows five digits of every number; it holds, and writes, all of them."""
+
+    def _shown(self) -> Table:
+        shown = Table(self)
+        for column in shown.itercols():
+            if column.dtype.kind == "f":
+                column.format = ".5g"
+        return shown
+
+    def __repr__(self) -> str:
+        return repr(self._shown())
+
+    def __str__(self) -> str:
+        return str(self._shown())
+
+    def _repr_html_(self) -> str:
+        return str(self._shown()._repr_html_())
 
 
 def bias_and_scatter(residuals: np.ndarray, robust: bool = False) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ a table of one row with columns FLUX, IVAR, WAVELENGTH, ANDMASK, ORMASK, NORMALI
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,8 +182,8 @@ def refuse_other_wavelengths(wavelength: np.ndarray, header: Header) -> None:
 
 
 def _facts(header: Header) -> dict[str, Any]:
-    obsid = header.get("OBSID")
-    facts: dict[str, Any] = {"obsid": obsid if isinstance(obsid, int) and 0 < obsid < 1 << 62 else 0}
+    obsid = str(header.get("OBSID")).strip()  # which is a number, or text
+    facts: dict[str, Any] = {"obsid": int(obsid) if re.fullmatch(r"0*\d{1,18}", obsid) else 0}
     for name in ("ra", "dec", "z"):
         facts[name] = _number(header.get(name.upper()))
     for band in BANDS:

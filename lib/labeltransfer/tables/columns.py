@@ -49,6 +49,10 @@ def is_missing(values: np.ndarray, *, positive: bool = False) -> np.ndarray:
 _BRACKETS = re.compile(r"(?<=[\w\])])(?P<gap>\s*)[(\[](?P<unit>[^)\]]*)[)\]]\s*$")
 
 
+_FORTRAN = re.compile(r"(?<=[\d.])[dD](?=[-+]?\d+$)")
+"""The letter of an exponent in double precision, as Fortran writes it: 4.5D+03."""
+
+
 @cache
 def plain_name(name: str) -> str:
     """Letters and digits of a name in lower case, no unit: ``[Fe/H] (dex)``, ``Fe_H``, ``feh`` are one."""
@@ -146,7 +150,7 @@ def numbers(table: Table, name: str, where: object, unit: str = "", errors_of: s
     if column.ndim != 1:
         raise ValueError(f"{where}: column {name} has shape {column.shape}, wanted one number per row")
     if column.dtype.kind in "OUS":
-        written = [word.replace("\N{MINUS SIGN}", "-") for word in text(table, name).tolist()]
+        written = [_FORTRAN.sub("e", word.replace("\N{MINUS SIGN}", "-")) for word in text(table, name).tolist()]
         written = ["nan" if _says_nothing(word) else word for word in written]
         try:
             values = np.array(written, dtype=str).astype(float)

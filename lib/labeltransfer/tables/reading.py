@@ -117,7 +117,7 @@ def _read_parquet(path: Path) -> Table:
         content = parquet.read_table(stream)
     facts = json.loads((content.schema.metadata or {}).get(b"labeltransfer", b"{}"))
     plain = [one.name for one in content.schema if not one.type.num_fields]  # without lists in a field
-    table = Table({name: content.column(name).to_numpy() for name in plain}, meta=facts.get("meta"))
+    table = Table({name: _of_parquet(content.column(name)) for name in plain}, meta=facts.get("meta"))
     for name in table.colnames:
         if table[name].dtype.kind == "O":
             table[name] = words(table[name])
@@ -126,6 +126,14 @@ def _read_parquet(path: Path) -> Table:
         if name in facts.get("ucds", {}):
             table[name].meta["ucd"] = facts["ucds"][name]
     return table
+
+
+def _of_parquet(column: Any) -> np.ndarray:
+    """The values; whole numbers of which some are null keep all their digits and are masked."""
+    values = column.to_numpy()
+    if column.null_count and values.dtype.kind == "f" and "int" in str(column.type):
+        return np.ma.MaskedArray(column.fill_null(0).to_numpy(), np.isnan(values))
+    return values
 
 
 def parquet_module(path: Path) -> Any:

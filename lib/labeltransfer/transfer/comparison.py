@@ -14,7 +14,7 @@ from ..archive.opening import Survey
 from ..labels import Labels
 from ..reference import ReferenceSet, quality_cuts
 from ..survey import normalized
-from ..validation import assign_folds, bias_and_scatter, readable
+from ..validation import Summary, assign_folds, bias_and_scatter
 from .learning import learn
 from .recipes import every_so_many_pixels
 
@@ -86,7 +86,7 @@ def compare_recipes(
             rows.add_column(name, 0, "recipe")
             rows.add_column(survey.description, 0, "survey")
             tables.append(rows)
-    return readable(vstack(tables))
+    return Summary(vstack(tables))
 
 
 def _candidates(

@@ -12,7 +12,7 @@ from ..archive.opening import Survey
 from ..archive.overlap import Overlap
 from ..cannon.model import scaling
 from ..catalogue import DISTANCE_CUT
-from ..continuum import check_segments, normalize
+from ..continuum import check_segments, check_smoothing, normalize
 from ..inference import starting_points
 from ..labels import LABELS, Labels
 from ..options import check_option
@@ -117,6 +117,7 @@ def learn(
     check_option("recipe", recipe, RECIPES)
     rng = np.random.default_rng(0 if rng is None else rng)
     factor = error_factor if error_factor is not None else ("auto" if recipe == "robust" else 1.0)
+    check_smoothing(width, convention)
     pieces = None if segments is None else check_segments(segments)
     how = {"width": width, "convention": convention, "segments": pieces}
     settings: dict[str, Any] = {**how, "simulated": simulated}

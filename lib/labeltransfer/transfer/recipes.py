@@ -16,7 +16,7 @@ from ..inference import LabelFit, infer
 from ..labels import Labels
 from ..reference import ReferenceSet, outliers
 from ..spectra import Spectra
-from ..validation import CrossFit, CrossValidation, bias_and_scatter, cross_fit, readable
+from ..validation import CrossFit, CrossValidation, Summary, bias_and_scatter, cross_fit
 from . import total_errors
 from .choices import Asked, Trials, choose_order, choose_strength, label_covariance
 from .label_transfer import with_error_factor
@@ -242,4 +242,4 @@ def stacked(tables: list[Table]) -> Table | None:
         )
         for name in names
     }
-    return readable(Table(columns))
+    return Summary(columns)
