@@ -229,7 +229,7 @@ def test_a_table_shows_five_digits_and_writes_all(tmp_path):
     checked = CrossValidation(cross_validate(REFERENCE, np.arange(300) % 3, STARTS), REFERENCE.labels, np.ones(300))
     table, path = checked.table, tmp_path / "t.ecsv"
     scatter = float(table["scatter"][0])
-    for shown in (str(table), repr(table), table._repr_html_(), str(table[:1])):
+    for shown in ("".join(table.pformat()), repr(table), table._repr_html_(), str(table[:1])):
         assert f"{scatter:.5g}" in shown
         assert repr(scatter) not in shown
     table.write(path)

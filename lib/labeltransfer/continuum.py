@@ -12,7 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from .options import CONVENTIONS, check_option
-from .parallel import compiled, over_blocks
+from .parallel import over_blocks
+from .parallel.compiled import compiled
 from .spectra import Spectra
 
 NEGLIGIBLE = 1e-16

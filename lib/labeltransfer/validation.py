@@ -173,21 +173,18 @@ class CrossValidation:
 class Summary(Table):
     """A table that shows five digits of every number; it holds, and writes, all of them."""
 
-    def _shown(self) -> Table:
-        shown = Table(self)
-        for column in shown.itercols():
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for column in self.itercols():
             if column.dtype.kind == "f":
                 column.format = ".5g"
-        return shown
 
-    def __repr__(self) -> str:
-        return repr(self._shown())
-
-    def __str__(self) -> str:
-        return str(self._shown())
-
-    def _repr_html_(self) -> str:
-        return str(self._shown()._repr_html_())
+    def write(self, *args: Any, **options: Any) -> None:
+        """As `astropy.table.Table.write`."""
+        whole = Table(self)
+        for column in whole.itercols():
+            column.format = None
+        whole.write(*args, **options)
 
 
 def bias_and_scatter(residuals: np.ndarray, robust: bool = False) -> tuple[np.ndarray, np.ndarray]:

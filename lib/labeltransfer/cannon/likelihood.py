@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from ..parallel import compiled, compiled_sums
+from ..parallel.compiled import compiled, compiled_sums
 
 PIECE = 1024
 """Stars done at a time. With all at once the passes over a block wait for memory: training takes half as long again."""

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..parallel import compiled_sums
+from ..parallel.compiled import compiled_sums
 from ..spectra import Spectra
 from .likelihood import weights
 

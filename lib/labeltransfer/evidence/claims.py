@@ -12,6 +12,9 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import yaml
 
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Of YAML's safe loaders the one in C, where there is one: ten times as quick."""
+
 PLAIN = {"teff": "Teff", "logg": "log g", "fe_h": "[Fe/H]", "alpha_m": "[α/M]", "a_k": "A_K"}
 
 
@@ -108,7 +111,7 @@ def read_claims(path: Path) -> tuple[Claim, ...]:
     ValueError
         Naming the claim and the entry that is not as it should be.
     """
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = yaml.load(path.read_text(encoding="utf-8"), LOADER)
     check_against("claims", content, path.name)
     return tuple(_claim(entry) for entry in content)
 
@@ -124,7 +127,7 @@ def _claim(entry: Mapping[str, Any]) -> Claim:
 
 def check_against(schema: str, content: Any, name: str) -> None:
     """Raise a ValueError that names the file, the entry and what is wrong, if `content` breaks a schema of ours."""
-    wanted = yaml.safe_load(Path(__file__).with_name("schemas.yml").read_text(encoding="utf-8"))[schema]
+    wanted = yaml.load(Path(__file__).with_name("schemas.yml").read_text(encoding="utf-8"), LOADER)[schema]
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(wanted).iter_errors(content))
     if error is not None:
         place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)

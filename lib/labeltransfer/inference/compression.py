@@ -17,7 +17,7 @@ import numpy as np
 
 from ..cannon import CannonModel
 from ..cannon.normal_matrices import n_products, products_of_pairs
-from ..parallel import compiled_sums
+from ..parallel.compiled import compiled_sums
 
 
 def products_size(model: CannonModel, dtype: np.typing.DTypeLike) -> int:

@@ -12,7 +12,8 @@ import numpy as np
 from ..cannon.model import CannonModel, term_tree
 from ..files import read_arrays, write_arrays
 from ..labels import LABELS, Labels, Rows, frozen, register_label
-from ..parallel import check_precision, over_blocks
+from ..parallel import over_blocks
+from ..parallel.compiled import check_precision
 from ..spectra import Spectra
 from .compression import Compressor, products_size
 from .minimization import minimize

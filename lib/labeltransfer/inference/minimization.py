@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from ..parallel import compiled, compiled_sums
+from ..parallel.compiled import compiled, compiled_sums
 
 MAX_STEPS = 100
 PATIENCE = 6

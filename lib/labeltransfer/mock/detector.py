@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..parallel import compiled
+from ..parallel.compiled import compiled
 
 # Measured on real spectra by `synthesis/measure_instrument.py`; a test compares them with the table that it wrote. They
 # are constants, because the compiler takes them as such.

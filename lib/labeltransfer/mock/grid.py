@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter1d
 from threadpoolctl import threadpool_limits
 
 from ..files import read_arrays
-from ..parallel import compiled
+from ..parallel.compiled import compiled
 from .elements import ELEMENTS, ElementSpectra
 
 GRID_FILE = Path(__file__).parent / "synthetic_grid.npz"

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from ..files import read_arrays
-from ..parallel import compiled
+from ..parallel.compiled import compiled
 from ..spectra import SPEED_OF_LIGHT
 from .grid import SyntheticGrid, corrections
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
-from ..parallel import compiled
+from ..parallel.compiled import compiled
 from .assumed import Assumed
 from .detector import MASKED_BANDS, SKY_PATCH, detect
 from .grid import GRID_LABELS, SyntheticGrid

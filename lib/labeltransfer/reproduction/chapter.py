@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
-from .. import catalogue
-from ..archive import Survey, open_survey
+import labeltransfer as lt
+
 from ..evidence import SURVEY_PARAMETERS
 from ..evidence.claims import PLAIN, checks
 from ..evidence.numbers import Number, read_numbers, write_json
@@ -68,8 +68,8 @@ def _injected(namespace: Mapping[str, Any]) -> list[str]:
 
 
 @functools.lru_cache(maxsize=2)
-def _survey(given: str) -> Survey:
-    return open_survey(progress=False, **json.loads(given))
+def _survey(given: str) -> lt.archive.Survey:
+    return lt.archive.open_survey(progress=False, **json.loads(given))
 
 
 class Chapter(Recorder):
@@ -94,7 +94,7 @@ class Chapter(Recorder):
 
     # ---- data -------------------------------------------------------------------------------------------------------
 
-    def survey(self) -> Survey:
+    def survey(self) -> lt.archive.Survey:
         """The survey that the parameters name; opened once in a process."""
         given = {name: self.values[name] for name in SURVEY_PARAMETERS if name in self.values}
         if given.get("survey_dir"):
@@ -131,7 +131,7 @@ class Chapter(Recorder):
         """Keep a result for later chapters: a noun of the library, a table, or a dict of arrays."""
         if isinstance(thing, Table):
             path = self.path(name, ".fits")
-            catalogue.write(thing, path)
+            lt.catalogue.write(thing, path)
         elif isinstance(thing, Mapping):
             path = self.path(name, ".npz")
             write_arrays(path, "arrays", {key: np.asarray(value) for key, value in thing.items()})
@@ -155,7 +155,7 @@ class Chapter(Recorder):
             self._run_first(writer)
         if kind is dict:
             return read_arrays(path, "arrays")[0]
-        return (catalogue if kind is Table else kind).read(path)
+        return (lt.catalogue if kind is Table else kind).read(path)
 
     def numbers_file(self, chapter: ChapterText) -> Path:
         """Where the numbers of a chapter of this run lie."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,9 @@ from typing import Any
 from weakref import WeakSet
 
 from docutils.nodes import make_id  # type: ignore[import-untyped]
-from matplotlib.figure import Figure
 
-from .. import figures
+import labeltransfer as lt
+
 from .book import Book, Cell, ChapterText
 from .numbers import running_shell
 
@@ -86,7 +87,7 @@ def of_the_paper(book: Book) -> list[Drawing]:
 def called(source: str) -> tuple[str, ...]:
     """Drawing functions of `labeltransfer.figures` that a cell calls."""
     names = dict.fromkeys(re.findall(r"\blt\.figures\.(\w+)\(", source))
-    given_back = {name: inspect.signature(getattr(figures, name)).return_annotation for name in names}
+    given_back = {name: inspect.signature(getattr(lt.figures, name)).return_annotation for name in names}
     return tuple(name for name, kind in given_back.items() if kind in ("Figure", "Axes", "Excerpt"))
 
 
@@ -110,17 +111,22 @@ def _first_sentence(caption: str) -> str:
     return title.rstrip(". ")
 
 
+def drawn_so_far() -> list[Any]:
+    """What keeps its data of all that was drawn in this process; nothing where nothing could be drawn."""
+    return lt.figures.recorded() if "labeltransfer.figures" in sys.modules else []
+
+
 class Watch:
     """Writes, after each cell of a chapter that has a named figure or the paper's table, what that shows."""
 
     def __init__(self, chapter: ChapterText, path: Callable[[str, str], Path]) -> None:
         self.path = path
         self.names = {one.source.strip(): one.name for one in drawings(chapter)}
-        self.before: WeakSet[Any] = WeakSet(figures.recorded())
+        self.before: WeakSet[Any] = WeakSet(drawn_so_far())
 
     def __call__(self, result: Any) -> None:
         """Called by IPython with the result of a cell."""
-        drawn = [artist for artist in figures.recorded() if artist not in self.before]
+        drawn = [artist for artist in drawn_so_far() if artist not in self.before]
         self.before.update(drawn)
         name = self.names.get(str(result.info.raw_cell).strip())
         if name is not None and result.success:
@@ -128,10 +134,12 @@ class Watch:
 
     def keep(self, name: str, drawn: list[Any]) -> list[Path]:
         """Write the data of one figure, a file for each panel that keeps data of its own."""
+        from matplotlib.figure import Figure
+
         drawn = [one for one in drawn if not any(one in whole.axes for whole in drawn if isinstance(whole, Figure))]
         parts = [name] if len(drawn) == 1 else [f"{name}-{number + 1}" for number in range(len(drawn))]
         paths = [self.path(part, ".csv") for part in parts]
-        return [figures.write_data(artist, path) for artist, path in zip(drawn, paths, strict=True)]
+        return [lt.figures.write_data(artist, path) for artist, path in zip(drawn, paths, strict=True)]
 
 
 def keep_figure_data(chapter: ChapterText, path: Callable[[str, str], Path]) -> None:

@@ -16,10 +16,10 @@ import numpy as np
 from astropy.table import Table
 from markupsafe import Markup, escape
 
-from .. import catalogue, figures
+import labeltransfer as lt
+
 from ..evidence import verdicts
 from ..evidence.claims import Claim, claims
-from ..inference import LabelFit
 from ..labels import PAPER_LABELS, Labels
 from .book import Book, ChapterText, project_root
 from .drawings import Drawing, drawings, of_the_paper
@@ -206,7 +206,7 @@ class FigureMap(Shown):
     @staticmethod
     def purpose(function: str) -> str:
         """First line of the description of a drawing function."""
-        return (inspect.getdoc(getattr(figures, function)) or "").split("\n")[0]
+        return (inspect.getdoc(getattr(lt.figures, function)) or "").split("\n")[0]
 
     def count(self, kind: str) -> int:
         """How many different figures (``Fig.``) or tables (``Table``) of the paper are drawn."""
@@ -245,12 +245,12 @@ def example_catalogue(label_names: Sequence[str] = PAPER_LABELS) -> Table:
     n_labels, one = len(label_names), np.ones(1)
     ids = np.array(["spec-55859-PLAN_sp01-001"])
     labels = Labels(ids, tuple(label_names), np.ones((1, n_labels)), np.eye(n_labels)[None])
-    fit = LabelFit(labels, one, one, one, one, one, one, n_free=n_labels)
-    stars = Table({name: [1.0] for name in catalogue.STAR_COLUMNS if name != "id"})
+    fit = lt.LabelFit(labels, one, one, one, one, one, one, n_free=n_labels)
+    stars = Table({name: [1.0] for name in lt.catalogue.STAR_COLUMNS if name != "id"})
     stars["obsid"] = np.array([1])
     stars["id"] = ids
     label_range = np.array([np.zeros(n_labels), 2 * np.ones(n_labels)])
-    return catalogue.assemble(fit, stars, distance=one, reference=False, label_range=label_range)
+    return lt.catalogue.assemble(fit, stars, distance=one, reference=False, label_range=label_range)
 
 
 @dataclass(frozen=True)
@@ -262,7 +262,7 @@ class DataModel(Shown):
     @cached_property
     def rows(self) -> list[tuple[str, str, str, str, str]]:
         """Name, type, unit, UCD, description, see `catalogue.data_model`."""
-        return catalogue.data_model(example_catalogue(self.label_names))
+        return lt.catalogue.data_model(example_catalogue(self.label_names))
 
     def __repr__(self) -> str:
         return "\n".join(f"{name:20} {unit or '-':8} {words}" for name, _, unit, _, words in self.rows)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..parallel import compiled
+from ..parallel.compiled import compiled
 
 SPEED_OF_LIGHT = 299_792.458
 """km/s"""
