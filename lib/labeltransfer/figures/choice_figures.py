@@ -44,7 +44,7 @@ def changes_of_scatter(
     """
     change, error = by_label("change", change, names), by_label("error", error, names)
     places = np.arange(len(choices))[::-1]
-    figure, axes = label_panels(len(names), 0.9 + 0.3 * len(choices), columns=2, sharey=True)
+    figure, axes = label_panels(len(names), 0.9 + 0.3 * len(choices), columns=3, sharey=True)
     parts = []
     for ax, name, one, sure in zip(axes, names, change.T, error.T, strict=True):
         for place in places[::2]:
@@ -57,10 +57,10 @@ def changes_of_scatter(
         ax.set(yticks=places, yticklabels=choices, ylim=(-0.6, len(choices) - 0.4))
         ax.set_xlabel("change [%]")
         ax.set_title(LABELS[name].symbol, loc="left")
-        ticks(ax, across=5)
+        ticks(ax, across=3)
         ax.spines[["top", "right"]].set_visible(False)
         parts.append({"label": name, "choice": list(choices), "change": one, "error": sure})
-    mark_simulated(axes[min(len(axes), 2) - 1], simulated)
+    mark_simulated(figure, simulated)
     record(figure, stacked(parts))
     return figure
 

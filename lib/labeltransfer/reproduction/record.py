@@ -9,6 +9,7 @@ import re
 import subprocess
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import distributions
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -233,7 +234,10 @@ def commit(root: Path) -> str:
 
 def made_with(root: Path) -> dict[str, Any]:
     """What a chapter that runs now is made with: commit, hash of ``requirements.lock``, versions."""
-    lock, installed = root / "requirements.lock", {one.name: one.version for one in distributions()}
+    lock, installed = (
+        root / "requirements.lock",
+        {one["Name"]: one["Version"] for one in map(attrgetter("metadata"), distributions())},
+    )
     return {
         "commit": commit(root),
         "lock": hashlib.sha256(lock.read_bytes()).hexdigest()[:12] if lock.exists() else "",
