@@ -21,7 +21,7 @@ help:
 	@echo "make test    lint, types, tests, numbers of the chapters (nbval), pages in a browser"
 	@echo "make quick   lint, types and the library's unit tests, in a minute"
 	@echo "make lint | types | twins | unit | numbers | browser   one part of 'make test'"
-	@echo "make generic the numerical tests, and chapters 1 to 3, with the kernels of another processor"
+	@echo "make generic the numerical tests, and the chapters, with the kernels of another processor"
 	@echo "make sync    write the notebook twins of the chapters from their text"
 	@echo "make bench   measure speed and memory"
 	@echo "make clean   remove rendered pages and caches (not the runs, not .venv)"
@@ -72,8 +72,8 @@ test: lint types twins unit numbers browser
 generic: setup
 	@echo "== numerical tests with other kernels"
 	@.ci/other_kernels $(PYTEST) $(NUMERICAL) -m "not slow"
-	@echo "== numbers of chapters 1 to 3 with other kernels"
-	@runs=$$(mktemp -d); LABELTRANSFER_RUNS=$$runs .ci/other_kernels $(BIN)/labeltransfer run default --check --chapters 1-3; \
+	@echo "== numbers of the chapters with other kernels"
+	@runs=$$(mktemp -d); LABELTRANSFER_RUNS=$$runs .ci/other_kernels $(BIN)/labeltransfer run default --check; \
 	 status=$$?; rm -rf $$runs; exit $$status
 
 sync: setup
