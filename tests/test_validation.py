@@ -177,6 +177,17 @@ def test_bootstrap_is_reproducible_and_different_each_time():
 
 
 @pytest.mark.statistical
+def test_bootstrap_scatter_does_not_show_that_models_rest_early():
+    reference = oracle.draw(TRUTH, 1200)
+    early, exact = (
+        bootstrap_scatter(
+            bootstrap(reference, 8, np.random.default_rng(5), exact=exact), reference[:300].spectra, STARTS
+        )
+        for exact in (False, True)
+    )
+    np.testing.assert_allclose(early, exact, rtol=3e-3)
+
+
 def test_bootstrap_scatter_is_the_spread_between_independent_reference_sets():
     truth = oracle.known_model(60, 2)
     stars = oracle.draw(truth, 200, seed=99)

@@ -264,16 +264,12 @@ def bootstrap(reference: ReferenceSet, n_models: int, rng: np.random.Generator, 
 
     Parameters
     ----------
-    options : of `train`
-
-    Returns
-    -------
-    Models at their maximum to a tenth of the formal errors, see ``exact`` of `train_subsets`: labels scatter from model
-    to model by some formal errors of the coefficients, and that is known to a part in ten thousand then.
+    options : of `train_subsets`, which is not asked to be ``exact``: the scatter of labels from model to model does not
+        show it
     """
     n = len(reference)
     counts = np.array([np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(n_models)])
-    return train_subsets(reference, counts, exact=False, **options)
+    return train_subsets(reference, counts, **{"exact": False, **options})
 
 
 def bootstrap_errors(models: list[CannonModel], spectra: Spectra, starts: np.ndarray) -> np.ndarray:

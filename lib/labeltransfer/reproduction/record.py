@@ -234,10 +234,8 @@ def commit(root: Path) -> str:
 
 def made_with(root: Path) -> dict[str, Any]:
     """What a chapter that runs now is made with: commit, hash of ``requirements.lock``, versions."""
-    lock, installed = (
-        root / "requirements.lock",
-        {one["Name"]: one["Version"] for one in map(attrgetter("metadata"), distributions())},
-    )
+    lock = root / "requirements.lock"
+    installed = {one["Name"]: one["Version"] for one in map(attrgetter("metadata"), distributions())}
     return {
         "commit": commit(root),
         "lock": hashlib.sha256(lock.read_bytes()).hexdigest()[:12] if lock.exists() else "",
