@@ -39,6 +39,7 @@ def fetched(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_spectra_and_labels_become_a_reference_set(fetched):
     reference = apogee_dr10.read_reference(fetched)
     assert len(reference) == 40

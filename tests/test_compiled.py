@@ -15,6 +15,7 @@ OUTER = (
 )
 
 
+@pytest.mark.slow
 def test_a_kept_compilation_ends_when_an_inlined_function_of_another_file_changes(tmp_path):
     house = tmp_path / "house"
     (house / "parallel").mkdir(parents=True)

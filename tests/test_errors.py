@@ -126,6 +126,7 @@ def test_a_star_without_a_fit_has_no_errors_and_disturbs_no_other(many):
     np.testing.assert_allclose(table["teff_err"][others], whole["teff_err"][others], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_floor_of_few_stars_has_few_parts():
     reference = oracle.draw(TRUTH, 120)
     errors = learn(reference.spectra, reference.labels).errors

@@ -206,6 +206,7 @@ def test_the_callers_style_stays_as_it_was():
     assert dict(plt.rcParams) == before
 
 
+@pytest.mark.slow
 def test_every_cell_of_a_notebook_shows_its_figure():
     nbclient = pytest.importorskip("nbclient", reason="running a notebook needs nbclient")
     nbformat = pytest.importorskip("nbformat", reason="writing a notebook needs nbformat")

@@ -98,6 +98,7 @@ def _ingest_until_killed(folder, store):
     ingest_folder(folder, store, **OPTIONS)
 
 
+@pytest.mark.slow
 def test_kill_9_during_ingest_loses_nothing_and_ends_with_the_same_bytes(folder, tmp_path):
     process = multiprocessing.get_context("spawn").Process(
         target=_ingest_until_killed, args=(folder, tmp_path / "killed")

@@ -45,6 +45,7 @@ def learnt():
     return learn(reported(REFERENCE.spectra, 2.5), labels), wrong
 
 
+@pytest.mark.slow
 def test_wrong_labels_are_excised_and_wrong_errors_found(learnt):
     transfer, wrong = learnt
     kept = np.isin(REFERENCE.ids, transfer.reference_labels.ids)
@@ -105,6 +106,7 @@ def test_few_stars_choose_among_ridges_and_orders_they_can_determine():
     assert (transfer.tried["ridge"] > 0).any()
 
 
+@pytest.mark.slow
 def test_the_same_call_gives_the_same_transfer():
     one, two = (learn(REFERENCE.spectra, REFERENCE.labels) for _ in range(2))
     np.testing.assert_array_equal(one.model.coefficients, two.model.coefficients)
@@ -192,6 +194,7 @@ def test_own_cross_validation_judges_excised_stars_too(learnt):
     assert by_group.table["n"][0] == 400
 
 
+@pytest.mark.slow
 def test_groups_are_left_out_whole():
     groups = np.repeat(np.arange(40), 10)
     transfer = learn(REFERENCE.spectra, REFERENCE.labels, groups=groups, n_folds=5)
@@ -204,6 +207,7 @@ def test_groups_are_left_out_whole():
 # ---- what is told
 
 
+@pytest.mark.slow
 def test_shifted_rows_are_noticed(caplog):
     shifted = with_values(np.roll(REFERENCE.labels.values, 1, axis=0))
     transfer = learn(REFERENCE.spectra, shifted)
@@ -227,6 +231,7 @@ def test_dropped_stars_are_counted():
     assert any(line.startswith("cross-validation: teff bias") for line in transfer.report)
 
 
+@pytest.mark.slow
 def test_the_distance_cut_keeps_the_reference_stars_themselves():
     few = REFERENCE.labels[:80]
     assert usual_distance(few) > usual_distance(REFERENCE.labels)
@@ -371,6 +376,7 @@ def test_of_trials_the_simplest_is_chosen_that_is_no_worse_than_chance_allows():
         assert list(np.flatnonzero(choice.table["chosen"])) == [better]
 
 
+@pytest.mark.slow
 def test_spectra_without_a_star_are_neither_learnt_from_nor_labelled(learnt):
     transfer, _ = learnt
     spectra = replace(STARS.spectra[:4], flux=STARS.spectra.flux[:4] * [[1.0], [-1.0], [0.0], [1.0]])

@@ -40,7 +40,7 @@ def survey_folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def transfer(survey_folder):
-    return learn(open_survey("folder", survey_folder, NAMES, progress=False), rng=np.random.default_rng(1))
+    return learn(open_survey("folder", survey_folder, NAMES, progress=False), order=1, rng=np.random.default_rng(1))
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,7 @@ def store(survey_folder, tmp_path_factory):
     return ingest_folder(survey_folder, tmp_path_factory.mktemp("store") / "s", block_size=40, progress=False)
 
 
+@pytest.mark.slow
 def test_a_store_gives_the_catalogue_of_its_files(transfer, survey_folder, store, tmp_path):
     from_files = label_survey(transfer, survey_folder / "spectra", progress=False)
     done = label_survey(transfer, store, tmp_path / "labels.fits", progress=False)
@@ -91,6 +92,7 @@ def _label_until_killed(transfer, store, output):
     label_survey(transfer, store, output, progress=False)
 
 
+@pytest.mark.slow
 def test_kill_9_during_inference_ends_with_the_same_bytes(transfer, store, tmp_path, monkeypatch):
     output = tmp_path / "labels.parquet"
     process = multiprocessing.get_context("spawn").Process(target=_label_until_killed, args=(transfer, store, output))
@@ -171,6 +173,7 @@ def test_blocks_without_a_readable_file_change_nothing(transfer, survey_folder, 
         label_survey(transfer, nothing, tmp_path / "b.parquet")
 
 
+@pytest.mark.slow
 def test_the_memory_does_not_grow_with_the_survey(transfer, tmp_path, monkeypatch):
     survey = open_survey("simulated", n_overlap=60, n_dr2=340, n_apogee=100, seed=3)
     large = ingest_survey(survey, tmp_path / "store", block_size=50, progress=False)
@@ -394,6 +397,7 @@ def is_running(pid):
         return False
 
 
+@pytest.mark.slow
 def test_workers_end_when_their_parent_is_killed(tmp_path):
     if not Path("/proc/self/stat").exists():
         pytest.skip("processes are told by /proc here")
@@ -414,6 +418,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
 # --- on a cluster
 
 
+@pytest.mark.slow
 def test_an_address_that_does_not_speak_dask_is_named(monkeypatch):
     pytest.importorskip("distributed")
     monkeypatch.setattr(crews, "PATIENCE", 1.0)
@@ -434,6 +439,7 @@ def leave_for_ever(shared, job):
     return job
 
 
+@pytest.mark.slow
 def test_workers_that_are_lost_for_good_are_not_waited_for_for_ever(monkeypatch, caplog):
     distributed = pytest.importorskip("distributed")
     monkeypatch.setattr(crews, "LOOK", 0.2)

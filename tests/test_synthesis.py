@@ -31,18 +31,21 @@ def compared(path):
     return subprocess.run([sys.executable, SCRIPT, path], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_same_spectrum_passes(tmp_path):
     done = compared(recomputed(tmp_path / "node.npz", noise=2e-4))
     assert done.returncode == 0, done.stderr
     assert "0.0002" in done.stdout
 
 
+@pytest.mark.slow
 def test_another_spectrum_fails(tmp_path):
     done = compared(recomputed(tmp_path / "node.npz", noise=3e-3))
     assert done.returncode == 1
     assert float(done.stdout.split("difference: ")[1].split()[0]) == pytest.approx(3e-3, rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "message"), [({"teff_shift": 40.0}, "no node"), ({"cut": 100}, "found 100 wavelengths")]
 )
