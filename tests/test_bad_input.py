@@ -181,11 +181,21 @@ def test_headers_that_fuzzing_found(tmp_path, header, key, value, readable):
 
 
 @pytest.mark.parametrize(
-    ("written", "obsid"), [("'00012345'", 12345), ("12345", 12345), ("'unknown'", 0), ("1.5", 0), ("-1", 0)]
+    ("key", "written", "column", "found"),
+    [
+        ("OBSID", "'00012345'", "obsid", 12345),
+        ("OBSID", "12345", "obsid", 12345),
+        ("OBSID", "'unknown'", "obsid", 0),
+        ("OBSID", "1.5", "obsid", 0),
+        ("OBSID", "-1", "obsid", 0),
+        ("Z", "'1.5E-4 '", "z", 1.5e-4),
+        ("RA", "' 51.25'", "ra", 51.25),
+        ("SNRG", "'71.5'", "snr_g", 71.5),
+    ],
 )
-def test_an_observation_may_have_its_number_as_text(tmp_path, written, obsid):
-    path = write_image_format(tmp_path / "spec-1.fits", arrays(), header={"Z": 0.0, "OBSID": 1})
-    assert lamost.read_spectra([with_card(path, "OBSID", written)], progress=False).stars["obsid"] == obsid
+def test_a_card_may_have_its_number_as_text(tmp_path, key, written, column, found):
+    path = write_image_format(tmp_path / "spec-1.fits", arrays(), header={"Z": 0.0, "OBSID": 1, key: 1})
+    assert lamost.read_spectra([with_card(path, key, written)], progress=False).stars[column] == found
 
 
 def test_scalings_that_overflow_are_masked(tmp_path):

@@ -8,7 +8,6 @@ a table of one row with columns FLUX, IVAR, WAVELENGTH, ANDMASK, ORMASK, NORMALI
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from ..labels import frozen
 from ..options import MASKS, check_option
 from ..spectra import LEAST_GOOD, resample, rest_frame, why_unusable
 from ..tables import is_missing
+from ..tables.columns import is_number
 from .fits_blocks import Hdu, Header, hdus, read_content
 
 COMMON_GRID = frozen(10.0 ** (3.5682 + 1e-4 * np.arange(235, 3861)))
@@ -182,8 +182,8 @@ def refuse_other_wavelengths(wavelength: np.ndarray, header: Header) -> None:
 
 
 def _facts(header: Header) -> dict[str, Any]:
-    obsid = str(header.get("OBSID")).strip()  # which is a number, or text
-    facts: dict[str, Any] = {"obsid": int(obsid) if re.fullmatch(r"0*\d{1,18}", obsid) else 0}
+    obsid = _number(header.get("OBSID"))
+    facts: dict[str, Any] = {"obsid": int(obsid) if 0 < obsid < 1 << 53 and obsid.is_integer() else 0}
     for name in ("ra", "dec", "z"):
         facts[name] = _number(header.get(name.upper()))
     for band in BANDS:
@@ -194,6 +194,9 @@ def _facts(header: Header) -> dict[str, Any]:
 
 
 def _number(value: Any) -> float:
+    """A card's number, also one that is written as text; NaN if it is none, or stands for none."""
+    if isinstance(value, str) and is_number(value):
+        value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or is_missing(np.array(float(value))):
         return float("nan")
     return float(value)
