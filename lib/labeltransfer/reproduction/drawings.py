@@ -147,6 +147,8 @@ def keep_figure_data(chapter: ChapterText, path: Callable[[str, str], Path]) -> 
     shell = running_shell()
     if shell is None:
         return
+    # Layouts are constrained: cut to its contents, as is usual, each figure would be drawn once more to find them.
+    shell.config.InlineBackend.print_figure_kwargs = {"bbox_inches": None}
     for before in [one for one in shell.events.callbacks["post_run_cell"] if isinstance(one, Watch)]:
         shell.events.unregister("post_run_cell", before)
     shell.events.register("post_run_cell", Watch(chapter, path))
