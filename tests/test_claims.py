@@ -158,9 +158,12 @@ def test_the_spread_from_survey_to_survey_counts_with_the_tolerance():
     assert judged("cv-bias", -3.44 + 50, sd=12).verdict == DIFFERS, "too far for the spread"
     assert judged("gap", 0.6).verdict == INCONSISTENT
     assert judged("gap", 0.6, sd=0.1).verdict == INCONCLUSIVE
+    assert judged("gap", 0.4).verdict == CONSISTENT
+    assert judged("gap", 0.4, sd=0.1).verdict == INCONCLUSIVE, "a limit that another survey may miss"
+    assert judged("gap", 0.4, sd=0.04).verdict == CONSISTENT
     assert judged("cv-bias-sign", -1.0).verdict == CONSISTENT
     assert judged("cv-bias-sign", 1.0).verdict == INCONSISTENT
-    assert judged("cv-bias-sign", 1.0, sd=2).verdict == INCONCLUSIVE
+    assert judged("cv-bias-sign", 1.0, sd=0.6).verdict == INCONCLUSIVE
     row = judged("cv-bias", -3.44 + 10, sd=5)
     assert (row.compared[0].spread, row.compared[0].in_words) == (5, "1.0 times the tolerance of 10")
     assert judged("cv-bias", -3.44 + 11, sd=5, data="surveys").verdict == DIFFERS, "of simulated surveys alone"

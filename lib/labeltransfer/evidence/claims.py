@@ -58,9 +58,9 @@ class Check:
         Parameters
         ----------
         limit : the value of `than`
-        spread : standard deviation of the number between surveys that differ by chance alone; it counts with the
-            tolerance, in quadrature. Beyond both, the verdict is open if the spread is larger than the tolerance and
-            two of it cover the difference.
+        spread : standard deviation of the number between surveys that differ by chance alone. It counts with the
+            tolerance, in quadrature; beyond both, the verdict is open if the spread is larger than the tolerance and
+            two of it cover the difference. A limit or a sign that two of it do not clear leaves the verdict open.
         """
         wanted = self.paper if limit is None else limit
         if self.compare == "between":
@@ -70,7 +70,7 @@ class Check:
         elif self.compare == "within":
             excess = abs(value - wanted)
         elif self.compare == "sign":
-            if abs(value) < spread:
+            if abs(value) < 2 * spread:
                 return None
             return value * wanted > 0
         elif self.compare in ("at most", "at least"):
@@ -78,7 +78,9 @@ class Check:
         else:
             raise ValueError(f"{self.number}: unknown comparison {self.compare!r}")
         slack = self.tolerance * (1 + 1e-9) + 1e-12
-        if excess <= slack or (self.compare == "within" and excess <= math.hypot(slack, spread)):
+        if self.compare != "within":
+            return None if abs(excess - slack) < 2 * spread else excess <= slack
+        if excess <= math.hypot(slack, spread):
             return True
         return None if spread > self.tolerance and excess <= 2 * spread else False
 

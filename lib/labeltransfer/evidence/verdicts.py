@@ -160,7 +160,7 @@ def judge(
         verdict, reason = bad, f"outside the tolerance: {wrong}".removesuffix(": ")
     elif any(one.agrees is None for one in compared):
         unsure = ", ".join(one.what for one in compared if one.agrees is None and one.what)
-        verdict, reason = INCONCLUSIVE, f"smaller than the spread from survey to survey: {unsure}".removesuffix(": ")
+        verdict, reason = INCONCLUSIVE, f"within the spread from survey to survey: {unsure}".removesuffix(": ")
     else:
         verdict, reason = good, "within the tolerance" if claim.kind != "definition" else "as the paper sets it"
     assumes = claim.assumes if simulated and claim.kind == "sky" else ""
