@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.table import Table
+from astropy.table import MaskedColumn, Table
 
 from labeltransfer import Labels, catalogue
 from labeltransfer.inference import LabelFit
@@ -244,6 +244,35 @@ def test_plain_astropy_reads_every_format_without_a_word(tmp_path, name):
         with fits.open(tmp_path / name) as hdus:
             assert any("[dex]" in str(value) for value in hdus[1].header.values())
             hdus.verify("exception")
+
+
+@pytest.mark.parametrize("suffix", ["fits", "ecsv", "parquet", "csv"])
+def test_what_is_masked_stays_unknown(tmp_path, suffix):
+    gaia = {"parallax": [1.5, 2.5], "source_id": [2**62 + 1, 2], "flag": [True, True], "who": ["x", "y"]}
+    more = Table({"id": ["a", "b"], **{name: MaskedColumn(one, mask=[False, True]) for name, one in gaia.items()}})
+    catalogue.write(more, tmp_path / f"joined.{suffix}")
+    again = catalogue.read(tmp_path / f"joined.{suffix}")
+    first = [str(again[name][0]) for name in gaia]
+    assert first == ["1.5", str(2**62 + 1), "1" if suffix == "fits" else "True", "x"]
+    assert {str(again[name][1]) for name in gaia} <= {"nan", "--", ""}
+
+
+def test_what_is_known_of_the_stars_keeps_its_unit_and_its_mask():
+    fit = some_fit()
+    n = len(fit)
+    known = {"ra": np.full(n, 2.0), "dec": np.full(n, 0.1), "obsid": np.arange(n)}
+    stars = Table({"id": fit.labels.ids, **known}, masked=True)
+    stars["ra"].unit, stars["dec"].unit = "hourangle", "rad"
+    for name in ("ra", "obsid"):
+        stars[name].mask[1] = True
+    table = catalogue.assemble(fit, stars)
+    np.testing.assert_allclose([table["ra"][0], table["dec"][0]], [30.0, np.degrees(0.1)])
+    assert np.isnan(table["ra"][1])
+    assert np.isnan(table["glon"][1])
+    assert table["obsid"].tolist()[:3] == [0, 0, 2]
+    stars.replace_column("ra", ["12:30:00"] * n)
+    with pytest.raises(ValueError, match="stars: column ra: found '12:30:00', wanted numbers"):
+        catalogue.assemble(fit, stars)
 
 
 @pytest.mark.parametrize("suffix", ["fits", "ecsv", "parquet", "csv"])

@@ -11,7 +11,7 @@ import oracle
 from labeltransfer.labels import Labels
 from labeltransfer.reference import ReferenceSet, usual_distance
 from labeltransfer.spectra import Spectra
-from labeltransfer.transfer import LabelTransfer, learn
+from labeltransfer.transfer import LabelTransfer, learn, learning
 from labeltransfer.transfer.choices import Asked, Trials, label_covariance
 from labeltransfer.transfer.recipes import GIVEN_BACK, _rounds, every_so_many_pixels, suspects
 from labeltransfer.validation import cross_fit
@@ -248,7 +248,11 @@ def test_the_distance_cut_keeps_the_reference_stars_themselves():
     ("options", "message"),
     [
         ({"recipe": "best"}, "recipe: found 'best', wanted one of robust, paper"),
-        ({"order": 4}, "order: found 4, wanted 1, 2, 3 or 'auto'"),
+        ({"order": 4}, "order: found 4, wanted one of 1, 2, 3"),
+        ({"order": -1}, "order: found -1, wanted one of 1, 2, 3"),
+        ({"order": 2.0}, "order: found 2.0, wanted one of 1, 2, 3"),
+        ({"order": True}, "order: found True, wanted one of 1, 2, 3"),
+        ({"width": None}, "width: found None, wanted a positive length"),
         ({"order": "auto", "recipe": "paper"}, "recipe 'paper' chooses no order"),
         ({"error_factor": "auto", "recipe": "paper"}, "recipe 'paper' chooses no order and no error factor"),
         ({"label_errors": {"teff": 80.0}, "recipe": "paper"}, "recipe 'paper' undoes no errors of labels"),
@@ -257,12 +261,21 @@ def test_the_distance_cut_keeps_the_reference_stars_themselves():
         ({"error_factor": np.ones(7)}, r"error_factor has shape \(7,\)"),
         ({"label_errors": {"mass": 0.1}}, "label_errors: no label 'mass'; the labels are teff, logg, fe_h"),
         ({"label_errors": {"teff": -3.0}}, "label_errors: that of 'teff' is -3.0, wanted a number in K"),
+        ({"label_errors": {"teff": "60"}}, "label_errors: that of 'teff' is '60', wanted a number in K"),
+        (
+            {"label_errors": {"teff": np.ones(400)}},
+            r"wanted a number in K, one for all stars \(errors of each",
+        ),
         ({"label_errors": "some"}, "label_errors: found 'some'"),
         ({"label_error_strength": 2.0}, "label_error_strength: found 2.0, wanted 0 to 1"),
         ({"label_error_strength": "half"}, "label_error_strength: found 'half', wanted 0 to 1"),
         ({"groups": np.zeros(3)}, r"groups have shape \(3,\), wanted \(400,\)"),
         ({"groups": {"star00000": 1}}, "groups: none given for 399 stars"),
         ({"groups": np.zeros(400)}, "groups: found 1, wanted at least 8"),
+        ({"groups": ["a", None] * 200}, "groups: that of 200 stars, first number 1, is missing"),
+        ({"groups": np.ma.masked_equal(np.arange(400), 3)}, "groups: that of 1 stars, first number 3, is missing"),
+        ({"groups": np.arange(400), "recipe": "paper"}, "recipe 'paper' holds no stars out"),
+        ({"n_folds": 2.5}, "n_folds: found 2.5, wanted a whole number"),
         ({"n_folds": 1}, "n_folds: found 1, wanted 2 to 400"),
         ({"n_starts": 1000}, "found 400 stars with spectra and good labels, wanted 1000 or more"),
     ],
@@ -270,6 +283,28 @@ def test_the_distance_cut_keeps_the_reference_stars_themselves():
 def test_options_that_make_no_sense_are_refused_before_training(options, message):
     with pytest.raises(ValueError, match=message):
         learn(REFERENCE.spectra, REFERENCE.labels, **options)
+
+
+def test_groups_of_a_series_are_those_of_its_index():
+    pandas = pytest.importorskip("pandas")
+    groups = pandas.Series(np.arange(400) % 7, index=REFERENCE.ids)
+    for given in (groups, groups[::-1], groups.reset_index(drop=True), groups.to_dict()):
+        assert learning._groups_of(given, REFERENCE.spectra, REFERENCE).tolist() == groups.tolist()
+
+
+def test_a_label_of_two_values_is_named_as_the_cause():
+    values = np.column_stack([REFERENCE.labels.values[:, :2], np.arange(400) % 2])
+    with pytest.raises(ValueError, match=r"0 come out near their labels with 10 terms, order 2: .* or take order=1"):
+        learn(REFERENCE.spectra, with_values(values), order=2)
+
+
+def test_spectra_that_came_normalized_are_labelled_only_by_their_like(tmp_path):
+    assert REFERENCE.spectra.normalized
+    learn(REFERENCE.spectra, REFERENCE.labels, order=np.int64(1), simulated=np.bool_(True)).write(tmp_path / "t.npz")
+    transfer = LabelTransfer.read(tmp_path / "t.npz")
+    assert len(transfer.label(REFERENCE.spectra)) == 400
+    with pytest.raises(ValueError, match=r"not normalized.*learnt from spectra that came normalized; normalize"):
+        transfer.label(replace(REFERENCE.spectra, normalized=False))
 
 
 def test_labels_that_cannot_be_learnt_are_refused_before_training():

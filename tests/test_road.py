@@ -7,6 +7,8 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import time
 from dataclasses import fields, replace
 from pathlib import Path
@@ -20,6 +22,7 @@ from labeltransfer.archive import open_survey
 from labeltransfer.archive.ingest import ingest_folder, ingest_survey, read_manifest
 from labeltransfer.command import main
 from labeltransfer.files.locks import only_writer
+from labeltransfer.labels import Labels, register_label
 from labeltransfer.lamost import Unreadable
 from labeltransfer.mock import SimulatedSurvey, write_survey
 from labeltransfer.parallel import workers as crews
@@ -387,6 +390,43 @@ def sleep_long(folder, job):
 def _with_a_worker(folder):
     with crews.workers("processes", 1) as crew:
         list(crew.carry_out(sleep_long, folder, [1]))
+
+
+SCRIPT = """
+import sys
+from labeltransfer.survey import label_survey
+from labeltransfer.transfer import LabelTransfer
+
+transfer, spectra, output = sys.argv[1:]
+options = {"scheduler": "processes", "n_workers": 2, "block_size": 40, "progress": False}
+print(label_survey(LabelTransfer.read(transfer), spectra, output, **options))
+"""
+
+
+@pytest.mark.slow
+def test_a_script_that_processes_would_run_again_is_told(transfer, survey_folder, tmp_path):
+    script, model = tmp_path / "script.py", tmp_path / "model.npz"
+    script.write_text(SCRIPT)
+    transfer.write(model)
+    call = [sys.executable, script, model, survey_folder / "spectra", tmp_path / "labels.csv"]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 1
+    assert "RuntimeError: a worker process ended before its work was done" in done.stderr
+    assert "the call must stand under `if __name__ == '__main__':`" in done.stderr
+    assert not (tmp_path / "labels.csv").exists()
+
+
+@pytest.mark.slow
+def test_labels_that_other_processes_have_not_met(survey_folder, tmp_path):
+    survey = open_survey("folder", survey_folder, NAMES, progress=False)
+    overlap = survey.overlap()
+    register_label("ti_fe", "dex")
+    labels = Labels(overlap.labels.ids, (*NAMES[:2], "ti_fe"), overlap.labels.values)
+    transfer = learn(overlap.spectra, labels, order=1, n_folds=3, recipe="robust")
+    done = label_survey(
+        transfer, survey_folder / "spectra", tmp_path / "l.csv", scheduler="processes", n_workers=1, progress=False
+    )
+    assert done.n_stars == 130
 
 
 def is_running(pid):

@@ -46,7 +46,7 @@ def test_folds_that_make_no_sense_are_refused():
         cross_validate(REFERENCE, np.zeros(4), STARTS)
     with pytest.raises(ValueError, match="wanted at least two"):
         cross_validate(REFERENCE, np.zeros(300), STARTS)
-    with pytest.raises(ValueError, match="that of 1 stars, first number 7, is NaN"):
+    with pytest.raises(ValueError, match="that of 1 stars, first number 7, is missing"):
         cross_validate(REFERENCE, np.where(np.arange(300) == 7, np.nan, np.arange(300) % 3), STARTS)
 
 
@@ -209,7 +209,7 @@ def test_groups_share_a_fold_and_folds_are_as_even_as_groups_allow():
     for wrong, message in (
         (groups[:9], r"groups have shape \(9,\)"),
         (np.zeros(300), "groups: found 1, wanted at least 5"),
-        (np.where(np.arange(300) == 3, np.nan, np.arange(300.0)), "first number 3, is NaN"),
+        (np.where(np.arange(300) == 3, np.nan, np.arange(300.0)), "first number 3, is missing"),
     ):
         with pytest.raises(ValueError, match=message):
             assign_folds(300, 5, np.random.default_rng(1), wrong)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Real
 
 import numpy as np
 
@@ -78,7 +79,7 @@ def check_segments(segments: Sequence[Sequence[float]]) -> tuple[tuple[float, fl
 def check_smoothing(width: float, convention: str) -> None:
     """ValueError unless the width is positive [Å] and the convention known."""
     check_option("convention", convention, CONVENTIONS)
-    if not (np.isfinite(width) and width > 0):
+    if not (isinstance(width, Real) and np.isfinite(width) and width > 0):
         raise ValueError(f"width: found {width}, wanted a positive length in Å")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Integral
+from typing import Any
 
 MASKS = ("none", "and", "or")
 """LAMOST's pixel masks: no pixel is left out, those bad in every exposure, those bad in any."""
@@ -19,6 +21,15 @@ SCHEDULERS = ("threads", "processes")
 
 FILES_PER_BLOCK = 1000
 """Of `ingest`: one chunk of the store (29 MB)."""
+
+
+def check_whole(name: str, found: Any, wanted: Iterable[int] = ()) -> int:
+    """A whole number as Python's own; refuse what is none, or not among those wanted."""
+    wanted = tuple(wanted)
+    if isinstance(found, bool) or not isinstance(found, Integral) or (wanted and found not in wanted):
+        these = f"one of {', '.join(map(str, wanted))}" if wanted else "a whole number"
+        raise ValueError(f"{name}: found {found!r}, wanted {these}")
+    return int(found)
 
 
 def check_option(name: str, found: object, wanted: Iterable[str]) -> None:

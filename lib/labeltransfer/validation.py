@@ -15,6 +15,7 @@ from .inference import LabelFit, infer
 from .labels import Labels
 from .reference import ReferenceSet
 from .spectra import Spectra
+from .tables import words
 
 MAD_TO_SIGMA = 1.4826022185056018
 """Standard deviation of a Gaussian in units of its median absolute deviation."""
@@ -33,7 +34,7 @@ def assign_folds(
         raise ValueError(f"n_folds: found {n_folds}, wanted 2 to {n}, the number of stars")
     if groups is None:
         return rng.permutation(np.arange(n) % n_folds)
-    names, group, sizes = np.unique(_one_each("groups", groups, n), return_inverse=True, return_counts=True)
+    names, group, sizes = np.unique(one_each("groups", groups, n), return_inverse=True, return_counts=True)
     if names.size < n_folds:
         raise ValueError(f"groups: found {names.size}, wanted at least {n_folds}, the number of folds")
     order = rng.permutation(names.size)
@@ -44,15 +45,15 @@ def assign_folds(
     return fold_of[group]
 
 
-def _one_each(what: str, values: Sequence[Any] | np.ndarray, n: int) -> np.ndarray:
-    """(N,) of `values`, or ValueError: one for each of n stars, none NaN."""
-    array = np.asarray(values)
-    if array.shape != (n,):
-        raise ValueError(f"{what} have shape {array.shape}, wanted ({n},)")
-    if array.dtype.kind == "f" and np.isnan(array).any():
-        first = int(np.flatnonzero(np.isnan(array))[0])
-        raise ValueError(f"{what}: that of {np.isnan(array).sum()} stars, first number {first}, is NaN; give every one")
-    return array
+def one_each(what: str, values: Sequence[Any] | np.ndarray, n: int) -> np.ndarray:
+    """(N,) of `values`, or ValueError: one for each of n stars, none NaN, None or masked."""
+    values = values if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
+    if values.shape != (n,):
+        raise ValueError(f"{what} have shape {values.shape}, wanted ({n},), one for each star")
+    missing = np.flatnonzero(words(values) == "")
+    if missing.size:
+        raise ValueError(f"{what}: that of {missing.size} stars, first number {missing[0]}, is missing; give every one")
+    return words(values) if values.dtype.kind == "O" else np.asarray(values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +85,7 @@ def cross_fits(
 ) -> list[CrossFit]:
     """As `cross_validate`, with the models, of each label error strength; stars that are not `kept` train no model."""
     n = len(reference)
-    folds = _one_each("folds", folds, n)
+    folds = one_each("folds", folds, n)
     groups = np.unique(folds)
     if len(groups) < 2:
         raise ValueError(f"folds: found {len(groups)} group, wanted at least two")

@@ -13,6 +13,7 @@ from astropy.units import Unit
 
 from ..inference import LabelFit
 from ..labels import LABELS
+from ..tables import numbers
 from .sky import galactic
 
 DISTANCE_CUT = 2.5
@@ -67,6 +68,7 @@ STAR_COLUMNS = {
     "snr_g": "signal-to-noise in the g band, from LAMOST",
     "z": "redshift from LAMOST",
 }
+ANGLES = ("ra", "dec", "glon", "glat")
 
 
 def assemble(
@@ -120,7 +122,7 @@ def assemble(
     catalogue = Table()
     _add(catalogue, "id", fit.labels.ids, "", STAR_COLUMNS["id"])
     for name, values in _known(stars).items():
-        _add(catalogue, name, values, "deg" if name in ("ra", "dec", "glon", "glat") else "", STAR_COLUMNS[name])
+        _add(catalogue, name, values, "deg" if name in ANGLES else "", STAR_COLUMNS[name])
     _add_labels(catalogue, fit, total_covariance)
     _add(catalogue, "reduced_chi2", fit.reduced_chi2, "", "chi2 per degree of freedom of the fit")
     _add(catalogue, "n_pixels", np.asarray(fit.n_pixels), "", "pixels used")
@@ -168,10 +170,17 @@ def _known(stars: Table | None) -> dict[str, np.ndarray]:
     """What is known of the stars, in the order of `STAR_COLUMNS`."""
     if stars is None:
         return {}
-    found = {name: np.asarray(stars[name]) for name in stars.colnames}
+    found = {name: _star_column(stars, name) for name in STAR_COLUMNS if name in stars.colnames and name != "id"}
     if {"ra", "dec"} <= set(found) and not {"glon", "glat"} <= set(found):
         found["glon"], found["glat"] = galactic(found["ra"], found["dec"])
-    return {name: found[name] for name in STAR_COLUMNS if name in found and name != "id"}
+    return {name: found[name] for name in STAR_COLUMNS if name in found}
+
+
+def _star_column(stars: Table, name: str) -> np.ndarray:
+    """What is known of the stars, in our unit; unknown is NaN, and 0 for the number of the observation."""
+    if name == "obsid":
+        return np.ma.filled(np.ma.asarray(stars[name]), 0)
+    return numbers(stars, name, "catalogue: stars", "deg" if name in ANGLES else "")
 
 
 def _add(catalogue: Table, name: str, values: np.ndarray, unit: str, description: str) -> None:

@@ -78,11 +78,14 @@ def best_format() -> str:
 
 
 def _with_plain_text(table: Table) -> Table:
-    """The same table; what is no text in names (bytes that are not UTF-8, line breaks) as escapes, ``\\udcff``."""
+    """The same table; what is no text in names (bytes that are not UTF-8, line breaks) as escapes, ``\\udcff``.
+
+    A masked name is empty.
+    """
     plain = table.copy(copy_data=False)
     for name in plain.colnames:
         if plain[name].dtype.kind == "U":
-            words = plain[name].tolist()
+            words = np.ma.filled(np.ma.asarray(plain[name]), "").tolist()
             printable = [word if word.isprintable() else "".join(map(_escaped, word)) for word in words]
             if printable != words:
                 plain[name] = Column(printable, description=plain[name].description, meta=plain[name].meta)
@@ -93,11 +96,23 @@ def _escaped(character: str) -> str:
     return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
+def _bare(column: Column) -> Any:
+    """The values alone; a masked number is NaN, masked text empty, and other types keep their mask."""
+    if not np.ma.is_masked(column):
+        return np.asarray(column)
+    values = np.ma.asarray(column)
+    empty: dict[str, Any] = {"f": np.nan, "U": "", "S": b""}
+    return values.filled(empty[values.dtype.kind]) if values.dtype.kind in empty else values
+
+
 def _write_fits(table: Table, path: Path) -> None:
     """With header cards for what astropy would warn about (units) or leave out (UCDs)."""
     bare = Table()
     for name in table.colnames:
-        values = np.asarray(table[name])
+        values = _bare(table[name])
+        if np.ma.is_masked(values):  # FITS has a word for an unknown whole number, and none for a flag
+            values = values.astype(np.int16) if values.dtype.kind == "b" else values
+            values.fill_value = np.iinfo(values.dtype).min or np.iinfo(values.dtype).max
         bare[name] = np.char.encode(values, "utf-8") if values.dtype.kind == "U" else values
     hdu = fits.table_to_hdu(bare)
     for number, name in enumerate(table.colnames, start=1):
@@ -130,7 +145,11 @@ def arrow_table(table: Table) -> Any:
         "ucds": {name: ucd(name) for name in table.colnames if ucd(name)},
         "meta": {key: value for key, value in table.meta.items() if isinstance(value, str | int | float)},
     }
-    content = import_module("pyarrow").table({name: np.asarray(table[name]) for name in table.colnames})
+    arrow = import_module("pyarrow")
+    columns = {name: _bare(table[name]) for name in table.colnames}
+    content = arrow.table(
+        {name: arrow.array(np.ma.getdata(one), mask=np.ma.getmaskarray(one)) for name, one in columns.items()}
+    )
     return content.replace_schema_metadata(
         {
             "labeltransfer": json.dumps(facts),

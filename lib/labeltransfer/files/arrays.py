@@ -82,10 +82,17 @@ def write_arrays(path: str | Path, kind: str, arrays: Mapping[str, np.ndarray], 
     for name, array in arrays.items():
         if np.asarray(array).dtype.hasobject:
             raise TypeError(f"array {name!r} for {path}: found dtype object, wanted numbers, booleans or text")
-    header = json.dumps({"kind": kind, "format_version": FORMAT_VERSION, **facts})
+    header = json.dumps({"kind": kind, "format_version": FORMAT_VERSION, **facts}, default=_python_number)
     with written_whole(path) as temporary, temporary.open("wb") as stream:
         contents: dict[str, Any] = {"header": np.array(header), **arrays}
         np.savez(stream, **contents)
+
+
+def _python_number(value: Any) -> Any:
+    """NumPy's single numbers as Python's, which JSON knows."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"found {type(value).__name__} {value!r} among the facts, wanted what JSON can hold")
 
 
 def read_arrays(path: str | Path, kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

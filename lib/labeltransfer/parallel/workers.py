@@ -27,6 +27,9 @@ PATIENCE = 15.0
 LOOK, DESERTED = 2.0, 90.0
 """Seconds after which it is looked whether there still are workers, and to wait for one when all are lost."""
 
+GUARD = "`if __name__ == '__main__':`"
+"""For processes that are started anew run the script from its beginning."""
+
 _log = logging.getLogger(__name__)
 
 Work = Callable[[Any, Any], int]
@@ -46,7 +49,8 @@ def workers(scheduler: str = "threads", n_workers: int | None = None) -> Iterato
     Parameters
     ----------
     scheduler : ``"threads"``: this process, one block after the other, each on all cores; ``"processes"``: processes of
-        this machine, a block and a core for each; anything with ``://``: the address of a Dask scheduler
+        this machine, a block and a core for each (in a script, under ``if __name__ == "__main__":``); anything with
+        ``://``: the address of a Dask scheduler
     n_workers : processes; by default one for each core
 
     Raises
@@ -63,6 +67,8 @@ def workers(scheduler: str = "threads", n_workers: int | None = None) -> Iterato
     if scheduler == "threads":
         yield Here()
     elif scheduler == "processes":
+        if getattr(multiprocessing.current_process(), "_inheriting", False):  # it runs the script that started it again
+            raise RuntimeError(f"scheduler 'processes': in a script, the call must stand under {GUARD}")
         yield Processes(n_workers or available_cores())
     elif "://" in scheduler:
         with _connected(scheduler) as client:
@@ -99,17 +105,23 @@ class Processes:
             return
         before = set(multiprocessing.active_children())
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(min(self.n_workers, len(jobs)), context, _remember, (work, shared))
+        n_processes = min(self.n_workers, len(jobs))
+        post = context.Queue()  # given at their start, it would wait for ever for a process that ends before it reads
+        for _ in range(n_processes):
+            post.put((work, shared))
+        pool = ProcessPoolExecutor(n_processes, context, _remember, (post,))
         try:
             for future in as_completed([pool.submit(_on_one_core, job) for job in jobs]):
                 yield future.result()
             pool.shutdown()
         except BrokenProcessPool as error:
             raise RuntimeError(
-                "a worker process ended before its work was done (killed, or out of memory); what is finished is kept: "
-                "call again, perhaps with fewer workers"
+                "a worker process ended before its work was done (killed, or out of memory; or started by a script in "
+                f"which the call does not stand under {GUARD}); what is finished is kept: call again, perhaps with "
+                "fewer workers"
             ) from error
         finally:
+            post.cancel_join_thread()
             for child in set(multiprocessing.active_children()) - before:
                 child.terminate()
             pool.shutdown(wait=False, cancel_futures=True)
@@ -118,8 +130,8 @@ class Processes:
 _REMEMBERED: list[Any] = []
 
 
-def _remember(work: Work, shared: Any) -> None:
-    _REMEMBERED[:] = [work, shared]
+def _remember(post: Any) -> None:
+    _REMEMBERED[:] = post.get()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -47,6 +47,10 @@ class Transfer(Protocol):
         """Of the normalization: detectors that are normalized apart, or None."""
 
     @property
+    def normalized_before(self) -> bool:
+        """Whether it learnt from spectra that came normalized."""
+
+    @property
     def mask(self) -> str:
         """LAMOST's pixel mask that is applied."""
 
@@ -226,6 +230,11 @@ def check_alike(transfer: Transfer, store: SpectraStore) -> None:
     ValueError
         Naming what differs.
     """
+    if transfer.normalized_before:
+        raise ValueError(
+            f"{store.folder}: normalized with width {store.facts['width']:g}; the model learnt from spectra that came "
+            "normalized otherwise: label spectra that are normalized like those"
+        )
     if not len(store):
         raise ValueError(f"{store.folder}: no readable spectrum in the store, wanted at least one; see manifest.csv")
     if transfer.segments:

@@ -13,6 +13,7 @@ from astropy.table import Table
 from .. import catalogue
 from ..cannon import CannonModel
 from ..files import read_arrays, write_arrays
+from ..files.arrays import reading
 from ..files.parts import digest_of_array
 from ..inference import LabelFit, infer
 from ..labels import LABELS, Labels, register_label
@@ -25,11 +26,14 @@ from .total_errors import ErrorModel
 if TYPE_CHECKING:
     from ..figures.transfer_figures import TransferPlots
 
+AS_LEARNT = "normalize these in the same way and give them as Spectra.from_arrays(..., normalized=True)"
+
 _MODEL_ARRAYS = ("pivots", "scales", "wavelength", "coefficients", "scatter", "label_range")
 _MODEL_FACTS = ("order", "n_reference", "training_hash")
 _ERROR_ARRAYS = ("floor", "inverse", "residual")
 _SETTINGS = (
-    "width", "convention", "segments", "mask", "simulated", "recipe", "label_error_strength", "distance_cut", "report",
+    "width", "convention", "segments", "normalized_before", "mask", "simulated", "recipe", "label_error_strength",
+    "distance_cut", "report",
 )  # fmt: skip
 
 
@@ -43,6 +47,7 @@ class LabelTransfer:
     reference_labels : (N, L) of the stars it was trained on
     starts : (S, L) starting points of the test step
     width, convention, segments : of the normalization
+    normalized_before : whether the spectra it learnt from came normalized, in a way that only their owner knows
     mask : LAMOST's pixel mask that was applied
     simulated : whether it was trained on simulated spectra
     counts : how many stars there were, and why some were excised
@@ -78,6 +83,7 @@ class LabelTransfer:
     reference: ReferenceSet | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     segments: tuple[tuple[float, float], ...] | None = None
+    normalized_before: bool = False
 
     def __repr__(self) -> str:
         kind = "simulated spectra" if self.simulated else "spectra"
@@ -88,6 +94,8 @@ class LabelTransfer:
         """The spectra as the model wants them: normalized, unless they are, and with the errors that it believes in."""
         if not isinstance(spectra, Spectra):
             raise TypeError(f"label: found {type(spectra).__name__}, wanted Spectra (Spectra.from_arrays)")
+        if self.normalized_before and not spectra.normalized:
+            raise ValueError(f"label: {spectra!r}: the model learnt from spectra that came normalized; {AS_LEARNT}")
         spectra = normalized(spectra, self.width, self.convention, self.segments)
         return with_error_factor(spectra, self.error_factor)
 
@@ -141,6 +149,7 @@ class LabelTransfer:
             "smoothing_width": self.width,
             "smoothing_convention": self.convention,
             "segments": self.segments,
+            "normalized_before": self.normalized_before,
             "mask": self.mask,
             "simulated": self.simulated,
             "recipe": self.recipe,
@@ -228,6 +237,11 @@ class LabelTransfer:
             If the file is not there, damaged, or something else.
         """
         arrays, facts = read_arrays(path, "LabelTransfer")
+        with reading(path, "LabelTransfer"):
+            return cls._of(arrays, facts)
+
+    @classmethod
+    def _of(cls, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> LabelTransfer:
         for name, unit in facts["units"].items():
             register_label(name, unit, facts.get("symbols", {}).get(name))
         names = tuple(facts["units"])

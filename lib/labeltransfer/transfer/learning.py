@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import logging
+import reprlib
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from ..archive.opening import Survey
 from ..archive.overlap import Overlap
-from ..cannon.model import scaling
+from ..cannon.model import ORDERS, scaling
 from ..catalogue import DISTANCE_CUT
 from ..continuum import check_segments, check_smoothing, normalize
 from ..inference import starting_points
 from ..labels import LABELS, Labels
-from ..options import check_option
+from ..options import check_option, check_whole
 from ..reference import LABEL_SCALES, ReferenceSet, quality_cuts, usual_distance
 from ..spectra import Spectra
 from ..spectra.arrays import SHORTEST
 from ..survey import normalized
-from ..validation import assign_folds
+from ..tables import words
+from ..validation import assign_folds, one_each
 from . import recipes
 from .choices import Asked, usual_order
 from .label_transfer import LabelTransfer
@@ -56,7 +59,7 @@ def learn(
     label_errors: Mapping[str, float] | str = "auto",
     label_error_strength: float | str = "auto",
     n_folds: int | None = None,
-    groups: np.ndarray | Mapping[str, Any] | None = None,
+    groups: Any = None,
     width: float = 50.0,
     convention: str = "paper",
     segments: Sequence[tuple[float, float]] | None = None,
@@ -94,8 +97,8 @@ def learn(
     label_error_strength : share of these errors that is undone, 0 to 1; ``"auto"``: by cross-validation, none if it
         does not help
     n_folds : of every cross-validation; by default 8, or 3 where there are more than a hundred stars a term
-    groups : cluster, plate or night of each star, by id or in the order of `spectra`: stars of one group are never
-        judged by a model that has seen another of it
+    groups : cluster, plate or night of each star, in the order of `spectra` or by id (a mapping, or a Series with
+        ids as its index): stars of one group are never judged by a model that has seen another of it
     width, convention, segments : of the normalization, see `normalize`; `segments` are the detectors that are
         normalized apart, here and in `LabelTransfer.label`
     clip_sigma : of the clip
@@ -115,6 +118,14 @@ def learn(
         makes no sense.
     """
     check_option("recipe", recipe, RECIPES)
+    if recipe == "paper" and not (groups is None and n_folds is None):
+        raise ValueError(
+            "recipe 'paper' holds no stars out: leave groups and n_folds to `LabelTransfer.cross_validate`"
+        )
+    if order not in (None, "auto"):
+        order = check_whole("order", order, ORDERS)
+    if n_folds is not None:
+        n_folds = check_whole("n_folds", n_folds)
     rng = np.random.default_rng(0 if rng is None else rng)
     factor = error_factor if error_factor is not None else ("auto" if recipe == "robust" else 1.0)
     check_smoothing(width, convention)
@@ -125,6 +136,7 @@ def learn(
         if not isinstance(labels, Labels):
             raise TypeError(f"learn: found labels of type {type(labels).__name__}, wanted Labels (Labels.from_table)")
         notes: tuple[str, ...] = ()
+        settings |= {"normalized_before": spectra.normalized}
         candidates, counts = _joined(spectra, labels, recipe, alpha_m_min, how)
     else:
         if not hasattr(spectra, "overlap"):
@@ -223,19 +235,18 @@ def _of_survey(
     return candidates, {**counts, "unreadable files": len(overlap.unreadable)}, overlap.notes
 
 
-def _groups_of(
-    groups: np.ndarray | Mapping[str, Any] | None, spectra: Spectra | Survey, candidates: ReferenceSet
-) -> np.ndarray | None:
+def _groups_of(groups: Any, spectra: Spectra | Survey, candidates: ReferenceSet) -> np.ndarray | None:
     """(N,) the group of each candidate."""
     if groups is None:
         return None
+    if hasattr(groups, "iloc"):  # a Series is in the order of the spectra, unless its index names them
+        named = words(np.asarray(groups.index)).tolist()
+        if set(candidates.ids.tolist()) <= set(named):
+            groups = dict(zip(named, one_each("groups", groups, len(groups)).tolist(), strict=True))
     if not isinstance(groups, Mapping):
         if not isinstance(spectra, Spectra):
             raise TypeError("groups: with a survey, wanted a mapping from the stars' ids to their groups")
-        groups = np.asarray(groups)
-        if groups.shape != (len(spectra),):
-            raise ValueError(f"groups have shape {groups.shape}, wanted ({len(spectra)},), one for each spectrum")
-        groups = dict(zip(spectra.ids.tolist(), groups.tolist(), strict=True))
+        groups = dict(zip(spectra.ids.tolist(), one_each("groups", groups, len(spectra)).tolist(), strict=True))
     lacking = [name for name in candidates.ids.tolist() if name not in groups]
     if lacking:
         raise ValueError(f"groups: none given for {len(lacking)} stars, first {lacking[0]!r}")
@@ -244,8 +255,6 @@ def _groups_of(
 
 def _check(candidates: ReferenceSet, asked: Asked, recipe: str, n_folds: int) -> None:
     """Refuse what would fail, or mislead, after minutes of training."""
-    if asked.order not in (1, 2, 3, "auto"):
-        raise ValueError(f"order: found {asked.order!r}, wanted 1, 2, 3 or 'auto'")
     if recipe == "paper" and (asked.order == "auto" or asked.finds_error_factor):
         raise ValueError("recipe 'paper' chooses no order and no error factor: give numbers, or take recipe 'robust'")
     if recipe == "paper" and (isinstance(asked.label_errors, Mapping) or asked.strength != "auto"):
@@ -288,8 +297,11 @@ def _check_label_errors(asked: Asked) -> None:
         if wrong:
             raise ValueError(f"label_errors: no label {wrong[0]!r}; the labels are {', '.join(asked.names)}")
         for name, error in stated.items():
-            if not (np.isfinite(error) and error >= 0):
-                raise ValueError(f"label_errors: that of {name!r} is {error!r}, wanted a number in {LABELS[name].unit}")
+            if not (isinstance(error, Real) and np.isfinite(error) and error >= 0):
+                raise ValueError(
+                    f"label_errors: that of {name!r} is {reprlib.repr(error)}, wanted a number in {LABELS[name].unit}, "
+                    f"one for all stars (errors of each star belong in the table of labels, as {name}_err)"
+                )
     elif stated not in ("auto", "none"):
         raise ValueError(f"label_errors: found {stated!r}, wanted errors by label, 'auto' or 'none'")
     strength = asked.strength

@@ -138,6 +138,13 @@ def _rounds(
             rests = bool(np.abs(np.median(more) - 1.0) < FACTOR_RESTS)
         lever = total_errors.held_leverage(scaled, options["order"], folds, kept)
         again = ~suspects(labels, crossed.fit, lever, asked.clip_sigma)
+        n_terms = asked.n_terms(options["order"])
+        if np.count_nonzero(again) <= n_terms:
+            raise ValueError(
+                f"learn: of {len(again)} stars {np.count_nonzero(again)} come out near their labels with {n_terms} "
+                f"terms, order {options['order']}: do labels go together, has one two values or the same for most "
+                "stars, or no pixel by censoring? Leave that label out, or take order=1"
+            )
         counts[f"excised by the cross-fitted clip until the end of round {number}"] = int((~again).sum())
         rests = rests and bool((again != kept).mean() <= CLIP_RESTS)
         kept = again

@@ -84,8 +84,8 @@ def _warnings(learnt: Learnt, per_term: float) -> list[str]:
         unlearnt = table["robust_scatter"] > UNLEARNT * table["spread"]
         if unlearnt.all():
             found.append(
-                "labels from the spectra scatter as much as the labels themselves: spectra and labels do not belong "
-                "together, or their rows are shifted; check the ids"
+                "labels from the spectra scatter as much as the labels themselves: check that the ids belong together "
+                "and no rows are shifted, that bad pixels are masked, and that these pixels tell these labels"
             )
         else:
             found += [f"the spectra hardly tell {name}" for name in table["label"][unlearnt]]
