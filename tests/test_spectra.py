@@ -92,7 +92,7 @@ def test_rest_frame_divides_by_one_plus_z():
 
 
 def test_a_straight_line_stays_one():
-    wavelength = np.sort(np.random.default_rng(1).uniform(4000, 4100, 200))
+    wavelength = 4000 + np.random.default_rng(1).uniform(0.1, 0.9, 220).cumsum()
     grid = np.linspace(4005, 4095, 301)
     flux, ivar = resample(wavelength, 2 * wavelength - 1, 3 * wavelength, grid, float)
     np.testing.assert_allclose(flux, 2 * grid - 1)
@@ -290,6 +290,7 @@ def test_errors_of_real_spectra_are_never_taken_for_mistaken(real_spectra):
     [
         ((GRID, np.ones(6)), "found neither, wanted ivar or error"),
         ((GRID / 10, np.ones(6), np.ones(6)), "found 400 to 400.5, wanted Å.*unit='nm'"),
+        ((GRID / 2.5, np.ones(6), np.ones(6)), "found 1600 to 1602, wanted Å.*unit='nm'.*unit='AA' if"),
         ((GRID[:5], np.ones(6), np.ones(6)), "wavelength has shape"),
         ((GRID, np.ones((2, 6)), np.ones((3, 6))), "ivar has shape"),
         ((np.where(GRID > 4002, GRID, np.nan), np.ones(6), np.ones(6)), "some are masked, NaN or infinite"),

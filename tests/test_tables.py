@@ -464,3 +464,128 @@ def test_exponents_of_fortran(tmp_path, written):
     (tmp_path / "t.csv").write_text(f"id,teff\na,{written}\nb,5.0D3\n")
     table = tables.read_table(tmp_path / "t.csv")
     assert tables.numbers(table, "teff", "t.csv").tolist() == [4800.0, 5000.0]
+
+
+# --- a column is what its name, its unit and its file say
+
+
+@pytest.mark.parametrize(
+    ("columns", "values", "errors"),
+    [
+        ({"fe_h": [-0.1, -0.2], "M_H": [-4.5, -3.0] * units.mag}, [-0.1, -0.2], [np.nan, np.nan]),
+        ({"m_h": [-0.3, -0.4], "FE_H": [-0.5, -0.6], "fe_h_err": [0.01, 0.02]}, [-0.5, -0.6], [0.01, 0.02]),
+        ({"M_H": [-0.3, -0.4], "m_h_err": [0.03, 0.04], "teff": [4500.0, 4600.0]}, [-0.3, -0.4], [0.03, 0.04]),
+        ({"apogee_id": ["a", "b"], "FE_H": [-0.5, -0.6], "FE_H_ERR": [0.01, 0.02], "M_H": [-0.3, -0.4]},
+         [-0.3, -0.4], [np.nan, np.nan]),
+    ],
+)  # fmt: skip
+def test_a_column_of_the_labels_name_comes_first_but_in_apogees_tables(columns, values, errors):
+    labels = Labels.from_table(Table({"id": ["a", "b"], **columns}), "fe_h")
+    np.testing.assert_array_equal(labels.column("fe_h"), values)
+    np.testing.assert_allclose(labels.errors[:, 0], errors)
+
+
+def test_two_columns_that_are_asked_for_by_name_are_both_read():
+    try:
+        labels = Labels.from_table({"id": ["a"], "FE_H": [-0.5], "M_H": [-0.3]}, "FE_H,M_H")
+        assert (labels.names, labels.values.tolist()) == (("fe_h", "m_h"), [[-0.5, -0.3]])
+    finally:
+        LABELS.pop("m_h", None)
+
+
+def test_magnitudes_are_no_label_in_dex():
+    table = Table({"id": ["a"], "teff": [4500.0], "M_H": [-4.5] * units.mag})
+    assert Labels.from_table(table).names == ("teff",)
+    with pytest.raises(ValueError, match="column M_H is in mag, wanted dex"):
+        Labels.from_table(table, "fe_h")
+    with pytest.raises(ValueError, match="column a_k is in dex, wanted mag"):
+        Labels.from_table({"id": ["a"], "a_k": [0.1] * units.dex})
+
+
+@pytest.mark.parametrize(("scale", "zero", "first"), [(1e-4, 0, 0.1), (1, 32768, 33768)])
+def test_numbers_of_fits_that_stand_for_none_are_known_before_they_are_scaled(tmp_path, scale, zero, first):
+    hdu = fits.BinTableHDU(np.array([(b"a", 1000, [7, 8]), (b"b", -32768, [7, -32768])], "S3, >i2, (2,)>i2"))
+    hdu.header["TSCAL2"], hdu.header["TZERO2"], hdu.header["TNULL2"], hdu.header["TNULL3"] = scale, zero, -32768, -32768
+    hdu.writeto(tmp_path / "t.fits")
+    table = tables.read_table(tmp_path / "t.fits")
+    np.testing.assert_allclose(tables.numbers(table, "f1", "t"), [first, np.nan])
+    assert table["f2"].mask.tolist() == [[False, False], [False, True]]
+
+
+def test_names_of_variable_length_in_fits(tmp_path):
+    lists = fits.Column("list", "PJ()", null=3, array=np.array([np.array([1, 2]), np.array([3])], dtype=object))
+    names = fits.Column("id", "PA()", array=np.array(["a c", "de"], dtype=object))
+    columns = [names, lists, fits.Column("teff", "E", array=[4500.0, 4600.0])]
+    fits.BinTableHDU.from_columns(columns).writeto(tmp_path / "t.fits")
+    assert Labels.from_table(tmp_path / "t.fits").ids.tolist() == ["a c", "de"]
+
+
+@pytest.mark.parametrize(
+    ("content", "ids"),
+    [
+        ('id,note,teff\n0012,"binary, RV var",4500\n0013,ok,4600\n', ["0012", "0013"]),
+        ("id,teff,logg\n0012,4500\n0013,4600,2.5\n", ["0012", "0013"]),
+        ("id,teff\n1E5,4500\n7,4600\n", ["1E5", "7"]),
+        ("id teff\n  +1234567   4500.5  \n 12  +4600.5\n", ["+1234567", "12"]),
+        ("id,teff\n12.0,4500\n+13.0,4600\n", ["12", "13"]),
+    ],
+)
+def test_names_of_stars_stay_as_they_are_written(tmp_path, content, ids):
+    (tmp_path / "t.csv").write_text(content)
+    assert Labels.from_table(tmp_path / "t.csv", "teff").ids.tolist() == ids
+    assert tables.read_table(tmp_path / "t.csv")["teff"].dtype.kind in "if"
+
+
+def test_no_name_stands_where_none_is_written_among_names_that_begin_with_zero(tmp_path):
+    (tmp_path / "t.csv").write_text("id,teff\n0012,4500\nNA,4600\n")
+    assert tables.text(tables.read_table(tmp_path / "t.csv"), "id").tolist() == ["0012", ""]
+
+
+def test_a_list_of_long_names_and_floating_point_numbers_keeps_all_digits():
+    source_id = 3018047382918404353  # of Gaia; as floating point it ends in …096
+    labels = Labels.from_table({"id": [source_id, 2.0], "teff": [4500, 4600.5]})
+    assert (labels.ids.tolist(), labels.values.tolist()) == ([str(source_id), "2"], [[4500.0], [4600.5]])
+
+
+@pytest.mark.parametrize(
+    ("unit", "added"),
+    [("log(m/s2)", 2.0), ("[m/s2]", 2.0), ("log10(m s-2)", 2.0), ("log(cm/s**2)", 0.0), ("[cm/s2]", 0.0), ("dex", 0.0),
+     ("log(cgs)", 0.0), ("log g", 0.0), ("cm/s2", 0.0), ("dex(Sun)", 0.0), ("log(g/gsun)", None), ("m/s2", None),
+     ("dex(g/gsun)", None)],
+)  # fmt: skip
+def test_units_of_log_g_are_converted_or_refused(unit, added):
+    table = Table({"id": ["a"], "logg": [2.5]})
+    table["logg"].unit = units.Unit(unit, parse_strict="silent")
+    if added is None:
+        with pytest.raises(ValueError, match=r"column logg is in .*, wanted dex; convert it, or correct the unit"):
+            Labels.from_table(table)
+    else:
+        np.testing.assert_allclose(Labels.from_table(table).values, [[2.5 + added]])
+
+
+def test_a_unit_of_gravity_behind_the_name_of_log_g_is_that_of_cgs():
+    assert Labels.from_table({"id": ["a"], "log g (cm/s2)": [2.5]}).values.tolist() == [[2.5]]
+    with pytest.raises(ValueError, match=r"column log g \(m/s2\) is in m / s2, wanted dex"):
+        Labels.from_table({"id": ["a"], "log g (m/s2)": [0.5]})
+
+
+@pytest.mark.parametrize(("index", "ids"), [("row", ["11", "12"]), ("Star", ["0", "1"]), (None, ["11", "12"])])
+def test_a_column_of_names_comes_before_an_index_that_is_called_otherwise(index, ids):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"source_id": [11, 12], "teff": [4500.0, 4600.0]}).rename_axis(index=index)
+    assert Labels.from_table(frame).ids.tolist() == ids
+
+
+@pytest.mark.parametrize("form", ["ascii.ipac", "ascii.mrt"])
+def test_tables_of_ipac_and_of_the_journals(tmp_path, form):
+    table = Table({"id": ["a", "b"], "teff": [4.5, 4.6] * units.kK, "logg": [2.5, 3.0]})
+    table.write(tmp_path / "t.txt", format=form)
+    labels = Labels.from_table(tmp_path / "t.txt")
+    assert (labels.ids.tolist(), labels.names) == (["a", "b"], ("teff", "logg"))
+    np.testing.assert_allclose(labels.values, [[4500.0, 2.5], [4600.0, 3.0]])
+    assert tables.column_names(tmp_path / "t.txt") == ["id", "teff", "logg"]
+
+
+def test_pipes_around_all_lines_are_no_table_of_ipac(tmp_path):
+    (tmp_path / "t.txt").write_text("|id|teff|\n|a|4500|\n|b|4600|\n")
+    assert Labels.from_table(tmp_path / "t.txt").values.tolist() == [[4500.0], [4600.0]]

@@ -40,8 +40,10 @@ def fisher_information(
     """
     if not spectra.normalized:
         raise ValueError(f"fisher_information: {spectra!r}; normalize the spectra first")
-    if not model.has_pixels_of(spectra):
-        raise ValueError(f"fisher_information: the pixels of {spectra!r} are not those of {model!r}")
+    if why := model.why_other_pixels(spectra.wavelength):
+        raise ValueError(
+            f"fisher_information: the pixels of {spectra!r} are not those of {model!r}: {why}; resample the spectra"
+        )
     values = np.broadcast_to(np.asarray(values, float), (len(spectra), len(model.label_names)))
     wavelength = model.wavelength
     pairs = [(wavelength[0], wavelength[-1])] if windows is None else list(windows)

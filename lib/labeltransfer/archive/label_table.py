@@ -10,7 +10,7 @@ import numpy as np
 from astropy.table import Table
 
 from .. import tables
-from ..labels import Labels, labels_in, read_labels, usual_columns
+from ..labels import Labels, label_column, labels_in, read_labels, usual_columns
 from ..labels.columns import error_column
 from ..labels.registry import abundance_name
 from ..lamost.catalogue import (
@@ -145,8 +145,8 @@ def labels_in_table(path: str | Path) -> tuple[str, ...]:
         If there is no such table, or it has none of them.
     """
     source = tables.read_table(path)
-    names = labels_in(source.colnames)
-    columns = {name: tables.wanted_column(source, usual_columns(name), path) for name in names}
+    names = labels_in(source)
+    columns = {name: label_column(source, name) or name for name in names}
     empty = [
         name
         for name, column in columns.items()

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from ..files import read_arrays, write_arrays
-from ..labels import LABELS, check_names, frozen, register_label
-from ..spectra import Spectra
+from ..labels import LABELS, Labels, NamesLabels, check_names, frozen, register_label
 
 ORDERS = (1, 2, 3)
+
+SAME_PIXEL = 0.01
+"""Of the step to the nearer neighbour; wavelengths that differ by less, as rounded ones do, are the same."""
 
 
 def terms(n_labels: int, order: int) -> list[tuple[int, ...]]:
@@ -64,7 +66,7 @@ def label_vector_derivatives(scaled: np.ndarray, order: int) -> np.ndarray:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class CannonModel:
+class CannonModel(NamesLabels):
     """A trained model of P pixels in L labels: flux = θ · v(x) + noise of variance s² + σ², x = (ℓ - pivot) / scale.
 
     Attributes
@@ -126,31 +128,35 @@ class CannonModel:
         """(P,) False at pixels that too few reference stars measured."""
         return np.isfinite(self.scatter)
 
-    def has_pixels_of(self, spectra: Spectra) -> bool:
-        """Whether the wavelengths of the spectra are those of the model."""
-        same_number = spectra.wavelength.shape == self.wavelength.shape
-        return same_number and np.allclose(spectra.wavelength, self.wavelength, rtol=1e-8)
+    def why_other_pixels(self, wavelength: np.ndarray) -> str:
+        """How wavelengths [Å] differ from those of the model; empty text if they are the same within `SAME_PIXEL`."""
+        if wavelength.shape != self.wavelength.shape:
+            return f"found {wavelength.size} pixels, wanted {self.wavelength.size}"
+        step = np.minimum(np.diff(self.wavelength, prepend=0.0), np.diff(self.wavelength, append=np.inf))
+        off = np.abs(wavelength - self.wavelength)
+        worst = (off / step).max(initial=0.0)
+        return f"they differ by up to {off.max():.2g} Å, {worst:.2g} of a pixel" if worst > SAME_PIXEL else ""
 
-    def scaled(self, values: np.ndarray) -> np.ndarray:
-        """(N, L) physical labels to the x of the label vector."""
-        values = np.asarray(values, float)
+    def scaled(self, values: np.ndarray | Labels) -> np.ndarray:
+        """(N, L) physical labels, or `Labels` that have those of the model, to the x of the label vector."""
+        values = np.asarray(values.select(self.label_names).values if isinstance(values, Labels) else values, float)
         if values.ndim != 2 or values.shape[1] != len(self.label_names):
             raise ValueError(
                 f"labels have shape {values.shape}, wanted (N, {len(self.label_names)}): {', '.join(self.label_names)}"
             )
         return (values - self.pivots) / self.scales
 
-    def label_vector(self, values: np.ndarray) -> np.ndarray:
+    def label_vector(self, values: np.ndarray | Labels) -> np.ndarray:
         """(N, L) physical labels to (N, M) label vectors (eq. 6)."""
         return label_vector(self.scaled(values), self.order)
 
-    def model_flux(self, values: np.ndarray) -> np.ndarray:
+    def model_flux(self, values: np.ndarray | Labels) -> np.ndarray:
         """(N, L) physical labels to (N, P) model fluxes θ · v (eq. 3); NaN at undetermined pixels."""
         flux = self.label_vector(values) @ self.coefficients.T
         flux[:, ~self.determined] = np.nan
         return flux
 
-    def gradient(self, values: np.ndarray) -> np.ndarray:
+    def gradient(self, values: np.ndarray | Labels) -> np.ndarray:
         """(N, L) physical labels to (N, L, P): derivative of the model flux by each label, per physical unit."""
         derivatives = label_vector_derivatives(self.scaled(values), self.order) / self.scales[:, None]
         return derivatives @ self.coefficients.T

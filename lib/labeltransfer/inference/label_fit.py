@@ -150,8 +150,8 @@ def infer(
     """
     if not spectra.normalized:
         raise ValueError(f"infer: {spectra!r}; normalize the spectra first")
-    if not model.has_pixels_of(spectra):
-        raise ValueError(f"infer: the pixels of {spectra!r} are not those of {model!r}; resample the spectra")
+    if why := model.why_other_pixels(spectra.wavelength):
+        raise ValueError(f"infer: the pixels of {spectra!r} are not those of {model!r}: {why}; resample the spectra")
     starts = np.atleast_2d(np.asarray(starts, float))
     if starts.shape != (max(len(starts), 1), len(model.label_names)) or not np.isfinite(starts).all():
         wanted = f"wanted finite (S, {len(model.label_names)}) with S >= 1"

@@ -4,11 +4,11 @@ A label is any number that describes a star and is transferred from one survey t
 Values and covariances are always in the physical units that `LABELS` spells out.
 """
 
-from .columns import LabelColumns, label_values, labels_in, read_labels
+from .columns import LabelColumns, label_column, label_values, labels_in, read_labels
 from .labels import Labels, Rows, frozen, identifiers
-from .registry import LABELS, PAPER_LABELS, Label, check_names, register_label, usual_columns
+from .registry import LABELS, PAPER_LABELS, Label, NamesLabels, check_names, register_label, usual_columns
 
 __all__ = [
-    "LABELS", "PAPER_LABELS", "Label", "LabelColumns", "Labels", "Rows", "check_names", "frozen", "identifiers",
-    "label_values", "labels_in", "read_labels", "register_label", "usual_columns",
+    "LABELS", "PAPER_LABELS", "Label", "LabelColumns", "Labels", "NamesLabels", "Rows", "check_names", "frozen",
+    "identifiers", "label_column", "label_values", "labels_in", "read_labels", "register_label", "usual_columns",
 ]  # fmt: skip

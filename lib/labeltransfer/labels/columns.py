@@ -15,6 +15,9 @@ from .registry import COLUMNS, LABELS, OTHER_UNITS, Label, abundance_name, disti
 
 _log = logging.getLogger(__name__)
 
+APOGEES = ("param_m_h", "m_h_atm", "aspcapflag", "apogee_id", "sdss4_apogee_id")
+"""Columns by one of which a table is known to be APOGEE's, whose FE_H is not what the paper calls [Fe/H]."""
+
 MOSTLY = 0.5
 """If more than this share of the numbers of a column lies outside a label's physical range, it is in another unit."""
 
@@ -37,8 +40,12 @@ class LabelColumns:
     notes: tuple[str, ...]
 
 
-def labels_in(columns: Sequence[str]) -> tuple[str, ...]:
+def labels_in(table: Table | Sequence[str]) -> tuple[str, ...]:
     """The labels that a table with these columns has: those known, the usual ones, and every abundance.
+
+    Parameters
+    ----------
+    table : a table, or the names of its columns, which do not tell magnitudes
 
     Examples
     --------
@@ -46,17 +53,39 @@ def labels_in(columns: Sequence[str]) -> tuple[str, ...]:
     ('teff', 'logg', 'mg_fe')
     """
     names = list(dict.fromkeys([*LABELS, *COLUMNS]))
-    found = {name: find_column(columns, usual_columns(name)) for name in names}
+    columns = table.colnames if isinstance(table, Table) else table
+    found = {name: label_column(table, name) for name in names}
     taken = {name for name in found if found[name]}
     others = [abundance_name(column) for column in columns if column not in found.values()]
     return tuple(dict.fromkeys([name for name in names if name in taken] + [name for name in others if name]))
 
 
+def label_column(table: Table | Sequence[str], name: str) -> str | None:
+    """The column that holds a label; None if there is none, or only magnitudes (``M_H`` may be one) of a label in dex.
+
+    A column of the label's very name is taken before the other usual ones, except from APOGEE's tables.
+    """
+    columns = table.colnames if isinstance(table, Table) else list(table)
+    if name in LABELS and "mag" not in LABELS[name].unit:
+        columns = [column for column in columns if "mag" not in _stated_unit(table, column)]
+    return find_column(columns, usual_columns(name) if find_column(table, APOGEES) else (name, *usual_columns(name)))
+
+
+def _stated_unit(table: Table | Sequence[str], column: str) -> str:
+    """The unit that a column has, or else its name; empty if none is stated."""
+    unit = getattr(table[column], "unit", None) if isinstance(table, Table) else None
+    return str(unit or unit_in_name(column) or "")
+
+
 def error_column(columns: Sequence[str], column: str, label: str, suffix: str = "_err") -> str | None:
-    """The column that holds the errors of another: ``TEFF_ERR``, ``e_teff``, ``teff_error`` …"""
+    """The column that holds the errors of another: ``TEFF_ERR``, ``e_teff``, ``teff_error`` …
+
+    Errors that are called after the label belong to the column of the label's very name, if there is one.
+    """
+    alone = find_column(columns, (label,)) in (None, column)
     names = [
         spelled
-        for name in dict.fromkeys((column, label))
+        for name in dict.fromkeys((column, label) if alone else (column,))
         for spelled in (f"{name}{suffix}", f"e_{name}", f"{name}_error", f"{name}_err", f"{name}_unc", f"sigma_{name}")
     ]
     return find_column(columns, names)
@@ -78,7 +107,7 @@ def read_labels(table: Table, names: Sequence[str], where: object, errors: str |
         its numbers outside the label's physical range. No label becomes known then.
     """
     names = distinct_names(names)
-    columns = {name: wanted_column(table, usual_columns(name), where) for name in names}
+    columns = {name: label_column(table, name) or wanted_column(table, usual_columns(name), where) for name in names}
     labels = {name: LABELS.get(name) or _new_label(table, name, column) for name, column in columns.items()}
     notes = []
     values = np.empty((len(table), len(labels)))
@@ -110,7 +139,7 @@ def diagonal(errors: np.ndarray) -> np.ndarray:
 
 def _new_label(table: Table, name: str, column: str) -> Label:
     usual = "dex" if abundance_name(column) else OTHER_UNITS.get(name, "")
-    return make_label(name, usual or str(getattr(table[column], "unit", None) or unit_in_name(column) or ""))
+    return make_label(name, usual or _stated_unit(table, column))
 
 
 def read_label(table: Table, column: str, label: Label, where: object) -> tuple[np.ndarray, str]:

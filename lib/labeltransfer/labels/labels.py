@@ -15,7 +15,7 @@ from astropy.table import Table
 from ..files import read_arrays, write_arrays
 from ..tables import find_column, plain, read_table, text, together, unit_of, words
 from .columns import labels_in, read_labels
-from .registry import LABELS, check_names, known_name, register_label
+from .registry import LABELS, NamesLabels, check_names, known_name, register_label
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def identifiers(ids: Any, what: str) -> np.ndarray:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Labels:
+class Labels(NamesLabels):
     """Labels of N stars.
 
     Attributes
@@ -153,8 +153,8 @@ class Labels:
         ----------
         table : astropy `Table`, pandas `DataFrame`, mapping of names to columns, or the path of a file
         names : labels in any case, or names of columns; by default every label that the table has
-        ids : (N,) names of the stars, or the column that holds them; by default one of `ID_COLUMNS`, the index of the
-            `DataFrame`, or "0", "1", …; whole numbers are written without a point
+        ids : (N,) names of the stars, or the column that holds them; by default one of `ID_COLUMNS` (an index of that
+            name first), the index of the `DataFrame`, or "0", "1", …; whole numbers are written without a point
         errors : what the names of the errors' columns end with (``e_teff`` is known, too); None to leave them alone
 
         Raises
@@ -169,14 +169,15 @@ class Labels:
         """
         where = str(table) if isinstance(table, str | Path) else "table"
         source, index = _as_table(table)
-        names = labels_in(source.colnames) if names is None else names
+        names = labels_in(source) if names is None else names
         if not names:
             raise ValueError(f"{where}: no column of a label; it has {', '.join(source.colnames)}; give `names`")
         found = read_labels(source, names, where, errors)
         for note in found.notes:
             _log.info(note)
         if ids is None:
-            ids = index if isinstance(index, str) else find_column(source, ID_COLUMNS) or index
+            named = find_column([index], ID_COLUMNS) if isinstance(index, str) else None
+            ids = named or find_column(source, ID_COLUMNS) or index
         elif isinstance(ids, str) and find_column(source, (ids,)) is None:
             raise ValueError(f"{where}: no column {ids} of star names; it has {', '.join(source.colnames)}")
         if ids is None:

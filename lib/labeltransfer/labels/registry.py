@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from astropy import units
 
@@ -88,6 +89,19 @@ def register_label(name: str, unit: str, symbol: str | None = None, bounds: tupl
     return known
 
 
+class NamesLabels:
+    """What names labels is pickled with all that is known of them: another process need not have met them."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        names = self.__dict__.get("names") or self.__dict__["label_names"]
+        return {**self.__dict__, "known labels": [LABELS[name] for name in names]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for label in state.pop("known labels"):
+            register_label(label.name, label.unit, label.symbol, label.bounds)
+        self.__dict__.update(state)
+
+
 def known_name(name: str) -> str:
     """The name under which a label is known, whatever the case and the blanks around it; else the name stripped."""
     name = str(name).strip()
@@ -155,7 +169,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "age": ("age",),
     "mass": ("mass",),
 }
-"""Columns that usually hold a label, the one that is taken first (APOGEE's before LAMOST's, whose have other names)."""
+"""Columns that usually hold a label, APOGEE's before LAMOST's, whose have other names; see `label_column`."""
 
 
 def usual_columns(name: str) -> tuple[str, ...]:

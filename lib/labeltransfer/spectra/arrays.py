@@ -27,7 +27,13 @@ UNHEARD_OF = 20_000.0
 LEAST_SEEN, LOOKED_AT = 30, 256
 
 SHORTEST = 1000.0
-"""Å; plain wavelengths that end below are in another unit."""
+"""Å; wavelengths that end below are in another unit."""
+
+ULTRAVIOLET = 2000.0
+"""Å; plain wavelengths that end below may as well be nm of the near infrared, so that their unit must be stated."""
+
+UNCERTAINTIES = {"error": "std", "ivar": "ivar"}
+"""What the uncertainties of `astropy.nddata` that can be given as either call their type."""
 
 
 def arrays_of_spectra(
@@ -36,7 +42,8 @@ def arrays_of_spectra(
     """ids (N,), wavelength (P,), flux and ivar (N, P); arguments and errors are those of `Spectra.from_arrays`."""
     if (ivar is None) == (error is None):
         raise ValueError("spectra: found " + ("both" if error is not None else "neither") + ", wanted ivar or error")
-    wavelength, flux, ivar, error = (together(one) for one in (wavelength, flux, ivar, error))
+    given = {"wavelength": wavelength, "flux": flux, "ivar": ivar, "error": error, "mask": mask}
+    wavelength, flux, ivar, error, mask = (_unpacked(one, name) for name, one in given.items())
     if isinstance(unit_of(flux), FunctionUnitBase | FunctionMixin):
         raise TypeError(f"flux: found {flux.unit}, a logarithm; wanted the flux itself")
     grid, hidden = _wavelengths(wavelength, unit)
@@ -72,6 +79,29 @@ def arrays_of_spectra(
     return names, grid, values, weights
 
 
+def _unpacked(values: Any, what: str) -> Any:
+    """The array that an uncertainty, or a column of arrays, holds; a table must have columns of numbers alone."""
+    if hasattr(values, "uncertainty_type"):
+        if values.uncertainty_type != UNCERTAINTIES.get(what):
+            raise TypeError(
+                f"{what}: found {type(values).__name__}, wanted StdDevUncertainty as error=, or InverseVariance as "
+                "ivar=; convert it with represent_as"
+            )
+        values = values.quantity
+    if hasattr(values, "select_dtypes"):
+        for name, column in values.select_dtypes(exclude=["number", "bool"]).items():
+            try:
+                column.to_numpy(float, na_value=np.nan)
+            except (ValueError, TypeError):
+                raise ValueError(
+                    f"{what}: column {name!r} holds {type(column.iloc[0]).__name__}, wanted numbers; leave it out, and "
+                    "give names of stars as ids="
+                ) from None
+    if getattr(values, "ndim", 0) == 1 and np.ndim(next(iter(values), 0.0)) == 1:
+        values = list(values)
+    return together(values)
+
+
 def _wavelengths(wavelength: Any, unit: str | None) -> tuple[np.ndarray, np.ndarray | None]:
     """In Å, and where they are masked or no numbers."""
     stated = unit_of(wavelength) is not None
@@ -82,10 +112,10 @@ def _wavelengths(wavelength: Any, unit: str | None) -> tuple[np.ndarray, np.ndar
             grid = units.Quantity(grid, unit).to_value("AA")
         except (ValueError, TypeError):
             raise ValueError(f"wavelength: found unit={str(unit)!r}, wanted one of length, as nm or um") from None
-    if not stated and unit is None and grid.size and np.nanmax(grid) < SHORTEST:
+    if not stated and unit is None and grid.size and np.nanmax(grid) < ULTRAVIOLET:
         raise ValueError(
             f"wavelength: found {np.nanmin(grid):g} to {np.nanmax(grid):g}, wanted Å; for another unit give "
-            "unit='nm' or unit='um', or a Quantity"
+            "unit='nm' or unit='um', or a Quantity; unit='AA' if it is the ultraviolet"
         )
     if grid.ndim == 1 and (hidden is not None or not np.isfinite(grid).all()):
         raise ValueError("wavelength: some are masked, NaN or infinite; leave such pixels out of all arrays")

@@ -11,6 +11,9 @@ from ..parallel.compiled import compiled
 SPEED_OF_LIGHT = 299_792.458
 """km/s"""
 
+GAP, AROUND = 5.0, 5
+"""A step of so many times the mean of those around it, so many to either side, is a gap: nothing was measured there."""
+
 
 def rest_frame(wavelength: np.ndarray, redshift: float) -> np.ndarray:
     """Observed to rest-frame wavelength, λ / (1 + z); the authors' code used λ (1 - z), which differs by z²."""
@@ -22,8 +25,9 @@ def resample(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Interpolate one spectrum linearly onto `grid`, flux and inverse variance alike (section 2.1).
 
-    A pixel outside the spectrum, or between two pixels of which one is masked, gets flux 0 and ivar 0. (The paper
-    interpolates the inverse variance across masked pixels too, which lets bad flux through with a small weight.)
+    A pixel outside the spectrum, in a gap of it (see `GAP`), or between two pixels of which one is masked, gets flux 0
+    and ivar 0. (The paper interpolates the inverse variance across masked pixels too, which lets bad flux through with
+    a small weight.)
 
     Parameters
     ----------
@@ -63,8 +67,11 @@ def _interpolate(
         new_ivar[p] = 0.0
         if last < 1 or grid[p] < wavelength[left] or grid[p] > wavelength[right]:
             continue
-        share = (grid[p] - wavelength[left]) / (wavelength[right] - wavelength[left])
-        usable = True
+        step = wavelength[right] - wavelength[left]
+        share = (grid[p] - wavelength[left]) / step
+        low, high = max(left - AROUND, 0), min(right + AROUND, last)
+        gap = step * (high - low - 1) > GAP * (wavelength[high] - wavelength[low] - step)
+        usable = not (gap and 0.0 < share < 1.0)
         f = 0.0
         w = 0.0
         if share < 1.0:

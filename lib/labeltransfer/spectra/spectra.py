@@ -82,11 +82,13 @@ class Spectra:
         ----------
         wavelength : (P,) rising or falling, vacuum, rest frame; or (N, P), a grid for each star: all are then
             interpolated onto the first star's
-        flux : (N, P), or (P,) for one star; masked arrays, `Quantity` and pandas objects are understood
-        ivar, error : as `flux`: inverse variance or standard error, one of the two
+        flux : (N, P), or (P,) for one star; masked arrays, `Quantity` and pandas objects are understood, a column that
+            holds an array for each star, too
+        ivar, error : as `flux`: inverse variance or standard error, one of the two; also astropy's `InverseVariance`,
+            or `StdDevUncertainty`
         ids : (N,) names of the stars, by default "0", "1", …
         mask : as `flux`: True, or any bit set, where a pixel is bad
-        unit : of plain wavelengths, Å by default; a `Quantity` knows its own
+        unit : of plain wavelengths, Å by default; wanted if all are below 2000. A `Quantity` knows its own
         normalized : whether `flux` has been divided by its broad average or continuum already
 
         Raises
@@ -144,6 +146,8 @@ class Spectra:
         return len(self.ids)
 
     def __getitem__(self, rows: Rows) -> Spectra:
+        if isinstance(rows, int | np.integer):
+            raise TypeError(f"Spectra: found row {rows}, wanted a slice, a mask or several rows, as spectra[[{rows}]]")
         return replace(self, ids=self.ids[rows], flux=self.flux[rows], ivar=self.ivar[rows])
 
     def window(self, low: float, high: float) -> Spectra:

@@ -249,9 +249,8 @@ def check_alike(transfer: Transfer, store: SpectraStore) -> None:
                 f"{store.folder}: {name} of the store is {store.facts[name]!r}, the model wants {value!r}; ingest the "
                 "files again as the model wants it"
             )
-    pixels = transfer.model.wavelength
-    if pixels.shape != store.wavelength.shape or not np.allclose(pixels, store.wavelength, rtol=1e-8):
-        raise ValueError(f"{store.folder}: the pixels of the store are not the model's; ingest the files again")
+    if why := transfer.model.why_other_pixels(store.wavelength):
+        raise ValueError(f"{store.folder}: the pixels of the store are not the model's: {why}; ingest the files again")
 
 
 def _sizes(total: int, block_size: int) -> list[int]:

@@ -53,6 +53,13 @@ _FORTRAN = re.compile(r"(?<=[\d.])[dD](?=[-+]?\d+$)")
 """The letter of an exponent in double precision, as Fortran writes it: 4.5D+03."""
 
 
+_LOGARITHM = re.compile(r"(?:log(?:10)?)?\s*[(\[](?P<unit>.+)[)\]]")
+"""A logarithm's unit as tables write it: ``log(m/s2)``, or ``[m/s2]``."""
+
+_DEX = re.compile(r"dex(?!\()|cm|cgs|\bSun\b|^log(10)?\W*g?\W*$")
+"""What stands in the units that people give to numbers in dex, and to log g in cm/s2, if astropy does not know them."""
+
+
 @cache
 def plain_name(name: str) -> str:
     """Letters and digits of a name in lower case, no unit: ``[Fe/H] (dex)``, ``Fe_H``, ``feh`` are one."""
@@ -124,6 +131,8 @@ def words(values: Any) -> np.ndarray:
 def _word(one: Any) -> str:
     if isinstance(one, bytes):
         return one.decode("utf-8", "replace")
+    if isinstance(one, np.ndarray) and one.dtype.kind == "U":  # text of variable length in FITS, letter by letter
+        return "".join(np.asarray(one).tolist())
     if isinstance(one, float) and one.is_integer():
         return str(int(one))
     return "" if one is None or one is np.ma.masked or str(one) in ("nan", "NaT", "<NA>") else str(one)
@@ -184,15 +193,21 @@ def is_number(word: str) -> bool:
 
 def _converted(values: np.ndarray, column: Column, name: str, where: object, unit: str) -> np.ndarray:
     found, named = column.unit, unit_in_name(name)
-    if found is None and named is not None and unit and named.is_equivalent(units.Unit(unit)):
-        found = named
+    gravity = units.Unit("cm / s2")
+    if found is None and named is not None and unit:
+        meant = named.is_equivalent(units.Unit(unit)) or (unit == "dex" and named.is_equivalent(gravity))
+        found = named if meant else None
     if found is None or not unit or str(found) in ("", unit):
         return values
-    if unit == "dex" and getattr(found, "physical_unit", units.one).is_equivalent("cm / s2"):
-        return np.asarray(found.to(units.Unit("dex(cm / s2)"), values))
-    if unit == "dex" and (found == units.dimensionless_unscaled or re.search("dex|cm|log|Sun", str(found))):
-        return values
+    if unit == "dex":
+        found = _logarithm(found)
+        if isinstance(found, units.DexUnit) and found.physical_unit.is_equivalent(gravity):
+            return np.asarray(found.to(units.DexUnit(gravity), values))
+        if isinstance(found, units.DexUnit) or found == units.dimensionless_unscaled or _DEX.search(str(found)):
+            return values
     try:
+        if ("mag" in str(found)) != ("mag" in unit):
+            raise units.UnitConversionError("to astropy, a magnitude is −0.4 dex")
         return np.asarray(units.Unit(found).to(units.Unit(unit), values))
     except (units.UnitConversionError, ValueError, TypeError):
         raise ValueError(
@@ -200,12 +215,23 @@ def _converted(values: np.ndarray, column: Column, name: str, where: object, uni
         ) from None
 
 
+def _logarithm(unit: units.UnitBase) -> units.UnitBase:
+    """A unit that is written as a logarithm as astropy knows it; any other as it is."""
+    found = _LOGARITHM.fullmatch(str(unit))
+    try:
+        return units.Unit(f"dex({found['unit']})") if found else unit
+    except ValueError:
+        return unit
+
+
 def together(values: Any) -> Any:
-    """A list of arrays as one array; of their units and masks NumPy alone would make nothing, in silence."""
+    """A list of arrays as one array; of units, masks and digits of whole numbers NumPy loses in silence."""
     if isinstance(values, list | tuple) and any(isinstance(one, units.Quantity) for one in values):
         return units.Quantity(values) if all(np.ndim(one) == 0 for one in values) else np.stack(values)
     if isinstance(values, list | tuple) and any(isinstance(one, np.ma.MaskedArray) for one in values):
         return np.ma.stack([np.ma.asarray(one) for one in values])
+    if isinstance(values, list | tuple) and {int, float} <= set(map(type, values)):
+        return np.array(values, dtype=object)
     return values
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import json
 import re
 import warnings
 import zlib
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +38,23 @@ FIRST_LINES = 200
 CONTENTS = {b"SIMPLE  =": ".fits", b"PAR1": ".parquet", b"<?xml": ".vot", b"<votable": ".vot", b"# %ECSV": ".ecsv"}
 """How files begin whose format shows, whatever they are called."""
 
+TEXT_FORMATS = {
+    "ascii.ecsv": re.compile("# %ECSV"),
+    "ascii.ipac": re.compile(r"(\\.*\n)*(\|.*\|\s*\n){1,4} "),
+    "ascii.mrt": re.compile(r"(?s).*?^Byte-by-byte Description of file", re.MULTILINE),
+}
+"""How text begins that astropy reads as it is."""
+
+AS_WRITTEN = r"\+\d|0\d|\d+[eE]\d"
+"""How names of stars begin that would not be the same as numbers: 0012, +12, 1E5."""
+
 
 def read_table(path: str | Path, extension: str = "") -> Table:
     """Read a table from FITS, ECSV, Parquet, VOTable or text; packed or not, whatever the file is called.
 
     Text may be separated by ``|``, comma, semicolon, tab or blanks, with or without a byte-order mark; its column names
-    may be a comment (as NumPy writes them), or stand above a line of dashes (as VizieR does).
+    may be a comment (as NumPy writes them), or stand above a line of dashes (as VizieR does). It may also be a table of
+    IPAC, or one of the journals with its byte-by-byte description.
 
     Parameters
     ----------
@@ -90,7 +103,11 @@ def _read_fits(path: Path, extension: str) -> Table:
         warnings.filterwarnings("error", message="(?s).*(truncated|corrupted|not multiple of 2880)")
         with fits.open(stream, memmap=False) as hdus:
             choices = {"memmap": False, "unit_parse_strict": "silent", "mask_invalid": False}
-            table = Table.read(hdus, hdu=_table_hdu(hdus, extension), format="fits", **choices)
+            hdu = _table_hdu(hdus, extension)
+            nulls = _take_nulls(hdus[hdu or 0])
+            table = Table.read(hdus, hdu=hdu, format="fits", **choices)
+    for name in (name for name in nulls if nulls[name].shape == table[name].shape):  # not lists in a field
+        table.replace_column(name, MaskedColumn(table[name], mask=nulls[name]))
     for number, name in enumerate(table.colnames, start=1):
         table[name].description = table.meta.pop(f"TCOMM{number}", None) or table[name].description
         ucd = table.meta.pop(f"TUCD{number}", None)
@@ -101,6 +118,16 @@ def _read_fits(path: Path, extension: str) -> Table:
         if isinstance(table[name].unit, units.UnrecognizedUnit):
             table[name].unit = units.Unit(str(table[name].unit), parse_strict="silent")
     return table
+
+
+def _take_nulls(hdu: Any) -> dict[str, np.ndarray]:
+    """Where the numbers as written stand for none, by column; astropy would look for them among the scaled ones."""
+    nulls = {}
+    for column in hdu.columns if isinstance(hdu, fits.BinTableHDU) else ():
+        if column.null is not None:
+            nulls[column.name] = hdu.data.view(np.ndarray)[column.name] == column.null
+            column.null = None
+    return nulls
 
 
 def _table_hdu(hdus: fits.HDUList, extension: str) -> int | None:
@@ -155,15 +182,17 @@ def _read_text(path: Path, n_lines: int | None = None) -> Table:
     content = _decoded(_content(path)).rstrip("\x1a")  # the end of a file of DOS
     lines = content.splitlines()
     if n_lines is not None:
-        begins = next((n for n, line in enumerate(lines) if not line.startswith("#")), 0)
+        begins = next((n for n, line in enumerate(lines) if not line.startswith(("#", "\\"))), 0)
         lines = lines[: begins + n_lines]
     if lines and re.fullmatch(r'"?sep=.?"?', lines[0]):  # by which spreadsheets tell each other the delimiter
         del lines[0]
+    first = "\n".join(lines[:FIRST_LINES])
+    known = next((form for form, begins in TEXT_FORMATS.items() if begins.match(first)), None)
+    if known:
+        return Table.read("\n".join(lines), format=known)
     head, units_of = _header(lines)
     if not head:
         raise ValueError("found no text, wanted column names")
-    if lines[0].startswith("# %ECSV"):
-        return Table.read("\n".join(lines), format="ascii.ecsv")
     delimiter = _delimiter(head)
     if content[-1:] not in ("\n", "\r") and delimiter != " " and head[-1].count(delimiter) < head[0].count(delimiter):
         raise ValueError(f"cut short: the last line, {head[-1]!r}, has no end and fewer fields than there are columns")
@@ -176,7 +205,7 @@ def _read_text(path: Path, n_lines: int | None = None) -> Table:
         guess=False,
         fill_values=[(word, "0") for word in ("", "null", "NULL", "NA", "N/A", "--")],
     )
-    _keep_zeros(table, head[1:], delimiter)
+    _keep_names(table, head[1:], delimiter)
     for place, name in enumerate(table.colnames):
         written = table[name]
         if written.dtype.kind == "U" and not np.ma.is_masked(written) and set(written.tolist()) <= {"True", "False"}:
@@ -188,17 +217,17 @@ def _read_text(path: Path, n_lines: int | None = None) -> Table:
     return table
 
 
-def _keep_zeros(table: Table, lines: Sequence[str], delimiter: str) -> None:
-    """Columns of whole numbers of which some begin with zero (names like 0012) become the text that they are."""
-    begins = re.compile(rf'(^|{re.escape(delimiter)})\s*"?0\d')
+def _keep_names(table: Table, lines: Sequence[str], delimiter: str) -> None:
+    """Columns of numbers without a point of which some are `AS_WRITTEN` (names like 0012) become the text they are."""
+    begins = re.compile(rf'(^|{re.escape(delimiter)})\s*"?({AS_WRITTEN})')
     if not any(map(begins.search, lines)):
         return
-    rows = [line.split(None if delimiter == " " else delimiter) for line in lines]
-    for place, name in enumerate(table.colnames):
-        if table[name].dtype.kind == "i" and all(len(row) == len(table.colnames) for row in rows):
-            written = [row[place].strip(' "') for row in rows]
-            if any(re.match(r"0\d", word) for word in written):
-                table.replace_column(name, Column(written))
+    single = lines if delimiter != " " else [" ".join(line.split()) for line in lines]
+    columns = zip_longest(*csv.reader(single, delimiter=delimiter, skipinitialspace=True), fillvalue="")
+    for name, written in zip(table.colnames, columns, strict=False):
+        whole = table[name].dtype.kind in "if" and not any("." in word for word in written)
+        if whole and any(re.match(AS_WRITTEN, word) for word in written):
+            table.replace_column(name, Column(np.where(np.ma.getmaskarray(table[name]), "", written)))
 
 
 def _content(path: Path) -> bytes:
