@@ -249,12 +249,14 @@ def test_plain_astropy_reads_every_format_without_a_word(tmp_path, name):
 @pytest.mark.parametrize("suffix", ["fits", "ecsv", "parquet", "csv"])
 def test_what_is_masked_stays_unknown(tmp_path, suffix):
     gaia = {"parallax": [1.5, 2.5], "source_id": [2**62 + 1, 2], "flag": [True, True], "who": ["x", "y"]}
+    gaia["visits"] = np.array([255, 6], np.uint8)
     more = Table({"id": ["a", "b"], **{name: MaskedColumn(one, mask=[False, True]) for name, one in gaia.items()}})
     catalogue.write(more, tmp_path / f"joined.{suffix}")
     again = catalogue.read(tmp_path / f"joined.{suffix}")
     first = [str(again[name][0]) for name in gaia]
-    assert first == ["1.5", str(2**62 + 1), "1" if suffix == "fits" else "True", "x"]
+    assert first == ["1.5", str(2**62 + 1), "1" if suffix == "fits" else "True", "x", "255"]
     assert {str(again[name][1]) for name in gaia} <= {"nan", "--", ""}
+    assert str(catalogue.stack(again, again)["source_id"][3]) == "--"
 
 
 def test_what_is_known_of_the_stars_keeps_its_unit_and_its_mask():

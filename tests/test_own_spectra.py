@@ -36,7 +36,7 @@ def test_a_gap_is_masked_but_for_its_ends(wavelength, gap):
     grid = np.arange(5051, 5240, 0.8)
     inside = (grid > gap[0] + 1e-6) & (grid < gap[1] - 1e-6)
     assert inside.any()
-    flux, ivar = resample(wavelength, np.ones(wavelength.size), np.ones(wavelength.size), grid)
+    _, ivar = resample(wavelength, np.ones(wavelength.size), np.ones(wavelength.size), grid)
     assert not flux[inside].any()
     assert not ivar[inside].any()
     ends = resample(wavelength, np.ones(wavelength.size), np.ones(wavelength.size), np.array(gap))[1]
@@ -152,3 +152,22 @@ def test_the_unit_of_short_wavelengths_is_believed_if_stated(given):
     factor = {"AA": 1, "nm": 10}[given["unit"]]
     spectra = Spectra.from_arrays(np.linspace(1514, 1696, 60), FLUX, error=0.01, **given)
     np.testing.assert_allclose(spectra.wavelength[[0, -1]], factor * np.array([1514, 1696]))
+
+
+def test_merged_exposures_have_no_gaps():
+    rng = np.random.default_rng(3)
+    for visits in (2, 6, 12):
+        merged = np.unique(
+            np.concatenate([np.arange(5000, 5100, 0.1) * (1 + v / 3e5) for v in rng.uniform(-30, 30, visits)])
+        )
+        grid = np.arange(5002, 5098, 0.0937)
+        assert (resample(merged, np.ones(merged.size), np.ones(merged.size), grid)[1] > 0).all()
+
+
+def test_gaps_with_islands_between_them_are_all_found():
+    wavelength = np.array([x for x in range(4000, 4200) if not 4050 <= x < 4150 or x in (4075, 4100, 4125)], float)
+    inside = np.array([4060.5, 4085.5, 4110.5, 4130.5])
+    grid = np.sort(np.r_[np.arange(4000.5, 4199), inside + 0.1])
+    _, ivar = resample(wavelength, np.ones(wavelength.size), np.ones(wavelength.size), grid)
+    assert (ivar[np.isin(grid, inside + 0.1)] == 0).all()
+    assert (ivar[(grid < 4049) | (grid > 4150)] > 0).all()

@@ -8,7 +8,7 @@ import pytest
 from astropy import units
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.table import Table
+from astropy.table import Column, Table
 from astropy.time import Time
 
 from labeltransfer import LABELS, Labels, register_label, tables
@@ -589,3 +589,14 @@ def test_tables_of_ipac_and_of_the_journals(tmp_path, form):
 def test_pipes_around_all_lines_are_no_table_of_ipac(tmp_path):
     (tmp_path / "t.txt").write_text("|id|teff|\n|a|4500|\n|b|4600|\n")
     assert Labels.from_table(tmp_path / "t.txt").values.tolist() == [[4500.0], [4600.0]]
+
+
+def test_an_empty_field_between_tabs_is_empty(tmp_path):
+    (tmp_path / "t.txt").write_text("id\tteff\tlogg\tfe_h\na\t5000\t\t-1\nb\t4000\t2\t0\n")
+    values = Labels.from_table(tmp_path / "t.txt", ["teff", "logg", "fe_h"]).values
+    np.testing.assert_array_equal(values, [[5000, np.nan, -1], [4000, 2, 0]])
+
+
+def test_a_colour_is_no_abundance():
+    table = Table({"id": ["a"], "teff": [5000.0], "V_H": Column([1.0], unit="mag")})
+    assert Labels.from_table(table).names == ("teff",)

@@ -170,6 +170,7 @@ def _known(stars: Table | None) -> dict[str, np.ndarray]:
     """What is known of the stars, in the order of `STAR_COLUMNS`."""
     if stars is None:
         return {}
+    stars = Table(stars, copy=False)  # no QTable
     found = {name: _star_column(stars, name) for name in STAR_COLUMNS if name in stars.colnames and name != "id"}
     if {"ra", "dec"} <= set(found) and not {"glon", "glat"} <= set(found):
         found["glon"], found["glat"] = galactic(found["ra"], found["dec"])
@@ -179,7 +180,8 @@ def _known(stars: Table | None) -> dict[str, np.ndarray]:
 def _star_column(stars: Table, name: str) -> np.ndarray:
     """What is known of the stars, in our unit; unknown is NaN, and 0 for the number of the observation."""
     if name == "obsid":
-        return np.ma.filled(np.ma.asarray(stars[name]), 0)
+        values = np.ma.filled(np.ma.asarray(stars[name]), 0)
+        return np.nan_to_num(values).astype(np.int64) if values.dtype.kind == "f" else values
     return numbers(stars, name, "catalogue: stars", "deg" if name in ANGLES else "")
 
 
@@ -226,7 +228,8 @@ def ucd(name: str) -> str:
 def stack(*parts: Table) -> Table:
     """Catalogues one below the other; a column that one of them lacks is NaN, False, 0 or empty there."""
     whole = vstack(list(parts), join_type="outer", metadata_conflicts="silent")
-    for name in whole.colnames:
+    lacking = {name for name in whole.colnames for part in parts if name not in part.colnames}
+    for name in lacking:
         if whole[name].dtype.kind in "fiubUS" and hasattr(whole[name], "mask"):
             unit, description, meta = whole[name].unit, whole[name].description, whole[name].meta
             whole[name] = whole[name].filled({"f": np.nan, "U": "", "S": b""}.get(whole[name].dtype.kind, 0))

@@ -110,9 +110,9 @@ def _write_fits(table: Table, path: Path) -> None:
     bare = Table()
     for name in table.colnames:
         values = _bare(table[name])
-        if np.ma.is_masked(values):  # FITS has a word for an unknown whole number, and none for a flag
-            values = values.astype(np.int16) if values.dtype.kind == "b" else values
-            values.fill_value = np.iinfo(values.dtype).min or np.iinfo(values.dtype).max
+        if np.ma.is_masked(values):  # FITS has a word for an unknown whole number with a sign, and none for a flag
+            values = values.astype(np.int64)
+            values.fill_value = np.iinfo(np.int64).min
         bare[name] = np.char.encode(values, "utf-8") if values.dtype.kind == "U" else values
     hdu = fits.table_to_hdu(bare)
     for number, name in enumerate(table.colnames, start=1):
@@ -148,7 +148,10 @@ def arrow_table(table: Table) -> Any:
     arrow = import_module("pyarrow")
     columns = {name: _bare(table[name]) for name in table.colnames}
     content = arrow.table(
-        {name: arrow.array(np.ma.getdata(one), mask=np.ma.getmaskarray(one)) for name, one in columns.items()}
+        {
+            name: arrow.array(one.data, mask=one.mask) if np.ma.is_masked(one) else arrow.array(one)
+            for name, one in columns.items()
+        }
     )
     return content.replace_schema_metadata(
         {

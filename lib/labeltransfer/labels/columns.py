@@ -15,7 +15,10 @@ from .registry import COLUMNS, LABELS, OTHER_UNITS, Label, abundance_name, disti
 
 _log = logging.getLogger(__name__)
 
-APOGEES = ("param_m_h", "m_h_atm", "aspcapflag", "apogee_id", "sdss4_apogee_id")
+APOGEES = (
+    "param_m_h", "param_alpha_m", "m_h_atm", "aspcapflag", "starflag", "apogee_id", "sdss4_apogee_id", "apstar_id",
+    "aspcap_id", "location_id",
+)  # fmt: skip
 """Columns by one of which a table is known to be APOGEE's, whose FE_H is not what the paper calls [Fe/H]."""
 
 MOSTLY = 0.5
@@ -56,7 +59,11 @@ def labels_in(table: Table | Sequence[str]) -> tuple[str, ...]:
     columns = table.colnames if isinstance(table, Table) else table
     found = {name: label_column(table, name) for name in names}
     taken = {name for name in found if found[name]}
-    others = [abundance_name(column) for column in columns if column not in found.values()]
+    others = [
+        abundance_name(column)
+        for column in columns
+        if column not in found.values() and "mag" not in _stated_unit(table, column)
+    ]
     return tuple(dict.fromkeys([name for name in names if name in taken] + [name for name in others if name]))
 
 

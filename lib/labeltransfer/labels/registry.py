@@ -97,7 +97,7 @@ class NamesLabels:
         return {**self.__dict__, "known labels": [LABELS[name] for name in names]}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        for label in state.pop("known labels"):
+        for label in state.pop("known labels", ()):
             register_label(label.name, label.unit, label.symbol, label.bounds)
         self.__dict__.update(state)
 

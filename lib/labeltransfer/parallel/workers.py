@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from importlib import import_module
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -106,9 +107,10 @@ class Processes:
         before = set(multiprocessing.active_children())
         context = multiprocessing.get_context("spawn")
         n_processes = min(self.n_workers, len(jobs))
+        shipped = bytes(ForkingPickler.dumps((work, shared)))
         post = context.Queue()  # given at their start, it would wait for ever for a process that ends before it reads
         for _ in range(n_processes):
-            post.put((work, shared))
+            post.put(shipped)
         pool = ProcessPoolExecutor(n_processes, context, _remember, (post,))
         try:
             for future in as_completed([pool.submit(_on_one_core, job) for job in jobs]):
@@ -131,7 +133,7 @@ _REMEMBERED: list[Any] = []
 
 
 def _remember(post: Any) -> None:
-    _REMEMBERED[:] = post.get()
+    _REMEMBERED[:] = ForkingPickler.loads(post.get())
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -12,7 +12,10 @@ SPEED_OF_LIGHT = 299_792.458
 """km/s"""
 
 GAP, AROUND = 5.0, 5
-"""A step of so many times the mean of those around it, so many to either side, is a gap: nothing was measured there."""
+"""A step of so many times the median of those around it, so many to either side, may be a gap, …"""
+
+COARSE = 3.0
+"""… and is one if it is so many times that of the grid, too: merged exposures have uneven steps without gaps."""
 
 
 def rest_frame(wavelength: np.ndarray, redshift: float) -> np.ndarray:
@@ -49,6 +52,21 @@ def resample(
 
 
 @compiled()
+def _step_of(grid: np.ndarray, p: int) -> float:
+    """The larger of the steps to the neighbours of a pixel; none is infinite."""
+    if grid.size < 2:
+        return np.inf
+    return max(grid[min(p + 1, grid.size - 1)] - grid[p], grid[p] - grid[max(p - 1, 0)])
+
+
+@compiled()
+def _is_gap(wavelength: np.ndarray, left: int) -> bool:
+    """Whether the step from a pixel to the next is `GAP` times the median of those around it."""
+    steps = np.diff(wavelength[max(left - AROUND, 0) : left + 2 + AROUND])
+    return steps.size > 1 and wavelength[left + 1] - wavelength[left] > GAP * np.median(steps)
+
+
+@compiled()
 def _interpolate(
     wavelength: np.ndarray,
     flux: np.ndarray,
@@ -69,9 +87,7 @@ def _interpolate(
             continue
         step = wavelength[right] - wavelength[left]
         share = (grid[p] - wavelength[left]) / step
-        low, high = max(left - AROUND, 0), min(right + AROUND, last)
-        gap = step * (high - low - 1) > GAP * (wavelength[high] - wavelength[low] - step)
-        usable = not (gap and 0.0 < share < 1.0)
+        usable = not (0.0 < share < 1.0 and step > COARSE * _step_of(grid, p) and _is_gap(wavelength, left))
         f = 0.0
         w = 0.0
         if share < 1.0:

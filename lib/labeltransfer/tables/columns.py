@@ -56,7 +56,7 @@ _FORTRAN = re.compile(r"(?<=[\d.])[dD](?=[-+]?\d+$)")
 _LOGARITHM = re.compile(r"(?:log(?:10)?)?\s*[(\[](?P<unit>.+)[)\]]")
 """A logarithm's unit as tables write it: ``log(m/s2)``, or ``[m/s2]``."""
 
-_DEX = re.compile(r"dex(?!\()|cm|cgs|\bSun\b|^log(10)?\W*g?\W*$")
+_DEX = re.compile(r"dex(?!\()|cm|cgs|\bSun\b|^log(10)?\W*g?\W*$|^\W*$")
 """What stands in the units that people give to numbers in dex, and to log g in cm/s2, if astropy does not know them."""
 
 

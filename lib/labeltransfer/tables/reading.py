@@ -156,11 +156,11 @@ def _read_parquet(path: Path) -> Table:
 
 
 def _of_parquet(column: Any) -> np.ndarray:
-    """The values; whole numbers of which some are null keep all their digits and are masked."""
-    values = column.to_numpy()
-    if column.null_count and values.dtype.kind == "f" and "int" in str(column.type):
-        return np.ma.MaskedArray(column.fill_null(0).to_numpy(), np.isnan(values))
-    return values
+    """The values; whole numbers and flags of which some are null keep all their digits and are masked."""
+    zero = False if str(column.type) == "bool" else 0
+    if column.null_count and (zero is False or "int" in str(column.type)):
+        return np.ma.MaskedArray(column.fill_null(zero).to_numpy(), column.is_null().to_numpy())
+    return column.to_numpy()
 
 
 def parquet_module(path: Path) -> Any:
@@ -200,7 +200,7 @@ def _read_text(path: Path, n_lines: int | None = None) -> Table:
         head = [head[0], *(re.sub(r"(?<=\d),(?=\d)", ".", line) for line in head[1:])]
     table = Table.read(
         "\n".join([*head, ""]),
-        format="ascii.csv" if delimiter != " " else "ascii.basic",
+        format={" ": "ascii.basic", "\t": "ascii.tab"}.get(delimiter, "ascii.csv"),
         delimiter=delimiter,
         guess=False,
         fill_values=[(word, "0") for word in ("", "null", "NULL", "NA", "N/A", "--")],

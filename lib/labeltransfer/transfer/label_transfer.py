@@ -26,7 +26,7 @@ from .total_errors import ErrorModel
 if TYPE_CHECKING:
     from ..figures.transfer_figures import TransferPlots
 
-AS_LEARNT = "normalize these in the same way and give them as Spectra.from_arrays(..., normalized=True)"
+AS_LEARNT = "normalize these in the same way (lt.normalize, or Spectra.from_arrays(..., normalized=True))"
 
 _MODEL_ARRAYS = ("pivots", "scales", "wavelength", "coefficients", "scatter", "label_range")
 _MODEL_FACTS = ("order", "n_reference", "training_hash")

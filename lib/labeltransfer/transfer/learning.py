@@ -239,7 +239,7 @@ def _groups_of(groups: Any, spectra: Spectra | Survey, candidates: ReferenceSet)
     """(N,) the group of each candidate."""
     if groups is None:
         return None
-    if hasattr(groups, "iloc"):  # a Series is in the order of the spectra, unless its index names them
+    if hasattr(groups, "iloc") and type(groups.index).__name__ != "RangeIndex":  # a Series that names the stars
         named = words(np.asarray(groups.index)).tolist()
         if set(candidates.ids.tolist()) <= set(named):
             groups = dict(zip(named, one_each("groups", groups, len(groups)).tolist(), strict=True))
