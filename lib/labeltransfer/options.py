@@ -1,4 +1,4 @@
-"""The words from which options of the library and of its command are chosen. Imports nothing heavy: help answers at once."""
+"""The words from which options of the library and of its command are chosen. Light to import: help answers at once."""
 
 from __future__ import annotations
 
