@@ -92,7 +92,7 @@ def test_rest_frame_divides_by_one_plus_z():
 
 
 def test_a_straight_line_stays_one():
-    wavelength = 4000 + np.random.default_rng(1).uniform(0.1, 0.9, 220).cumsum()
+    wavelength = np.sort(np.random.default_rng(1).uniform(4000, 4100, 200))
     grid = np.linspace(4005, 4095, 301)
     flux, ivar = resample(wavelength, 2 * wavelength - 1, 3 * wavelength, grid, float)
     np.testing.assert_allclose(flux, 2 * grid - 1)

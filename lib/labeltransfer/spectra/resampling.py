@@ -11,8 +11,8 @@ from ..parallel.compiled import compiled
 SPEED_OF_LIGHT = 299_792.458
 """km/s"""
 
-GAP, AROUND = 5.0, 5
-"""A step of so many times the median of those around it, so many to either side, may be a gap, …"""
+GAP, LARGE, AROUND = 5.0, 80.0, 10
+"""A step of so many times this percentile of those around it, so many to either side, may be a gap, …"""
 
 COARSE = 3.0
 """… and is one if it is so many times that of the grid, too: merged exposures have uneven steps without gaps."""
@@ -61,9 +61,9 @@ def _step_of(grid: np.ndarray, p: int) -> float:
 
 @compiled()
 def _is_gap(wavelength: np.ndarray, left: int) -> bool:
-    """Whether the step from a pixel to the next is `GAP` times the median of those around it."""
+    """Whether the step from a pixel to the next is `GAP` times what is large around it: uneven steps are no gaps."""
     steps = np.diff(wavelength[max(left - AROUND, 0) : left + 2 + AROUND])
-    return steps.size > 1 and wavelength[left + 1] - wavelength[left] > GAP * np.median(steps)
+    return steps.size > 1 and wavelength[left + 1] - wavelength[left] > GAP * np.percentile(steps, LARGE)
 
 
 @compiled()
