@@ -15,6 +15,7 @@ import re
 
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.stats import norm
 
 import labeltransfer as lt
 from labeltransfer.archive import apogee_dr10
@@ -72,14 +73,22 @@ def robust(reference, groups, rng):
     transfer = lt.learn(reference.spectra, reference.labels, groups=groups)
     fit = transfer.cross_validate(len(np.unique(groups)), groups).fit
     missed = (fit.labels.values - reference.labels.values)[fit.converged]
+    pulls = missed / fit.labels.errors[fit.converged]
     return {
         "converged": int(fit.converged.sum()),
         "trained_on": transfer.model.n_reference,
         "order": transfer.model.order,
         "ridge": float(transfer.options["ridge"]),
         "label_error_strength": transfer.label_error_strength,
+        "pulls": width(pulls),
+        "pulls_error": sampling_error(width, pulls, rng=rng),
         **residuals(missed, rng),
     }
+
+
+def width(pulls):
+    """(L,) robust width about zero."""
+    return np.median(np.abs(pulls), axis=0) / norm.ppf(0.75)
 
 
 def every(spectra, step):

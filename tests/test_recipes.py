@@ -204,6 +204,24 @@ def test_groups_are_left_out_whole():
     assert not np.array_equal(transfer.validation.residuals, random.validation.residuals)
 
 
+def test_errors_contain_what_the_stars_of_a_group_have_in_common():
+    """Of label errors that are not known halves of spectra say nothing; groups tell what is common to theirs."""
+    groups = np.repeat(np.arange(50), 8)
+    offset = 0.4 * TRUTH.scales[0] * np.random.default_rng(3).standard_normal(50)
+    values = REFERENCE.labels.values.copy()
+    values[:, 0] += offset[groups]
+    options = {"error_factor": 1.0, "label_error_strength": 0.0}
+    transfer, alone = (learn(REFERENCE.spectra, with_values(values), groups=of, **options) for of in (groups, None))
+    assert "what is common to the stars of a group" in " ".join(transfer.report)
+    of_all, of_spectra = (
+        np.std((one.validation.residuals / one.validation.fit.labels.errors)[:, :2], axis=0)
+        for one in (transfer, alone)
+    )
+    assert of_all[0] == pytest.approx(1.0, abs=0.25), "fifty offsets tell their width to a tenth"
+    assert of_all[1] == pytest.approx(of_spectra[1], rel=0.1), "another label is as it was"
+    assert of_spectra[0] > 2.0
+
+
 # ---- what is told
 
 

@@ -98,7 +98,8 @@ def learn(
         does not help
     n_folds : of every cross-validation; by default 8, or 3 where there are more than a hundred stars a term
     groups : cluster, plate or night of each star, in the order of `spectra` or by id (a mapping, or a Series with
-        ids as its index): stars of one group are never judged by a model that has seen another of it
+        ids as its index): stars of one group are never judged by a model that has seen another of it, and errors
+        contain what they have in common
     width, convention, segments : of the normalization, see `normalize`; `segments` are the detectors that are
         normalized apart, here and in `LabelTransfer.label`
     clip_sigma : of the clip
@@ -169,8 +170,9 @@ def learn(
     if recipe == "paper":
         learnt = recipes.paper(candidates, starts, asked)
     else:
-        folds = assign_folds(len(candidates), n_folds, rng, _groups_of(groups, spectra, candidates))
-        learnt = recipes.robust(candidates, starts, folds, asked)
+        group_of = _groups_of(groups, spectra, candidates)
+        folds = assign_folds(len(candidates), n_folds, rng, group_of)
+        learnt = recipes.robust(candidates, starts, folds, asked, group_of)
     kept = candidates.labels[learnt.kept]
     counts = {**counts, **learnt.counts, "reference stars": len(kept)}
     unreadable = counts.pop("unreadable files", None)

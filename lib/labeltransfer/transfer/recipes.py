@@ -40,7 +40,10 @@ SMOOTHED = 300.0
 
 @dataclass
 class Learnt:
-    """What a recipe made of N candidates; `label_errors_known` (L,) tells of which labels errors were given to it."""
+    """What a recipe made of N candidates.
+
+    `label_errors_known` (L,) tells of which labels errors were given to it, `in_groups` whether groups were.
+    """
 
     model: CannonModel
     kept: np.ndarray
@@ -53,6 +56,7 @@ class Learnt:
     options: Mapping[str, Any] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     label_errors_known: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    in_groups: bool = False
 
 
 def paper(candidates: ReferenceSet, starts: np.ndarray, asked: Asked) -> Learnt:
@@ -68,7 +72,9 @@ def paper(candidates: ReferenceSet, starts: np.ndarray, asked: Asked) -> Learnt:
     return Learnt(model, ~clipped, reference, factor, 0.0, None, validation, None, options, counts)
 
 
-def robust(candidates: ReferenceSet, starts: np.ndarray, folds: np.ndarray, asked: Asked) -> Learnt:
+def robust(
+    candidates: ReferenceSet, starts: np.ndarray, folds: np.ndarray, asked: Asked, groups: np.ndarray | None = None
+) -> Learnt:
     """Error factor and clip by cross-fitting, order, corrected score, total errors; see `learn`."""
     n_stars, n_pixels = candidates.spectra.flux.shape
     few = every_so_many_pixels(candidates, max(1, round(n_stars * n_pixels / VALUES), n_pixels // PIXELS))
@@ -102,12 +108,14 @@ def robust(candidates: ReferenceSet, starts: np.ndarray, folds: np.ndarray, aske
     if covariance is not None and (known.any() or strength > 0):
         taken = np.where(known, 1.0, np.nan) if known.any() else strength
         variance = taken * np.diagonal(covariance, axis1=1, axis2=2)
-    checks = total_errors.Checks(fit, halves, reference.labels.values, variance, folds, kept)
+    checks = total_errors.Checks(fit, halves, reference.labels.values, variance, folds, kept, groups)
     errors = total_errors.measure(model, checks)
     labels = Labels(fit.labels.ids, fit.labels.names, fit.labels.values, errors.covariance(model, fit))
     validation = CrossValidation(replace(fit, labels=labels), candidates.labels, kept)
     tried = stacked(tables)
-    return Learnt(model, kept, reference, factor, strength, errors, validation, tried, options, counts, known)
+    return Learnt(
+        model, kept, reference, factor, strength, errors, validation, tried, options, counts, known, groups is not None
+    )
 
 
 def _rounds(

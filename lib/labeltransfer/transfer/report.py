@@ -49,9 +49,10 @@ def _of_label_errors(learnt: Learnt, asked: Asked) -> str:
             f"errors of the reference labels are not known: {learnt.strength:.2g} of what the residuals allow was "
             "undone in training, and is taken to be theirs in the errors of the result"
         )
+    groups = " but for what is common to the stars of a group" if learnt.in_groups else ""
     return (
         "errors of the reference labels are not known: the floor of the errors is found from the two halves of each "
-        "spectrum, so that it lacks what is common to both; give `label_errors` for one from cross-validation"
+        f"spectrum, so that it lacks what is common to both{groups}; give `label_errors` for one from cross-validation"
     )
 
 

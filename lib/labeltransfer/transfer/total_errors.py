@@ -117,6 +117,7 @@ class Checks:
     reference : (N, L) reference labels
     label_variance : (N, L) their variances, NaN for labels of which these are not known
     folds, kept : (N,) of the cross-validation; stars that models were trained on
+    groups : (N,) cluster, plate or night of each star, of which a fold has all stars; None if they have none
     """
 
     fit: LabelFit
@@ -125,6 +126,7 @@ class Checks:
     label_variance: np.ndarray
     folds: np.ndarray
     kept: np.ndarray
+    groups: np.ndarray | None = None
 
 
 def measure(model: CannonModel, checks: Checks) -> ErrorModel:
@@ -132,7 +134,7 @@ def measure(model: CannonModel, checks: Checks) -> ErrorModel:
 
     Of a label whose reference errors are known, these are the pulls of cross-validation: fitted minus reference labels.
     Of another they are those of the two halves of each spectrum against each other, which no reference label disturbs;
-    what is common to both halves is then not in the floor.
+    of what is common to both halves the floor then has only what all stars of a group have in common.
 
     Parameters
     ----------
@@ -158,7 +160,26 @@ def measure(model: CannonModel, checks: Checks) -> ErrorModel:
     n_parts = n_parts if told.sum(axis=0).min() >= STARS_PER_PART * n_parts else 2
     basis = parts(scaled, formal, n_parts) * share[:, :, None]
     floors = [_floor(squared[use, k], expected[use, k], basis[use, k]) for k, use in enumerate(told.T)]
-    return ErrorModel(np.array(floors), design_inverse(scaled[checks.kept], model.order), spread)
+    floor = np.array(floors)
+    if checks.groups is not None:
+        common = common_to_groups(residual[use], lever[use, None] * spread, checks.groups[use])
+        floor[unknown, 0] += common[unknown]
+    return ErrorModel(floor, design_inverse(scaled[checks.kept], model.order), spread)
+
+
+def common_to_groups(residual: np.ndarray, known: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """(L,) variance of what all stars of a group have in common, beyond the part that is known.
+
+    It gives the means of the groups' residuals (N, L) a width of one, with the scatter within groups and the means of
+    `known` (N, L), the variances that the stars of a group share (method of moments of a random-effects model).
+    """
+    names, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    means, shared = (
+        np.stack([np.bincount(group, column) / sizes for column in of.T], axis=1) for of in (residual, known)
+    )
+    within = ((residual - means[group]) ** 2).sum(axis=0) / max(len(group) - names.size, 1)
+    expected, one = shared + within / sizes[:, None], np.ones((names.size, 1))
+    return np.array([_floor(mean**2, part, one)[0] for mean, part in zip(means.T, expected.T, strict=True)])
 
 
 def _variances(model: CannonModel, fit: LabelFit) -> np.ndarray:
