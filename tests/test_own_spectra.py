@@ -120,6 +120,32 @@ def test_a_column_of_names_among_the_pixels_is_named():
         Spectra.from_arrays(GRID, frame, error=0.01)
 
 
+@pytest.mark.parametrize("column_of_arrays", [False, True])
+def test_an_index_names_spectra_as_it_names_labels(column_of_arrays):
+    """Rows that were shuffled, or cut, keep their names in a DataFrame; so spectra and labels stay together."""
+    pandas = pytest.importorskip("pandas")
+
+    def stars(values):
+        frame = pandas.Series(list(values)).to_frame("flux") if column_of_arrays else pandas.DataFrame(values)
+        frame = frame.iloc[[2, 0]]
+        return frame["flux"] if column_of_arrays else frame
+
+    labels = Labels.from_table(pandas.DataFrame({"teff": [4000.0, 4500.0, 5000.0]}).iloc[[2, 0]])
+    spectra = Spectra.from_arrays(GRID, stars(FLUX), error=stars(0.01 + 0 * FLUX))
+    assert spectra.ids.tolist() == labels.ids.tolist() == ["2", "0"]
+    np.testing.assert_array_equal(spectra.flux, FLUX[[2, 0]])
+    assert Spectra.from_arrays(GRID, stars(FLUX), error=0.01, ids=["a", "b"]).ids.tolist() == ["a", "b"]
+    with pytest.raises(ValueError, match="error: its index is not that of flux; wanted the same stars in the same ord"):
+        Spectra.from_arrays(GRID, stars(FLUX), error=stars(0.01 + 0 * FLUX)[::-1])
+
+
+@pytest.mark.parametrize("table", [REFERENCE.labels, REFERENCE])
+def test_one_row_of_labels_is_asked_for_as_several_too(table):
+    with pytest.raises(TypeError, match=r"found row 1, wanted a slice, a mask or several rows, as .*\[\[1\]\]"):
+        table[1]
+    assert len(table[[1]]) == 1
+
+
 def test_uncertainties_of_astropy():
     expected = Spectra.from_arrays(GRID, FLUX, error=0.01 * FLUX).ivar
     for given in ({"error": StdDevUncertainty(0.01 * FLUX)}, {"ivar": InverseVariance((0.01 * FLUX) ** -2)}):

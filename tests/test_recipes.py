@@ -204,6 +204,14 @@ def test_groups_are_left_out_whole():
     assert not np.array_equal(transfer.validation.residuals, random.validation.residuals)
 
 
+def test_cross_validation_keeps_the_groups_that_it_learnt_with():
+    groups = np.arange(400) // 20
+    transfer = learn(REFERENCE.spectra, REFERENCE.labels, groups=groups, error_factor=1.0, label_error_strength=0.0)
+    as_learnt, same, random = (transfer.cross_validate(8, groups=of).residuals for of in (None, groups, REFERENCE.ids))
+    np.testing.assert_array_equal(as_learnt, same)
+    assert not np.array_equal(as_learnt, random)
+
+
 def test_errors_contain_what_the_stars_of_a_group_have_in_common():
     """Of label errors that are not known halves of spectra say nothing; groups tell what is common to theirs."""
     groups = np.repeat(np.arange(50), 8)
@@ -222,7 +230,89 @@ def test_errors_contain_what_the_stars_of_a_group_have_in_common():
     assert of_spectra[0] > 2.0
 
 
+# ---- errors that hold, with few reference stars and large label errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("true", "stated", "low", "high"),
+    [(0.3, 0.3, 0.75, 1.2), (0.3, None, 0.75, 1.2), (0.3, 0.6, 0.75, 1.25), (0.0, None, 0.85, 1.15)],
+)
+def test_errors_are_those_of_the_result_and_not_of_the_reference_labels(true, stated, low, high):
+    """Whether label errors are known, unknown, or stated too large: pulls about the truth, of stars of any S/N."""
+    noise = np.random.default_rng(5).standard_normal(REFERENCE.labels.values.shape)
+    labels = with_values(REFERENCE.labels.values + true * TRUTH.scales * noise)
+    errors = "auto" if stated is None else dict(zip(NAMES, stated * TRUTH.scales, strict=True))
+    transfer = learn(REFERENCE.spectra, labels, order=2, n_folds=4, label_errors=errors)
+    table = transfer.label(STARS.spectra)
+    pulls = [(table[name] - STARS.labels.column(name)) / table[f"{name}_err"] for name in NAMES]
+    width = np.exp(np.log(1.4826 * np.median(np.abs(pulls), axis=1)).mean())
+    assert low < width < high, width
+    told = "are larger than its scatter in cross-validation" in " ".join(transfer.report)
+    assert told == (stated == 0.6)
+
+
+def test_few_stars_may_determine_a_quadratic():
+    """By labels of stars that are held out, not by a rule of thumb."""
+    bent = replace(TRUTH, coefficients=TRUTH.coefficients * np.r_[1.0, np.ones(3), np.full(6, 5.0)])
+    few = oracle.draw(bent, 40, snr=(100, 200))
+    transfer = learn(few.spectra, few.labels)
+    assert transfer.model.order == 2
+    linear = learn(few.spectra, few.labels, order=1)
+    stars = oracle.draw(bent, 100, seed=9)
+    wrong, more = (np.std(one.label(stars.spectra)["teff"] - stars.labels.column("teff")) for one in (transfer, linear))
+    assert wrong < 0.7 * more
+
+
+def test_errors_that_are_alike_give_the_least_factor():
+    """Noise cannot be told from misfit by stars of one S/N; but residuals are never smaller than right errors."""
+    alike = oracle.draw(replace(TRUTH, scatter=np.full(60, 1e-4)), 200, snr=(50, 50))
+    for wrong in (1.0, 3.0):
+        transfer = learn(reported(alike.spectra, wrong), alike.labels, label_errors="none")
+        assert transfer.error_factor == pytest.approx(wrong, rel=0.08)
+    below = learn(reported(alike.spectra, 0.5), alike.labels, label_errors="none")
+    assert below.error_factor == 1.0
+
+
+# ---- who is not good
+
+
+def test_stars_far_out_in_any_label_are_outside():
+    truth = oracle.known_model(80, 5)
+    stars = oracle.draw(truth, 400)
+    transfer = learn(stars.spectra, stars.labels, label_errors="none", error_factor=1.0)
+    values = stars.labels.values[:60].copy()
+    values[:, 4] = truth.pivots[4] + 6 * truth.scales[4]
+    far = replace(stars.spectra[:60], flux=truth.model_flux(values), ivar=np.full((60, 80), 1e4))
+    assert np.mean(transfer.label(far)["outside"]) > 0.9
+    assert np.mean(transfer.label(stars.spectra)["outside"]) < 0.03
+
+
+def test_two_stars_in_one_spectrum_are_not_good():
+    truth = oracle.known_model(300, 3, scatter=(1e-4, 2e-4))
+    stars = oracle.draw(truth, 300)
+    transfer = learn(stars.spectra, stars.labels, label_errors="none", error_factor=1.0)
+    kinds = (stars.labels.column("teff") - truth.pivots[0]) / truth.scales[0]
+    cool, hot = np.argsort(kinds)[:40], np.argsort(kinds)[-40:]
+    flux = 0.6 * truth.model_flux(stars.labels.values[cool]) + 0.4 * truth.model_flux(stars.labels.values[hot])
+    noise = np.random.default_rng(4).standard_normal(flux.shape) / 100
+    table = transfer.label(Spectra(stars.ids[:40], truth.wavelength, flux + noise, np.full(flux.shape, 1e4), True))
+    blended = np.asarray(table["reduced_chi2"]) > transfer.chi2_cut
+    assert not np.asarray(table["good"])[blended].any()
+    assert np.mean(transfer.label(stars.spectra)["good"]) > 0.97
+    assert 1.0 < transfer.chi2_cut < 3.0
+
+
 # ---- what is told
+
+
+def test_a_label_that_most_stars_lack_is_named(caplog):
+    values = REFERENCE.labels.values.copy()
+    values[100:, 2] = np.nan
+    told = "300 stars lack fe_h alone, more than have all labels; leave it out"
+    transfer = learn(REFERENCE.spectra, with_values(values), recipe="paper")
+    assert told in " ".join(transfer.report)
+    assert told in caplog.text
 
 
 @pytest.mark.slow
@@ -301,6 +391,12 @@ def test_the_distance_cut_keeps_the_reference_stars_themselves():
 def test_options_that_make_no_sense_are_refused_before_training(options, message):
     with pytest.raises(ValueError, match=message):
         learn(REFERENCE.spectra, REFERENCE.labels, **options)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_too_few_stars_are_called_too_few(n):
+    with pytest.raises(ValueError, match=rf"learn: {n} stars with .* cannot determine .* terms .*wanted more stars"):
+        learn(REFERENCE.spectra[:n], REFERENCE.labels[:n])
 
 
 def test_groups_of_a_series_are_those_of_its_index():

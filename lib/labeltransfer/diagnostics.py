@@ -14,6 +14,9 @@ from .labels import Labels
 from .spectra import Spectra
 from .validation import CrossFit, bias_and_scatter
 
+ENOUGH_TOLD = 300.0
+"""Stars times pixels that tell an error factor; with fewer it is uncertain by more than a tenth, and chance."""
+
 
 def error_factor(spectra: Spectra, model: CannonModel, fit: LabelFit, block: int = 1000) -> float:
     """By what factor the reported flux errors are too large (section 4.1: "a factor of three").
@@ -32,11 +35,12 @@ def error_factor(spectra: Spectra, model: CannonModel, fit: LabelFit, block: int
     Returns
     -------
     float
-        k; 1 when the reported errors are right. NaN when no pixel determines it.
+        k; 1 if the reported errors are right. Where errors of all stars are alike, noise cannot be told from misfit:
+        k is then the least that makes residuals as large as errors, or NaN if they are larger.
     """
     if not np.array_equal(spectra.ids, fit.labels.ids):
         raise ValueError("error_factor: spectra and fit are not of the same stars in the same order")
-    return _factor(_slopes(_sums(spectra, model, fit, np.flatnonzero(fit.converged), block)))
+    return _factor(_sums(spectra, model, fit, np.flatnonzero(fit.converged), block))
 
 
 def cross_fitted_error_factor(spectra: Spectra, crossed: CrossFit, kept: np.ndarray, smooth: float = 0.0) -> Any:
@@ -56,12 +60,11 @@ def cross_fitted_error_factor(spectra: Spectra, crossed: CrossFit, kept: np.ndar
     """
     use = np.asarray(kept, dtype=bool) & crossed.fit.converged
     parts = zip(crossed.models, crossed.rows, strict=True)
-    sums = [_sums(spectra, model, crossed.fit, rows[use[rows]], 1000) for model, rows in parts]
-    slopes = _slopes(np.sum(sums, axis=0))
+    sums = np.sum([_sums(spectra, model, crossed.fit, rows[use[rows]], 1000) for model, rows in parts], axis=0)
     if not smooth:
-        return _factor(slopes)
+        return _factor(sums)
     pixels = np.searchsorted(spectra.wavelength, spectra.wavelength[:, None] + smooth * np.array([-0.5, 0.5]))
-    return np.array([_factor(slopes[low:high]) for low, high in pixels])
+    return np.array([_factor(sums[:, low:high]) for low, high in pixels])
 
 
 def _sums(spectra: Spectra, model: CannonModel, fit: LabelFit, rows: np.ndarray, block: int) -> np.ndarray:
@@ -79,17 +82,20 @@ def _sums(spectra: Spectra, model: CannonModel, fit: LabelFit, rows: np.ndarray,
     return sums
 
 
-def _slopes(sums: np.ndarray) -> np.ndarray:
-    """(P,) 1/k²: the straight line divided by σ², r²/σ² = 1/k² + s²/σ², with equal weights; NaN if undetermined."""
-    count, x, xx, y, xy = sums
-    determinant = count * xx - x**2
-    usable = (count > 20) & (determinant > 1e-6 * count * xx)
-    return np.where(usable, (xx * y - x * xy) / np.where(usable, determinant, 1.0), np.nan)
+def _factor(sums: np.ndarray) -> float:
+    """k from the straight line divided by σ², r²/σ² = 1/k² + s²/σ², with equal weights; the median over pixels.
 
-
-def _factor(slopes: np.ndarray) -> float:
-    known = slopes[np.isfinite(slopes)]
-    middle = np.median(known) if known.size else np.nan
+    The variance of a pixel's 1/k² is that of r²/σ² over `told`, stars as many as would tell it without s².
+    """
+    count, x, xx, y, xy = sums[:, sums[0] > 20]
+    determinant = np.maximum(count * xx - x**2, 0.0)
+    told = np.divide(determinant, xx, out=np.zeros_like(xx), where=xx > 0)
+    usable = determinant > 1e-6 * count * xx
+    if told[usable].sum() >= ENOUGH_TOLD:
+        middle = np.median((xx * y - x * xy)[usable] / determinant[usable])
+    else:
+        middle = np.median(y / count) if count.size else np.nan
+        middle = middle if middle < 1 else np.nan  # s² is never negative
     return float(1.0 / np.sqrt(middle)) if middle > 0 else float("nan")
 
 

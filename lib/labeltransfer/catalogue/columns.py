@@ -78,6 +78,7 @@ def assemble(
     total_covariance: np.ndarray | None = None,
     distance: np.ndarray | None = None,
     distance_cut: float = DISTANCE_CUT,
+    chi2_cut: float = CHI2_MAX,
     reference: bool | np.ndarray | None = None,
     label_range: np.ndarray | None = None,
     n_model_pixels: int | None = None,
@@ -94,6 +95,7 @@ def assemble(
         the formal one of the fit
     distance : (N,) label distance from the reference set
     distance_cut : stars at least as far away are marked as outside
+    chi2_cut : stars of a larger reduced χ² are not good
     reference : whether the stars belong to the reference set, for all or (N,)
     label_range : (2, L) lowest and highest reference label (`CannonModel.label_range`)
     n_model_pixels : pixels the model can use; a spectrum with less than `COVERAGE_MIN` of them is not good
@@ -133,8 +135,8 @@ def assemble(
         _add(catalogue, "outside", ~(away < distance_cut), "", what)
     _add(catalogue, "converged", np.asarray(fit.converged, dtype=bool), "", "whether the fit converged")
     least = int(np.ceil(COVERAGE_MIN * (n_model_pixels or 0)))
-    what = f"converged, reduced chi2 at most {CHI2_MAX:g}, {least} pixels or more, not outside"
-    _add(catalogue, "good", _judged(catalogue, least), "", what)
+    what = f"converged, reduced chi2 at most {chi2_cut:.3g}, {least} pixels or more, not outside"
+    _add(catalogue, "good", _judged(catalogue, least, chi2_cut), "", what)
     if "teff" in fit.labels.names:
         _add(catalogue, "cool", fit.labels.column("teff") < COOL, "", "Teff below 4250 K, where labels turn off")
     if label_range is not None:
@@ -154,14 +156,14 @@ def assemble(
 def good(table: Table) -> np.ndarray:
     """(N,) whether the labels of a star may be trusted: the catalogue's own rule.
 
-    The fit converged, its reduced χ² is at most `CHI2_MAX`, the spectrum has a share of `COVERAGE_MIN` of the model's
+    The fit converged, its reduced χ² is not above the cut, the spectrum has a share of `COVERAGE_MIN` of the model's
     pixels, and the star is not outside the reference set. `assemble` writes it into the column ``good``.
     """
-    return np.asarray(table["good"], dtype=bool) if "good" in table.colnames else _judged(table, 0)
+    return np.asarray(table["good"], dtype=bool) if "good" in table.colnames else _judged(table, 0, CHI2_MAX)
 
 
-def _judged(table: Table, least_pixels: int) -> np.ndarray:
-    fitted = np.asarray(table["converged"], dtype=bool) & (np.asarray(table["reduced_chi2"]) <= CHI2_MAX)
+def _judged(table: Table, least_pixels: int, chi2_cut: float) -> np.ndarray:
+    fitted = np.asarray(table["converged"], dtype=bool) & (np.asarray(table["reduced_chi2"]) <= chi2_cut)
     inside = ~np.asarray(table["outside"], dtype=bool) if "outside" in table.colnames else True
     return fitted & (np.asarray(table["n_pixels"]) >= least_pixels) & inside
 

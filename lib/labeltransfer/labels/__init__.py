@@ -5,10 +5,11 @@ Values and covariances are always in the physical units that `LABELS` spells out
 """
 
 from .columns import LabelColumns, label_column, label_values, labels_in, read_labels
-from .labels import Labels, Rows, frozen, identifiers
+from .labels import Labels, Rows, frozen, identifiers, several
 from .registry import LABELS, PAPER_LABELS, Label, NamesLabels, check_names, register_label, usual_columns
 
 __all__ = [
     "LABELS", "PAPER_LABELS", "Label", "LabelColumns", "Labels", "NamesLabels", "Rows", "check_names", "frozen",
-    "identifiers", "label_column", "label_values", "labels_in", "read_labels", "register_label", "usual_columns",
+    "identifiers", "label_column", "label_values", "labels_in", "read_labels", "register_label", "several",
+    "usual_columns",
 ]  # fmt: skip

@@ -25,6 +25,13 @@ ID_COLUMNS = ("id", "ids", "star", "name", "filename", "lamost_id", "apogee_id",
 Rows = slice | Sequence[int] | np.ndarray
 
 
+def several(rows: Rows, what: str) -> Rows:
+    """Rows that leave a table a table, or TypeError for the number of one."""
+    if isinstance(rows, int | np.integer):
+        raise TypeError(f"{what}: found row {rows}, wanted a slice, a mask or several rows, as {what}[[{rows}]]")
+    return rows
+
+
 def frozen(array: Any, dtype: Any = None) -> np.ndarray:
     """A read-only view of `array` (a copy only if the dtype must change); the caller's array stays writeable."""
     view = np.asarray(array, dtype=dtype).view()
@@ -90,6 +97,7 @@ class Labels(NamesLabels):
         return len(self.ids)
 
     def __getitem__(self, rows: Rows) -> Labels:
+        rows = several(rows, "labels")
         covariance = None if self.covariance is None else self.covariance[rows]
         return Labels(self.ids[rows], self.names, self.values[rows], covariance)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ def arrays_of_spectra(
     if (ivar is None) == (error is None):
         raise ValueError("spectra: found " + ("both" if error is not None else "neither") + ", wanted ivar or error")
     given = {"wavelength": wavelength, "flux": flux, "ivar": ivar, "error": error, "mask": mask}
+    named = _index(given)
     wavelength, flux, ivar, error, mask = (_unpacked(one, name) for name, one in given.items())
     if isinstance(unit_of(flux), FunctionUnitBase | FunctionMixin):
         raise TypeError(f"flux: found {flux.unit}, a logarithm; wanted the flux itself")
@@ -54,7 +56,9 @@ def arrays_of_spectra(
         raise ValueError(
             f"spectra: wavelength has shape {grid.shape}, flux {values.shape}; wanted (P,) and (N, P), or (N, P) twice"
         )
-    names = np.arange(len(values)) if ids is None else np.atleast_1d(words(ids))
+    if ids is None:
+        ids = np.arange(len(values)) if named is None else named
+    names = np.atleast_1d(words(ids))
     if len(names) != len(values):
         raise ValueError(f"spectra: found {len(names)} ids and flux of {len(values)} stars, wanted one for each")
     bad = is_missing(values)
@@ -77,6 +81,23 @@ def arrays_of_spectra(
     if grid.size > 1 and grid[0] > grid[-1]:
         grid, values, weights = grid[::-1], values[:, ::-1], weights[:, ::-1]
     return names, grid, values, weights
+
+
+def _index(given: Mapping[str, Any]) -> Any:
+    """The stars that the index of pandas objects names, the same for all of them; None if there are none."""
+    stars = {
+        name: one.index
+        for name, one in given.items()
+        if hasattr(one, "iloc") and getattr(one.index, "nlevels", 1) == 1
+        if hasattr(one, "columns") or np.ndim(next(iter(one), 0.0)) == 1
+    }
+    first = next(iter(stars), "")
+    for name, index in stars.items():
+        if not index.equals(stars[first]):
+            raise ValueError(
+                f"{name}: its index is not that of {first}; wanted the same stars in the same order, or plain arrays"
+            )
+    return stars.get("flux")
 
 
 def _unpacked(values: Any, what: str) -> Any:

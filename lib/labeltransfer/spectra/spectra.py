@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..files import read_arrays, write_arrays
-from ..labels import Rows, frozen, identifiers
+from ..labels import Rows, frozen, identifiers, several
 from ..tables import plain, together, unit_of
 from .arrays import LOOKED_AT, arrays_of_spectra
 
@@ -86,7 +86,7 @@ class Spectra:
             holds an array for each star, too
         ivar, error : as `flux`: inverse variance or standard error, one of the two; also astropy's `InverseVariance`,
             or `StdDevUncertainty`
-        ids : (N,) names of the stars, by default "0", "1", …
+        ids : (N,) names of the stars, by default the index of a pandas `flux`, or "0", "1", …
         mask : as `flux`: True, or any bit set, where a pixel is bad
         unit : of plain wavelengths, Å by default; wanted if all are below 2000. A `Quantity` knows its own
         normalized : whether `flux` has been divided by its broad average or continuum already
@@ -146,8 +146,7 @@ class Spectra:
         return len(self.ids)
 
     def __getitem__(self, rows: Rows) -> Spectra:
-        if isinstance(rows, int | np.integer):
-            raise TypeError(f"Spectra: found row {rows}, wanted a slice, a mask or several rows, as spectra[[{rows}]]")
+        rows = several(rows, "spectra")
         return replace(self, ids=self.ids[rows], flux=self.flux[rows], ivar=self.ivar[rows])
 
     def window(self, low: float, high: float) -> Spectra:

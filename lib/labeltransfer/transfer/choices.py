@@ -15,14 +15,18 @@ from ..labels import Labels
 from ..reference import ReferenceSet
 from ..validation import bias_and_scatter, cross_fits
 
-STRENGTHS, OF_KNOWN = (0.25, 0.5, 0.75, 1.0), (0.5, 1.0)
-"""Shares λ of the label errors that are tried beside none: of what residuals allow at most, and of known errors."""
+STRENGTHS, OF_KNOWN = (0.25, 0.5, 0.75, 1.0), (0.25, 0.5, 1.0)
+"""Shares λ of the label errors that are tried beside none: of what residuals allow at most, and of known errors (a
+quarter is right for errors that were stated twice too large)."""
 
 RIDGES = (0.0, 1e2, 1e3, 1e4, 1e5)
 """Ridges that are tried where there are few stars: coefficients of a prior width of 0.1, 0.03, 0.01 and 0.003."""
 
 STARS_PER_TERM = 50
-"""With more, a ridge of that size changes nothing, and a quadratic is as good as what the data choose."""
+"""With more, a ridge of that size changes nothing."""
+
+QUICK = 20
+"""Terms of a cubic, of three labels, that is always tried: it takes little time."""
 
 HEAVY = 4.0
 """Degrees of freedom of the t distribution by which residuals are judged: single wrong labels count little."""
@@ -30,8 +34,9 @@ HEAVY = 4.0
 FAILED = 50.0
 """Loss of a star without a fit."""
 
-LEAST_STARS_PER_TERM, MOST_TERMS = 5.0, 60
-"""Stars with which an order is tried, and terms with which: a cubic of six labels has 84, and takes minutes."""
+LEAST_STARS_PER_TERM, MOST_TERMS = 2.0, 60
+"""Stars with which an order is tried, as stars that are held out tell whether it is better, and terms with which: a
+cubic of six labels has 84, and takes minutes."""
 
 PATIENCE = 2
 """Trials in a row that may be no better."""
@@ -87,9 +92,9 @@ class Asked:
 
 
 def usual_order(reference: ReferenceSet) -> int | str:
-    """2 or, of few stars a term, ``"auto"``."""
+    """2 or, of few stars a term or few terms, ``"auto"``."""
     n_stars, n_labels = reference.labels.values.shape
-    return 2 if n_stars >= STARS_PER_TERM * comb(n_labels + 2, 2) else "auto"
+    return 2 if n_stars >= STARS_PER_TERM * comb(n_labels + 2, 2) and comb(n_labels + 3, 3) > QUICK else "auto"
 
 
 @dataclass(frozen=True)

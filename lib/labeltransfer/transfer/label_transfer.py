@@ -33,7 +33,7 @@ _MODEL_FACTS = ("order", "n_reference", "training_hash")
 _ERROR_ARRAYS = ("floor", "inverse", "residual")
 _SETTINGS = (
     "width", "convention", "segments", "normalized_before", "mask", "simulated", "recipe", "label_error_strength",
-    "distance_cut", "report",
+    "distance_cut", "chi2_cut", "report",
 )  # fmt: skip
 
 
@@ -55,12 +55,14 @@ class LabelTransfer:
     error_factor : by what reported flux errors are divided, a number or (P,)
     label_error_strength : λ of the corrected score; 0 if errors of the labels were not undone
     errors : what is added to formal errors, or None
-    distance_cut : label distance from which on the catalogue calls a star `outside`
+    distance_cut : label distance (see `label_distance`) from which on the catalogue calls a star `outside`
+    chi2_cut : reduced χ² above which the catalogue calls no star `good`
     tried : what was tried to choose the order, the ridge and λ, with what success; None if nothing was
     report : what `learn` did, and what it warns of, line by line
     validation : cross-validated labels of the reference stars, or None
     reference : the stars themselves, those kept and those excised by the clip, with ivar by the error factor; None
         when the transfer comes from a file
+    groups : (N,) cluster, plate or night of each star of `reference`, or None
     options : of `train`
     """
 
@@ -77,10 +79,12 @@ class LabelTransfer:
     label_error_strength: float = 0.0
     errors: ErrorModel | None = None
     distance_cut: float = catalogue.DISTANCE_CUT
+    chi2_cut: float = catalogue.CHI2_MAX
     tried: Table | None = None
     report: tuple[str, ...] = ()
     validation: CrossValidation | None = None
     reference: ReferenceSet | None = None
+    groups: np.ndarray | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     segments: tuple[tuple[float, float], ...] | None = None
     normalized_before: bool = False
@@ -122,16 +126,17 @@ class LabelTransfer:
         """
         prepared = self.prepared(spectra)
         fit = infer(self.model, prepared, self.starts)
-        distance = None
-        if set(LABEL_SCALES) & set(self.model.label_names):
+        distance, scales = None, distance_scales(self.model, self.recipe)
+        if scales:
             n_nearest = min(10, len(self.reference_labels))
-            distance = label_distance(fit.labels, self.reference_labels, n_nearest=n_nearest)
+            distance = label_distance(fit.labels, self.reference_labels, scales=scales, n_nearest=n_nearest)
         return catalogue.assemble(
             fit,
             stars,
             total_covariance=self.total_covariance(fit),
             distance=distance,
             distance_cut=self.distance_cut,
+            chi2_cut=self.chi2_cut,
             label_range=self.model.label_range,
             n_model_pixels=int(np.count_nonzero(self.model.determined)),
             provenance=self.provenance(),
@@ -156,6 +161,7 @@ class LabelTransfer:
             "error_factor": float(np.median(self.error_factor)),
             "label_error_strength": self.label_error_strength,
             "distance_cut": self.distance_cut,
+            "chi2_cut": self.chi2_cut,
         }
 
     def cross_validate(
@@ -174,7 +180,7 @@ class LabelTransfer:
         ----------
         folds : into how many parts the stars are divided
         groups : (N,) for every star of `reference` its cluster, plate or night; stars of one group are left out
-            together
+            together. By default those that it learnt with
         rng : draws the folds, or the seed of one that does; by default always the same
 
         Raises
@@ -184,7 +190,7 @@ class LabelTransfer:
         """
         if self.reference is None:
             raise ValueError("cross_validate: a transfer read from a file has no spectra; learn again")
-        reference = self.reference
+        reference, groups = self.reference, self.groups if groups is None else groups
         fold_of = assign_folds(len(reference), folds, np.random.default_rng(0 if rng is None else rng), groups)
         kept = np.isin(reference.ids, self.reference_labels.ids)
         fit = cross_fit(reference, fold_of, self.starts, kept=kept, **self.options).fit
@@ -286,6 +292,13 @@ def _validation_of(arrays: Mapping[str, np.ndarray], names: tuple[str, ...], n_f
     labels = Labels(ids, names, arrays["fit_values"], arrays.get("fit_covariance"))
     fit = LabelFit(labels=labels, n_free=n_free, **{name: arrays[f"fit_{name}"] for name in _FIT})
     return CrossValidation(fit, Labels(ids, names, arrays["fit_reference"]), arrays["fit_kept"].astype(bool))
+
+
+def distance_scales(model: CannonModel, recipe: str) -> dict[str, float]:
+    """K of the label distance, by label: those of the paper or, with recipe robust, the spread of every label."""
+    if recipe == "robust":
+        return dict(zip(model.label_names, model.scales.tolist(), strict=True))
+    return {name: scale for name, scale in LABEL_SCALES.items() if name in model.label_names}
 
 
 def with_error_factor(spectra: Spectra, factor: float | np.ndarray) -> Spectra:

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import logging
-import reprlib
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from ..archive.opening import Survey
 from ..archive.overlap import Overlap
-from ..cannon.model import ORDERS, scaling
-from ..catalogue import DISTANCE_CUT
+from ..cannon.model import ORDERS
+from ..catalogue import CHI2_MAX, DISTANCE_CUT
 from ..continuum import check_segments, check_smoothing, normalize
 from ..inference import starting_points
-from ..labels import LABELS, Labels
+from ..labels import Labels
 from ..options import check_option, check_whole
-from ..reference import LABEL_SCALES, ReferenceSet, quality_cuts, usual_distance
+from ..reference import ReferenceSet, label_distance, quality_cuts, usual_distance
 from ..spectra import Spectra
-from ..spectra.arrays import SHORTEST
 from ..survey import normalized
 from ..tables import words
 from ..validation import assign_folds, one_each
 from . import recipes
+from .checks import check
 from .choices import Asked, usual_order
-from .label_transfer import LabelTransfer
+from .label_transfer import LabelTransfer, distance_scales
 from .report import lines
 
 RECIPES = ("robust", "paper")
@@ -37,11 +35,11 @@ FOLDS, FEW_FOLDS = 8, 3
 MANY_STARS = 100
 """Stars per term from which on few folds do."""
 
-RELATIVE, RICHEST = ("fe_h", "alpha_m"), 0.7
-"""Labels relative to the Sun that some star of most samples has negative, and the most, in dex, that a star has."""
+NEAR = 0.99
+"""Share of the reference stars, by their labels and by those that models find which have not seen them, in the cut."""
 
-ENOUGH = 30
-"""Stars of which one at least should be poorer in metals than the Sun."""
+SHARE, MARGIN = 0.995, 1.5
+"""χ² of a good star at most, over that which so many reference stars do not exceed."""
 
 logger = logging.getLogger(__name__)
 
@@ -136,9 +134,8 @@ def learn(
     if isinstance(spectra, Spectra):
         if not isinstance(labels, Labels):
             raise TypeError(f"learn: found labels of type {type(labels).__name__}, wanted Labels (Labels.from_table)")
-        notes: tuple[str, ...] = ()
         settings |= {"normalized_before": spectra.normalized}
-        candidates, counts = _joined(spectra, labels, recipe, alpha_m_min, how)
+        candidates, counts, notes = _joined(spectra, labels, recipe, alpha_m_min, how)
     else:
         if not hasattr(spectra, "overlap"):
             raise TypeError(f"learn: found {type(spectra).__name__}, wanted Spectra (Spectra.from_arrays), or a survey")
@@ -161,25 +158,23 @@ def learn(
     )
     if n_folds is None:
         n_folds = FEW_FOLDS if len(candidates) > MANY_STARS * asked.n_terms(asked.fixed_order) else FOLDS
-    _check(candidates, asked, recipe, n_folds)
+    check(candidates, asked, recipe, n_folds)
     if len(candidates) < n_starts:
         raise ValueError(
             f"n_starts: found {len(candidates)} stars with spectra and good labels, wanted {n_starts} or more"
         )
     starts = starting_points(candidates.labels, n_starts, rng=rng) if starts is None else np.atleast_2d(starts)
+    group_of = _groups_of(groups, spectra, candidates)
     if recipe == "paper":
         learnt = recipes.paper(candidates, starts, asked)
     else:
-        group_of = _groups_of(groups, spectra, candidates)
         folds = assign_folds(len(candidates), n_folds, rng, group_of)
         learnt = recipes.robust(candidates, starts, folds, asked, group_of)
     kept = candidates.labels[learnt.kept]
     counts = {**counts, **learnt.counts, "reference stars": len(kept)}
     unreadable = counts.pop("unreadable files", None)
     counts |= {} if unreadable is None else {"unreadable files": unreadable}
-    cut = DISTANCE_CUT
-    if recipe == "robust" and set(LABEL_SCALES) & set(kept.names):
-        cut = usual_distance(kept)
+    distance_cut, chi2_cut = _cuts(learnt) if recipe == "robust" else (DISTANCE_CUT, CHI2_MAX)
     return LabelTransfer(
         learnt.model,
         kept,
@@ -190,23 +185,34 @@ def learn(
         error_factor=learnt.error_factor,
         label_error_strength=learnt.strength,
         errors=learnt.errors,
-        distance_cut=cut,
+        distance_cut=distance_cut,
+        chi2_cut=chi2_cut,
         tried=learnt.tried,
         report=(*notes, *lines(learnt, counts, asked, logger)),
         validation=learnt.validation,
         reference=learnt.reference,
+        groups=group_of,
         options=learnt.options,
     )
 
 
 def _joined(
     spectra: Spectra, labels: Labels, recipe: str, alpha_m_min: float, how: Mapping[str, Any]
-) -> tuple[ReferenceSet, dict[str, int]]:
+) -> tuple[ReferenceSet, dict[str, int], tuple[str, ...]]:
+    known = np.isfinite(labels.values[np.isin(labels.ids, spectra.ids)])
     counts = {
         "spectra": len(spectra),
         "of them without labels": int((~np.isin(spectra.ids, labels.ids)).sum()),
-        "a label is missing": int((np.isin(labels.ids, spectra.ids) & ~labels.known).sum()),
+        "a label is missing": int((~known.all(axis=1)).sum()),
     }
+    alone = [int((np.delete(known, k, axis=1).all(axis=1) & ~known[:, k]).sum()) for k in range(len(labels.names))]
+    notes = tuple(
+        f"warning: {lacking:,} stars lack {name} alone, more than have all labels; leave it out, and they take part"
+        for name, lacking in zip(labels.names, alone, strict=True)
+        if lacking > known.all(axis=1).sum() and len(labels.names) > 1
+    )
+    for note in notes:
+        logger.warning("learn: %s", note.removeprefix("warning: "))
     spectra = spectra.masked_without_star()
     counts["without unmasked pixels, or constant, or not positive"] = int((spectra.good_pixels == 0).sum())
     if recipe == "paper":
@@ -218,7 +224,17 @@ def _joined(
     candidates = ReferenceSet.join(spectra, labels)
     if not spectra.normalized:
         candidates = ReferenceSet(normalize(candidates.spectra, **how), candidates.labels)
-    return candidates, counts
+    return candidates, counts, notes
+
+
+def _cuts(learnt: recipes.Learnt) -> tuple[float, float]:
+    """Label distance and reduced χ² beyond which stars are unlike the reference stars, as labelled unseen."""
+    assert learnt.validation is not None
+    fit = learnt.validation.fit[learnt.kept & learnt.validation.fit.converged]
+    kept, scales = learnt.reference.labels[learnt.kept], distance_scales(learnt.model, "robust")
+    found = label_distance(fit.labels, kept, scales=scales, n_nearest=min(10, len(kept)))
+    distance = max(usual_distance(kept, NEAR, scales=scales), float(np.nanquantile(found, NEAR)))
+    return distance, min(CHI2_MAX, MARGIN * float(np.quantile(fit.reduced_chi2, SHARE)))
 
 
 def _of_survey(
@@ -253,78 +269,3 @@ def _groups_of(groups: Any, spectra: Spectra | Survey, candidates: ReferenceSet)
     if lacking:
         raise ValueError(f"groups: none given for {len(lacking)} stars, first {lacking[0]!r}")
     return np.array([groups[name] for name in candidates.ids.tolist()])
-
-
-def _check(candidates: ReferenceSet, asked: Asked, recipe: str, n_folds: int) -> None:
-    """Refuse what would fail, or mislead, after minutes of training."""
-    if recipe == "paper" and (asked.order == "auto" or asked.finds_error_factor):
-        raise ValueError("recipe 'paper' chooses no order and no error factor: give numbers, or take recipe 'robust'")
-    if recipe == "paper" and (isinstance(asked.label_errors, Mapping) or asked.strength != "auto"):
-        raise ValueError("recipe 'paper' undoes no errors of labels: leave them out, or take recipe 'robust'")
-    if not asked.clip_sigma > 0:
-        raise ValueError(f"clip_sigma: found {asked.clip_sigma!r}, wanted a positive number")
-    factor = asked.error_factor
-    if isinstance(factor, str):
-        if factor not in ("auto", "by wavelength"):
-            raise ValueError(f"error_factor: found {factor!r}, wanted a number, 'auto' or 'by wavelength'")
-    elif not (np.isfinite(factor).all() and np.min(factor) > 0):
-        raise ValueError(f"error_factor: found {factor!r}, wanted positive numbers")
-    elif np.shape(factor) not in ((), candidates.spectra.wavelength.shape):
-        raise ValueError(f"error_factor has shape {np.shape(factor)}, wanted a number or one for each pixel")
-    _check_label_errors(asked)
-    values, names = candidates.labels.values, candidates.labels.names
-    scaling(values, names)
-    _check_values(candidates.labels)
-    together = np.linalg.svd((values - values.mean(axis=0)) / values.std(axis=0), compute_uv=False)
-    if together[-1] < 1e-6 * together[0]:
-        raise ValueError(f"learn: labels {', '.join(names)}: one follows exactly from the others; leave it out")
-    if candidates.spectra.wavelength[-1] < SHORTEST:
-        raise ValueError(f"learn: {candidates.spectra!r}: wanted wavelengths in Å; see Spectra.from_arrays for others")
-    n_stars, n_terms = len(candidates), asked.n_terms(asked.first_order(len(candidates)))
-    trained = n_stars if recipe == "paper" else n_stars - -(-n_stars // max(n_folds, 2))
-    if trained > n_terms and recipe != "paper" and not 2 <= n_folds <= n_stars:
-        raise ValueError(f"n_folds: found {n_folds}, wanted 2 to {n_stars}, the number of stars")
-    if trained <= n_terms:
-        raise ValueError(
-            f"learn: {n_stars} stars with spectra and all labels{'' if recipe == 'paper' else f' in {n_folds} folds'} "
-            f"cannot determine {n_terms} terms (order {asked.first_order(n_stars)} in {len(names)} labels); wanted "
-            "more stars than terms, better ten times as many: fewer labels, order=1, or more stars"
-        )
-
-
-def _check_label_errors(asked: Asked) -> None:
-    stated = asked.label_errors
-    if isinstance(stated, Mapping):
-        wrong = [name for name in stated if name not in asked.names]
-        if wrong:
-            raise ValueError(f"label_errors: no label {wrong[0]!r}; the labels are {', '.join(asked.names)}")
-        for name, error in stated.items():
-            if not (isinstance(error, Real) and np.isfinite(error) and error >= 0):
-                raise ValueError(
-                    f"label_errors: that of {name!r} is {reprlib.repr(error)}, wanted a number in {LABELS[name].unit}, "
-                    f"one for all stars (errors of each star belong in the table of labels, as {name}_err)"
-                )
-    elif stated not in ("auto", "none"):
-        raise ValueError(f"label_errors: found {stated!r}, wanted errors by label, 'auto' or 'none'")
-    strength = asked.strength
-    if strength != "auto" and not (not isinstance(strength, str) and 0.0 <= strength <= 1.0):
-        raise ValueError(f"label_error_strength: found {strength!r}, wanted 0 to 1, or 'auto'")
-
-
-def _check_values(labels: Labels) -> None:
-    """Refuse values that no star has, and metallicities that are ratios instead of their logarithms."""
-    for name, values in zip(labels.names, labels.values.T, strict=True):
-        (low, high), unit = LABELS[name].bounds, LABELS[name].unit
-        wrong = (values < low) | (values > high)
-        if wrong.any():
-            first = int(np.flatnonzero(wrong)[0])
-            raise ValueError(
-                f"learn: {name} of {wrong.sum()} of {len(values)} stars lies outside {low:g} to {high:g} {unit}, first "
-                f"{values[first]:g} of {str(labels.ids[first])!r}; wanted {unit or 'plain numbers'}, NaN where unknown"
-            )
-        if name in RELATIVE and values.min() > 0:
-            what = f"{name} of all {len(values)} stars is positive, up to {values.max():.3g}"
-            if np.quantile(values, 0.9) > RICHEST:  # a single wrong label is no sign
-                raise ValueError(f"learn: {what}, as ratios are; wanted their logarithm (dex)")
-            if name == "fe_h" and len(values) >= ENOUGH:
-                logger.warning("learn: %s; is it a logarithm (dex), and no ratio?", what)

@@ -102,12 +102,10 @@ def robust(
         tables.append(table)
     reference = with_stated_errors(candidates, factor, covariance)
     options = {**asked.options(order, ridge), **asked.correction(strength)}
-    stretch = None if known.all() else asked.stretch
-    model, fit, halves = _final(reference, folds, kept, starts, options, stretch)
+    model, fit, halves = _final(reference, folds, kept, starts, options, asked.stretch)
     variance = np.full(reference.labels.values.shape, np.nan)
-    if covariance is not None and (known.any() or strength > 0):
-        taken = np.where(known, 1.0, np.nan) if known.any() else strength
-        variance = taken * np.diagonal(covariance, axis1=1, axis2=2)
+    if covariance is not None:
+        variance[:, known] = np.diagonal(covariance, axis1=1, axis2=2)[:, known]
     checks = total_errors.Checks(fit, halves, reference.labels.values, variance, folds, kept, groups)
     errors = total_errors.measure(model, checks)
     labels = Labels(fit.labels.ids, fit.labels.names, fit.labels.values, errors.covariance(model, fit))
@@ -188,11 +186,11 @@ def _final(
     kept: np.ndarray,
     starts: np.ndarray,
     options: Mapping[str, Any],
-    stretch: float | None,
-) -> tuple[CannonModel, LabelFit, tuple[LabelFit, ...]]:
+    stretch: float,
+) -> tuple[CannonModel, LabelFit, list[LabelFit]]:
     """The model of all that are kept and, from the same sums, those of the folds with what they say of their stars.
 
-    They say it of whole spectra and, with a `stretch`, of either half: of every other stretch [Å].
+    They say it of whole spectra and of either half: of every other stretch [Å].
     """
     names = np.unique(folds)
     counts = np.concatenate([np.ones((1, len(reference)), bool), folds != names[:, None]]) & kept
@@ -204,8 +202,7 @@ def _final(
         fits = [infer(one, spectra[held], starts) for one, held in zip(models, rows, strict=True)]
         return LabelFit.concatenate(fits)[back]
 
-    halves = () if stretch is None else total_errors.halves(reference.spectra, stretch)
-    return model, of(reference.spectra), tuple(map(of, halves))
+    return model, of(reference.spectra), [of(half) for half in total_errors.halves(reference.spectra, stretch)]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,9 @@ FEW_STARS_PER_TERM = 6.0
 UNLEARNT = 0.7
 """Share of a label's spread above which its scatter means that spectra hardly tell it."""
 
+LARGER = 1.2
+"""Stated errors over a scatter of which they are but a part: more than chance makes of it."""
+
 MANY_EXCISED = 0.15
 """Share of the stars that a clip should not reach."""
 
@@ -44,15 +47,12 @@ def _of_label_errors(learnt: Learnt, asked: Asked) -> str:
         lacking = [name for name, known in zip(asked.names, learnt.label_errors_known, strict=True) if not known]
         besides = f"; those of {', '.join(lacking)} are not known: halves of spectra tell the floor" if lacking else ""
         return f"errors of the reference labels ({of}): {learnt.strength:.2g} of them undone in training{besides}"
-    if learnt.strength:
-        return (
-            f"errors of the reference labels are not known: {learnt.strength:.2g} of what the residuals allow was "
-            "undone in training, and is taken to be theirs in the errors of the result"
-        )
+    undone = f", {learnt.strength:.2g} of what residuals allow was undone in training" if learnt.strength else ""
     groups = " but for what is common to the stars of a group" if learnt.in_groups else ""
     return (
-        "errors of the reference labels are not known: the floor of the errors is found from the two halves of each "
-        f"spectrum, so that it lacks what is common to both{groups}; give `label_errors` for one from cross-validation"
+        f"errors of the reference labels are not known{undone}: the floor of the errors is found from the two halves "
+        f"of each spectrum, so that it lacks what is common to both{groups}; give `label_errors` for one from "
+        "cross-validation"
     )
 
 
@@ -77,6 +77,10 @@ def _warnings(learnt: Learnt, per_term: float) -> list[str]:
     undetermined = int((~learnt.model.determined).sum())
     if undetermined:
         found.append(f"{undetermined:,} of {learnt.model.wavelength.size:,} pixels are undetermined and are not used")
+    found += [
+        f"the errors stated for {name} are larger than its scatter in cross-validation: state smaller ones, or none"
+        for name in _overstated(learnt)
+    ]
     excised = 1.0 - learnt.kept.mean()
     if excised > MANY_EXCISED:
         found.append(f"the clip excised {excised:.0%} of the stars; are spectra and labels of the same stars?")
@@ -91,3 +95,13 @@ def _warnings(learnt: Learnt, per_term: float) -> list[str]:
         else:
             found += [f"the spectra hardly tell {name}" for name in table["label"][unlearnt]]
     return found
+
+
+def _overstated(learnt: Learnt) -> list[str]:
+    """Labels whose stated errors the residuals, of which they are but a part, do not reach."""
+    if learnt.validation is None or not learnt.label_errors_known.any():
+        return []
+    table, stated = learnt.validation.table, np.median(learnt.reference.labels.errors[learnt.kept], axis=0)
+    return [
+        str(row["label"]) for row, error in zip(table, stated, strict=True) if error > LARGER * row["robust_scatter"]
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +20,9 @@ STARS_PER_PART = 100
 
 CUT, CUT_VARIANCE = 3.0, 0.9733
 """Residuals beyond so many errors are no matter of the floor; variance of a Gaussian that is cut there."""
+
+SURE = 2.0
+"""Sampling errors: where label errors are large, what residuals leave for errors of the result is mostly chance."""
 
 ROUNDS = 25
 """Of reweighting; the floor then stands to better than a percent."""
@@ -113,7 +117,7 @@ class Checks:
     Attributes
     ----------
     fit : from the whole spectrum
-    halves : from every other stretch of it, and from the stretches between; needed where label errors are not known
+    halves : from every other stretch of it, and from the stretches between
     reference : (N, L) reference labels
     label_variance : (N, L) their variances, NaN for labels of which these are not known
     folds, kept : (N,) of the cross-validation; stars that models were trained on
@@ -121,7 +125,7 @@ class Checks:
     """
 
     fit: LabelFit
-    halves: tuple[LabelFit, ...]
+    halves: Sequence[LabelFit]
     reference: np.ndarray
     label_variance: np.ndarray
     folds: np.ndarray
@@ -132,9 +136,10 @@ class Checks:
 def measure(model: CannonModel, checks: Checks) -> ErrorModel:
     """Find the floor that gives pulls a width of one.
 
-    Of a label whose reference errors are known, these are the pulls of cross-validation: fitted minus reference labels.
-    Of another they are those of the two halves of each spectrum against each other, which no reference label disturbs;
-    of what is common to both halves the floor then has only what all stars of a group have in common.
+    Pulls are those of the two halves of each spectrum against each other, which no reference label disturbs, but which
+    lack what is common to both halves. Of a label whose reference errors are known, the pulls of cross-validation,
+    fitted minus reference labels, have that, too: the floor grows towards theirs, half the way where theirs is larger
+    by `SURE` times its own sampling error. Of another label the floor has only what stars of a group have in common.
 
     Parameters
     ----------
@@ -145,41 +150,38 @@ def measure(model: CannonModel, checks: Checks) -> ErrorModel:
     residual = model.scaled(checks.fit.labels.values) - scaled
     lever = held_leverage(scaled, model.order, checks.folds, checks.kept)
     spread = bias_and_scatter(residual[use], robust=True)[1] ** 2
-    squared = residual**2
-    expected = formal + checks.label_variance / model.scales**2 + lever[:, None] * spread
-    share = np.ones_like(formal)
-    unknown = np.isnan(checks.label_variance).all(axis=0)
-    if unknown.any():
-        one, two = checks.halves
-        apart = np.where((one.converged & two.converged)[:, None], one.labels.values - two.labels.values, np.nan)
-        squared[:, unknown] = (apart / model.scales)[:, unknown] ** 2
-        expected[:, unknown] = (_variances(model, one) + _variances(model, two))[:, unknown]
-        share[:, unknown] = (expected / formal)[:, unknown]
-    told = use[:, None] & np.isfinite(squared + expected)
+    one, two = checks.halves
+    apart = model.scaled(one.labels.values) - model.scaled(two.labels.values)
+    of_halves = _variances(model, one) + _variances(model, two)
+    of_labels = formal + checks.label_variance / model.scales**2 + lever[:, None] * spread
     n_parts = 2 + 2 * scaled.shape[1]
-    n_parts = n_parts if told.sum(axis=0).min() >= STARS_PER_PART * n_parts else 2
-    basis = parts(scaled, formal, n_parts) * share[:, :, None]
-    floors = [_floor(squared[use, k], expected[use, k], basis[use, k]) for k, use in enumerate(told.T)]
-    floor = np.array(floors)
-    if checks.groups is not None:
-        common = common_to_groups(residual[use], lever[use, None] * spread, checks.groups[use])
-        floor[unknown, 0] += common[unknown]
+    basis = parts(scaled, formal, n_parts if use.sum() >= STARS_PER_PART * n_parts else 2)
+    floor = np.empty(basis.shape[1:])
+    for k, known in enumerate(np.isfinite(checks.label_variance).any(axis=0)):
+        told = use & one.converged & two.converged
+        share = (of_halves[told, k] / formal[told, k])[:, None]
+        floor[k] = _floor(apart[told, k] ** 2, of_halves[told, k], basis[told, k] * share)
+        if known:
+            told = use & np.isfinite(of_labels[:, k])
+            larger = _floor(residual[told, k] ** 2, of_labels[told, k], basis[told, k])
+            excess = (basis[told, k] @ (larger - floor[k])).mean()
+            sampling = (of_labels[told, k] + basis[told, k] @ larger).mean() * np.sqrt(2 / told.sum())
+            floor[k] += (larger - floor[k]) / (1.0 + (SURE * sampling / excess) ** 4 if excess > 0 else np.inf)
+        elif checks.groups is not None:
+            floor[k, 0] += common_to_groups(residual[use, k], lever[use] * spread[k], checks.groups[use])
     return ErrorModel(floor, design_inverse(scaled[checks.kept], model.order), spread)
 
 
-def common_to_groups(residual: np.ndarray, known: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """(L,) variance of what all stars of a group have in common, beyond the part that is known.
+def common_to_groups(residual: np.ndarray, known: np.ndarray, groups: np.ndarray) -> float:
+    """Variance of what all stars of a group have in common, beyond the part that is known.
 
-    It gives the means of the groups' residuals (N, L) a width of one, with the scatter within groups and the means of
-    `known` (N, L), the variances that the stars of a group share (method of moments of a random-effects model).
+    It gives the means of the groups' residuals (N,) a width of one, with the scatter within groups and the means of
+    `known` (N,), the variances that the stars of a group share (method of moments of a random-effects model).
     """
     names, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    means, shared = (
-        np.stack([np.bincount(group, column) / sizes for column in of.T], axis=1) for of in (residual, known)
-    )
-    within = ((residual - means[group]) ** 2).sum(axis=0) / max(len(group) - names.size, 1)
-    expected, one = shared + within / sizes[:, None], np.ones((names.size, 1))
-    return np.array([_floor(mean**2, part, one)[0] for mean, part in zip(means.T, expected.T, strict=True)])
+    mean, shared = (np.bincount(group, values) / sizes for values in (residual, known))
+    within = ((residual - mean[group]) ** 2).sum() / max(len(group) - names.size, 1)
+    return float(_floor(mean**2, shared + within / sizes, np.ones((names.size, 1)))[0])
 
 
 def _variances(model: CannonModel, fit: LabelFit) -> np.ndarray:
