@@ -107,7 +107,7 @@ def test_steps_that_fail_are_made_up_for_or_reported_apart(monkeypatch, caplog):
     reference = ReferenceSet(replace(reference.spectra, ivar=ivar), reference.labels)
     expected = train(reference)
 
-    def never_rests(block, design, counts, at, *_):
+    def never_rests(block, at, *_):
         at.solved[:] = False
 
     monkeypatch.setattr(maximum, "settle", never_rests)

@@ -18,10 +18,19 @@ from functools import cache
 
 import numpy as np
 
-from .likelihood import weights
 from .maximum import Maximum
 from .model import label_vector, label_vector_derivatives, terms
-from .normal_matrices import Design, PixelBlock, factorize, inverse_roots, inverted, unpacked, weighted_products
+from .normal_matrices import (
+    Design,
+    PixelBlock,
+    factorize,
+    inverse_roots,
+    inverted,
+    products_of_pairs,
+    unpacked,
+    weighted_products,
+    weights,
+)
 
 MARGIN = 0.2
 """Smallest eigenvalue of the corrected A, relative to the uncorrected. With less, its own noise is blown up."""
@@ -60,11 +69,7 @@ class LabelErrors(Design):
     def _make(self, rows: slice, dtype: type) -> np.ndarray:
         pairs = [tuple(sorted(a + b)) for m, a in enumerate(self._terms) for b in self._terms[m:]]
         products = hermite_moments(self.scaled[rows], self.covariance[rows], pairs)
-        vectors, start = self._label_vectors[rows], 0
-        for m in range(len(self._terms)):
-            stop = start + len(self._terms) - m
-            products[:, start:stop] -= vectors[:, m:] * vectors[:, m : m + 1]
-            start = stop
+        products -= products_of_pairs(self._label_vectors[rows])
         return products.astype(dtype, copy=False)
 
     def of_stars(self, rows: np.ndarray) -> LabelErrors:
@@ -95,10 +100,10 @@ class Moments:
         return Moments(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
-def moments(block: PixelBlock, designs: Sequence[Design], counts: np.ndarray, variance: np.ndarray) -> list[Moments]:
+def moments(block: PixelBlock, designs: Sequence[Design], variance: np.ndarray) -> list[Moments]:
     """Of each design, with the weights of s², `variance` (B,)."""
-    weight = weights(block.ivar, variance, counts)
-    squares = weight * weights(block.ivar, variance, np.ones(len(counts)))
+    weight = weights(block.ivar, variance, block.counts)
+    squares = weight * weights(block.ivar, variance, np.ones(len(block.counts)))
     weighted, squared = weight * block.flux, squares * block.flux
     return [
         Moments(
@@ -134,15 +139,15 @@ def corrected_matrices(
 class CorrectedScore:
     """The corrected normal equations of a block at the weights of s², `variance` (B,), for S sizes of label errors."""
 
-    def __init__(self, block: PixelBlock, design: Design, errors: Sequence[LabelErrors], variance: np.ndarray) -> None:
-        self.block, self.designs, self.variance = block, [design, *errors], variance
-        self.of_all = moments(block, self.designs, np.ones(design.n_stars), variance)
+    def __init__(self, block: PixelBlock, errors: Sequence[LabelErrors], variance: np.ndarray) -> None:
+        self.block, self.errors, self.variance = block, errors, variance
+        self.of_all = moments(block, [block.design, *errors], variance)
 
     def correct(self, at: Maximum, counts: np.ndarray) -> tuple[list[Maximum], int]:
         """Of a maximum for stars taken `counts` (N,) times; and how many corrections are shortened to a share."""
         rows = np.flatnonzero(counts != 1)
-        others, of_others = self.block.of_stars(rows), [design.of_stars(rows) for design in self.designs]
-        of_subset = moments(others, of_others, counts[rows] - 1, self.variance)
+        others, errors = self.block.of_stars(rows, counts[rows] - 1), [one.of_stars(rows) for one in self.errors]
+        of_subset = moments(others, [others.design, *errors], self.variance)
         plain, *changes = (one + more for one, more in zip(self.of_all, of_subset, strict=True))
         results, shares = zip(*(corrected(self.block, at, plain, change) for change in changes), strict=True)
         return list(results), sum(int(np.count_nonzero(at.solved & (share < 1))) for share in shares)

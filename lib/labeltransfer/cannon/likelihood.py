@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ..parallel.compiled import compiled, compiled_sums
+from .normal_matrices import PixelBlock
 
 PIECE = 1024
 """Stars done at a time. With all at once the passes over a block wait for memory: training takes half as long again."""
@@ -42,23 +43,16 @@ class Derivatives:
         return Derivatives(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
-def derivatives(
-    flux: np.ndarray,
-    ivar: np.ndarray,
-    counts: np.ndarray,
-    vectors: np.ndarray,
-    coefficients: np.ndarray,
-    variance: np.ndarray,
-) -> Derivatives:
-    """The derivatives at θ, `coefficients` (B, M), and s², `variance` (B,), from (B, N) flux and (M, N) vectors."""
+def derivatives(block: PixelBlock, coefficients: np.ndarray, variance: np.ndarray) -> Derivatives:
+    """The derivatives at θ, `coefficients` (B, M), and s², `variance` (B,)."""
     n_pixels, n_terms = coefficients.shape
     moments, sums = np.zeros((2 * n_pixels, n_terms)), np.zeros((4, n_pixels))
     work = np.empty((2 * n_pixels, PIECE))
-    for start in range(0, flux.shape[1], PIECE):
-        piece = vectors[:, start : start + PIECE]
+    for start in range(0, len(block.counts), PIECE):
+        piece = block.design.vectors[:, start : start + PIECE]
         weighed = work[:, : piece.shape[1]]
         np.matmul(coefficients, piece, out=weighed[:n_pixels])
-        _weigh(flux, ivar, counts, variance, start, piece.shape[1], work, sums)
+        _weigh(block.flux, block.ivar, block.counts, variance, start, piece.shape[1], work, sums)
         moments += weighed @ piece.T
     return Derivatives(moments[:n_pixels], moments[n_pixels:], *sums)
 
@@ -96,16 +90,6 @@ def _weigh(
         sums[1, p] += slope
         sums[2, p] += curvature
         sums[3, p] += information
-
-
-@compiled_sums()
-def weights(ivar: np.ndarray, variance: np.ndarray, counts: np.ndarray, dtype: type = np.float64) -> np.ndarray:
-    """(B, N) counts / (s² + σ²); masked pixels weigh exactly zero."""
-    weight: np.ndarray = np.empty(ivar.shape, dtype)
-    for p in range(ivar.shape[0]):
-        for n in range(ivar.shape[1]):
-            weight[p, n] = counts[n] * ivar[p, n] / (1.0 + ivar[p, n] * variance[p])
-    return weight
 
 
 @compiled_sums()

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy.optimize import elementwise
 
-from .likelihood import Derivatives, derivatives, log_likelihood, slope_in_errors, weights
-from .normal_matrices import SINGULAR, Design, PixelBlock, factorize, normal_matrices, solve, weighted_products
+from .likelihood import Derivatives, derivatives, log_likelihood, slope_in_errors
+from .normal_matrices import SINGULAR, PixelBlock, factorize, normal_matrices, solve, weighted_products, weights
 
 FEW = 40
 """Stars per term up to which all are searched. With more it takes long; fewer have a maximum far from that of all."""
@@ -64,76 +65,72 @@ class Maximum:
             getattr(self, field.name)[rows] = getattr(other, field.name)
 
 
-def maximize(block: PixelBlock, design: Design, counts: np.ndarray, rough: bool = False) -> Maximum:
-    """The highest maximum of eq. 5 for stars taken `counts` (N,) times; not solved where they do not determine θ."""
-    n_terms, n_stars = design.vectors.shape
+def maximize(block: PixelBlock, rough: bool = False) -> Maximum:
+    """The highest maximum of eq. 5; not solved where the stars do not determine θ."""
+    n_terms, n_stars = block.design.vectors.shape
     if n_stars <= FEW * n_terms:
-        return search(block, design, counts, rough)
-    rows, quarter = design.quarter
-    best = maximize(block.of_stars(rows), quarter, counts[rows], rough=True)
-    settle(block, design, counts, best, normal_matrices(block, design, counts, best.variance, NEAR), None, rough)
-    return searched_anew(block, design, counts, best, rough)
+        return search(block, rough)
+    quarter = np.sort(np.random.default_rng(0).permutation(n_stars)[: n_stars // 4])
+    best = maximize(block.of_stars(quarter, block.counts[quarter]), rough=True)
+    settle(block, best, normal_matrices(block, best.variance, NEAR), None, rough)
+    return searched_anew(block, best, rough)
 
 
-def searched_anew(block: PixelBlock, design: Design, counts: np.ndarray, best: Maximum, rough: bool = False) -> Maximum:
+def searched_anew(block: PixelBlock, best: Maximum, rough: bool = False) -> Maximum:
     """With a search at the pixels that are not solved, or had several maxima."""
     again = np.flatnonzero(~(best.solved & best.alone))
     if again.size:
-        best.put(again, search(block[again], design, counts, rough))
+        best.put(again, search(block[again], rough))
     return best
 
 
-def profile(
-    block: PixelBlock, design: Design, counts: np.ndarray, variance: np.ndarray, dtype: type = np.float64
-) -> tuple[np.ndarray, np.ndarray]:
+def profile(block: PixelBlock, variance: np.ndarray, dtype: type = np.float64) -> tuple[np.ndarray, np.ndarray]:
     """At given s² (B,): the best θ (B, M), and the slope of eq. 5 by s² there in its formal errors, NaN if singular."""
-    weight = weights(block.ivar, variance, counts)
-    packed = weighted_products(weight.astype(dtype, copy=False), design)
+    weight = weights(block.ivar, variance, block.counts)
+    packed = weighted_products(weight.astype(dtype, copy=False), block.design)
     factors, independent = factorize(packed, block.allowed, block.ridge)
-    theta = solve(factors, (weight * block.flux) @ design.vectors.T)
+    theta = solve(factors, (weight * block.flux) @ block.design.vectors.T)
     rounded = np.flatnonzero(independent < ROUNDED)
     if rounded.size:
-        part, near = block[rounded], theta[rounded]
-        here = derivatives(part.flux, part.ivar, counts, design.vectors, near, variance[rounded])
+        near = theta[rounded]
+        here = derivatives(block[rounded], near, variance[rounded])
         theta[rounded] += solve(factors[rounded], here.gradient - block.ridge * near)
-    slope = slope_in_errors(block.flux - theta @ design.vectors, block.ivar, counts, variance)
+    slope = slope_in_errors(block.flux - theta @ block.design.vectors, block.ivar, block.counts, variance)
     return theta, np.where(independent > 0, slope, np.nan)
 
 
-def brackets(
-    block: PixelBlock, design: Design, counts: np.ndarray, rough: bool = False
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def brackets(block: PixelBlock, rough: bool = False) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Pixels, and s² below and above each of their maxima; zero both where it is at zero.
 
     Rough, on a thinned grid. Where s² is far below the noise of every star, the slope is that at zero.
     """
-    spread, (step, dtype) = variance_of_flux(block, counts), (3, NEAR) if rough else (1, np.float64)
-    least = 1 / (QUIET * np.maximum((block.ivar * (counts > 0)).max(axis=1, initial=0.0), 1e-300))
+    spread, (step, dtype) = variance_of_flux(block), (3, NEAR) if rough else (1, np.float64)
+    least = 1 / (QUIET * np.maximum((block.ivar * (block.counts > 0)).max(axis=1, initial=0.0), 1e-300))
     low = np.zeros(len(spread))
-    _, at_low = profile(block, design, counts, low, dtype)
+    _, at_low = profile(block, low, dtype)
     rows = np.flatnonzero(at_low <= 0)
     yield rows, low[rows], low[rows]
-    largest = 4 * np.count_nonzero(counts) * spread  # no maximum has more
+    largest = 4 * np.count_nonzero(block.counts) * spread  # no maximum has more
     for high in [*np.outer(GRID[::step], spread), largest]:
         seen = np.flatnonzero((high > least) | (high == largest))
         if seen.size:
-            _, at_high = profile(block[seen], design, counts, high[seen], dtype)
+            _, at_high = profile(block[seen], high[seen], dtype)
             rows = seen[(at_low[seen] > 0) & (at_high <= 0)]
             yield rows, low[rows], high[rows]
             low[seen], at_low[seen] = high[seen], at_high
 
 
-def search(block: PixelBlock, design: Design, counts: np.ndarray, rough: bool = False) -> Maximum:
+def search(block: PixelBlock, rough: bool = False) -> Maximum:
     """The highest of all maxima along s² >= 0; rough, on a thinned grid, where it leads to that of more stars."""
     highest, n_maxima = np.full(len(block.flux), -np.inf), np.zeros(len(block.flux), dtype=int)
     best = Maximum(np.zeros(block.allowed.shape), *np.zeros((1, len(highest))), *np.zeros((2, len(highest)), bool))
-    determined = np.flatnonzero(block.stars_per_term(counts) > 1)
+    determined = np.flatnonzero(block.stars_per_term > 1)
     part = block[determined]
-    for rows, low, high in brackets(part, design, counts, rough):
+    for rows, low, high in brackets(part, rough):
         if rows.size:
-            pixels, found = determined[rows], between(part[rows], design, counts, low, high, rough)
+            pixels, found = determined[rows], between(part[rows], low, high, rough)
             n_maxima[pixels] += 1
-            height = log_posterior(part[rows], design, counts, found.coefficients, found.variance)
+            height = log_posterior(part[rows], found.coefficients, found.variance)
             higher = height > highest[pixels]
             highest[pixels[higher]] = height[higher]
             best.put(pixels[higher], found[higher])
@@ -141,52 +138,42 @@ def search(block: PixelBlock, design: Design, counts: np.ndarray, rough: bool = 
     return best
 
 
-def between(
-    block: PixelBlock, design: Design, counts: np.ndarray, low: np.ndarray, high: np.ndarray, rough: bool
-) -> Maximum:
+def between(block: PixelBlock, low: np.ndarray, high: np.ndarray, rough: bool) -> Maximum:
     """The maximum between two s² (B,), at a root of the slope."""
 
     def slope(variance: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        return profile(block[rows], design, counts, variance, NEAR if rough else np.float64)[1]
+        return profile(block[rows], variance, NEAR if rough else np.float64)[1]
 
     if (high > low).all():
         within = {"xrtol": 1e-12, "fatol": NEAR_BY if rough else RESTING / 100}
         low = elementwise.find_root(slope, (low, high), args=(np.arange(len(low)),), tolerances=within).x
-    return Maximum(profile(block, design, counts, low)[0], low, *np.ones((2, len(low)), dtype=bool))
+    return Maximum(profile(block, low)[0], low, *np.ones((2, len(low)), dtype=bool))
 
 
-def only_maximum(block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum) -> np.ndarray:
+def only_maximum(block: PixelBlock, at: Maximum) -> np.ndarray:
     """(B,) whether a thinned grid shows no maximum but that at hand."""
     n_maxima, here = np.zeros((2, len(at.variance)), dtype=int)
-    for rows, low, high in brackets(block, design, counts, rough=True):
+    for rows, low, high in brackets(block, rough=True):
         n_maxima[rows] += 1
         here[rows] += (low <= at.variance[rows]) & (at.variance[rows] <= high)
     return (n_maxima == 1) & (here == 1)
 
 
-def log_posterior(
-    block: PixelBlock, design: Design, counts: np.ndarray, coefficients: np.ndarray, variance: np.ndarray
-) -> np.ndarray:
+def log_posterior(block: PixelBlock, coefficients: np.ndarray, variance: np.ndarray) -> np.ndarray:
     """(B,) eq. 5, with the ridge."""
-    residual = block.flux - coefficients @ design.vectors
-    return log_likelihood(residual, block.ivar, counts, variance) - 0.5 * coefficients**2 @ block.ridge
+    residual = block.flux - coefficients @ block.design.vectors
+    return log_likelihood(residual, block.ivar, block.counts, variance) - 0.5 * coefficients**2 @ block.ridge
 
 
-def variance_of_flux(block: PixelBlock, counts: np.ndarray) -> np.ndarray:
+def variance_of_flux(block: PixelBlock) -> np.ndarray:
     """(B,) over the stars with weight: an s² beside which all stars weigh alike."""
-    flux = np.ma.masked_array(block.flux, (block.ivar == 0) | (counts == 0))
+    flux = np.ma.masked_array(block.flux, (block.ivar == 0) | (block.counts == 0))
     return np.ma.filled(flux.var(axis=1), 0.0)
 
 
 @np.errstate(over="ignore", divide="ignore", invalid="ignore")
 def settle(
-    block: PixelBlock,
-    design: Design,
-    counts: np.ndarray,
-    at: Maximum,
-    packed: np.ndarray,
-    here: Derivatives | None = None,
-    rough: bool = False,
+    block: PixelBlock, at: Maximum, packed: np.ndarray, here: Derivatives | None = None, rough: bool = False
 ) -> None:
     """Newton steps, in place, of the solved pixels from A near by; pixels that do not come to rest are not solved.
 
@@ -199,8 +186,8 @@ def settle(
     moving, last = np.flatnonzero(at.solved & (independent > 0)), np.zeros(len(weight))
     here, at.solved[:] = here[moving] if here else None, False
     for _ in range(STEPS):
-        part, theta, s2 = block[moving], at.coefficients[moving], at.variance[moving]
-        here = here or derivatives(part.flux, part.ivar, counts, design.vectors, theta, s2)
+        theta, s2 = at.coefficients[moving], at.variance[moving]
+        here = here or derivatives(block[moving], theta, s2)
         right, scale = here.gradient - block.ridge * theta, (weight[moving] / here.weight)[:, None]
         change, response = (scale * solve(factors[moving], side) for side in (right, here.coupling))
         bend = here.curvature / 2 + here.slope * here.information / here.weight + (here.coupling * response).sum(axis=1)
@@ -215,7 +202,7 @@ def settle(
         at.solved[moving[rests]] = True
         slow = moving[usable & ~rests & (before > 0) & (length > before / 5)]
         if slow.size:
-            packed = normal_matrices(block[slow], design, counts, at.variance[slow], NEAR)
+            packed = normal_matrices(block[slow], at.variance[slow], NEAR)
             factors[slow], independent[slow] = factorize(packed, block.allowed[slow], block.ridge)
             weight[slow] = packed[:, 0]
         moving, here = moving[usable & ~rests & (independent[moving] > 0)], None
@@ -223,43 +210,39 @@ def settle(
             break
 
 
-def adjust(
-    block: PixelBlock, design: Design, counts: np.ndarray, whole: Maximum, exactly: np.ndarray
-) -> Iterator[Maximum]:
+def adjust(block: PixelBlock, counts: np.ndarray, whole: Maximum, exactly: np.ndarray) -> Iterator[Maximum]:
     """The highest maxima for K subsets or resamplings, `counts` (K, N), from that for all stars.
 
     Stars taken once change nothing, the others correct A and the derivatives there. Where that leaves too little or the
     steps do not come to rest, and where eq. 5 may have other maxima, the maximum is sought anew. Where `exactly` (K,)
     does not ask for more, steps rest early, and whether there are others is taken from all stars.
     """
-    everyone = np.ones(design.n_stars)
-    packed = normal_matrices(block, design, everyone, whole.variance, NEAR)
-    there = derivatives(block.flux, block.ivar, everyone, design.vectors, whole.coefficients, whole.variance)
+    packed = normal_matrices(block, whole.variance, NEAR)
+    there = derivatives(block, whole.coefficients, whole.variance)
     for taken, exact in zip(counts, exactly, strict=True):
-        rows = np.flatnonzero(taken != 1)
-        near = Maximum(*(getattr(whole, field.name).copy() for field in fields(whole)))
-        others, of_others, more = block.of_stars(rows), design.of_stars(rows), taken[rows] - 1
-        left = packed + normal_matrices(others, of_others, more, whole.variance, NEAR)
-        here = derivatives(others.flux, others.ivar, more, of_others.vectors, whole.coefficients, whole.variance)
+        near, subset, apart = deepcopy(whole), block.taking(taken), np.flatnonzero(taken != 1)
+        others = block.of_stars(apart, taken[apart] - 1)
+        left = packed + normal_matrices(others, whole.variance, NEAR)
+        here = derivatives(others, whole.coefficients, whole.variance)
         near.solved &= left[:, 0] > SINGULAR**0.5 * packed[:, 0]
-        settle(block, design, taken, near, left, there + here, rough=not exact)
-        few = near.solved & near.alone & (block.stars_per_term(taken) <= FEW)
+        settle(subset, near, left, there + here, rough=not exact)
+        few = near.solved & near.alone & (subset.stars_per_term <= FEW)
         if exact and few.any():
             rows = np.flatnonzero(few)
-            near.alone[rows] = only_maximum(block[rows], design, taken, near[rows])
+            near.alone[rows] = only_maximum(subset[rows], near[rows])
         if not few.any() and (near.solved & near.alone).mean() < 0.5:
-            yield maximize(block, design, taken)
+            yield maximize(subset)
         else:
-            yield searched_anew(block, design, taken, near)
+            yield searched_anew(subset, near)
 
 
-def reasons(block: PixelBlock, design: Design, counts: np.ndarray, at: Maximum) -> Counter[str]:
+def reasons(block: PixelBlock, at: Maximum) -> Counter[str]:
     """How many pixels are not solved, and why: the stars must determine the terms at s² = 0 and at a large s²."""
     if at.solved.all():
         return Counter()
     part = block[np.flatnonzero(~at.solved)]
-    few, regular = part.stars_per_term(counts) <= 1, np.ones(len(part.flux), dtype=bool)
-    for variance in (np.zeros(len(few)), variance_of_flux(part, counts)):
-        regular &= factorize(normal_matrices(part, design, counts, variance), part.allowed, part.ridge)[1] > 0
+    few, regular = part.stars_per_term <= 1, np.ones(len(part.flux), dtype=bool)
+    for variance in (np.zeros(len(few)), variance_of_flux(part)):
+        regular &= factorize(normal_matrices(part, variance), part.allowed, part.ridge)[1] > 0
     found = {TOO_FEW: few, SINGULAR_STARS: ~few & ~regular, DID_NOT_CONVERGE: ~few & regular}
     return Counter({reason: int(pixels.sum()) for reason, pixels in found.items()})

@@ -1,4 +1,4 @@
-"""What training works on: a block of B pixels of N stars, the label vectors all pixels share, normal matrices.
+"""What training works on: B pixels of N stars with the label vectors all pixels share, and their normal matrices.
 
 The normal matrices A = Σ w v vᵀ of all pixels are one product of their weights with a table of the products of terms.
 Made pixel by pixel they take 10 times as long, and more than all the rest of a training.
@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..parallel.compiled import compiled_sums
 from ..spectra import Spectra
-from .likelihood import weights
 
 PRODUCTS_LIMIT = 500e6
 """Bytes of a table of products. Beyond it tables are made for some stars at a time, or memory would not hold them."""
@@ -66,12 +64,6 @@ class Design:
     def _make(self, rows: slice, dtype: type) -> np.ndarray:
         return products_of_pairs(self.vectors.T[rows], dtype)
 
-    @cached_property
-    def quarter(self) -> tuple[np.ndarray, Design]:
-        """A fourth of the stars, always the same, and their design."""
-        rows = np.sort(np.random.default_rng(0).permutation(self.n_stars)[: self.n_stars // 4])
-        return rows, Design(self.vectors[:, rows])
-
     def of_stars(self, rows: np.ndarray) -> Design:
         kept = self._kept.copy()  # other threads may add to it meanwhile
         return Design(self.vectors.take(rows, axis=1), {dtype: table[rows] for dtype, table in kept.items()})
@@ -79,45 +71,64 @@ class Design:
 
 @dataclass(frozen=True)
 class PixelBlock:
-    """flux and ivar (B, N) in double precision; terms that may act at each pixel, allowed (B, M); the ridge (M,).
+    """Of B pixels and N stars: flux and ivar (B, N) in double precision, the design, and how often each star is taken.
 
-    Masked flux is zero. At a pixel where a star has more than `ABSURD` of either, all stars are masked.
+    Masked flux is zero. At a pixel where a star has more than `ABSURD` of either, all stars are masked. The terms that
+    may act at each pixel are `allowed` (B, M), with a `ridge` (M,).
     """
 
     flux: np.ndarray
     ivar: np.ndarray
     allowed: np.ndarray
     ridge: np.ndarray
+    design: Design
+    counts: np.ndarray
 
     @classmethod
-    def of(cls, spectra: Spectra, pixels: slice, allowed: np.ndarray, ridge: float) -> PixelBlock:
-        """Some pixels of all spectra; `allowed` (P, M); the ridge spares the constant term."""
+    def of(cls, spectra: Spectra, pixels: slice, allowed: np.ndarray, ridge: float, design: Design) -> PixelBlock:
+        """Some pixels of all spectra, each taken once; `allowed` (P, M); the ridge spares the constant term."""
         flux, ivar = (np.array(x[:, pixels].T, dtype=float, order="C") for x in (spectra.flux, spectra.ivar))
         flux[ivar == 0] = 0.0
         absurd = (np.abs(flux).max(axis=1) > ABSURD) | (ivar.max(axis=1) > ABSURD)
         if absurd.any():
             flux[absurd], ivar[absurd] = 0.0, 0.0
             logger.warning("train: %d pixels with a flux or ivar above %g are left out", absurd.sum(), ABSURD)
-        return cls(flux, ivar, allowed[pixels], ridge * (np.arange(allowed.shape[1]) > 0))
+        on_terms = ridge * (np.arange(allowed.shape[1]) > 0)
+        return cls(flux, ivar, allowed[pixels], on_terms, design, np.ones(len(spectra)))
 
     def __getitem__(self, rows: np.ndarray) -> PixelBlock:
         if len(rows) == len(self.flux):
             return self
-        return PixelBlock(self.flux[rows], self.ivar[rows], self.allowed[rows], self.ridge)
+        return replace(self, flux=self.flux[rows], ivar=self.ivar[rows], allowed=self.allowed[rows])
 
-    def of_stars(self, rows: np.ndarray) -> PixelBlock:
-        return PixelBlock(self.flux.take(rows, axis=1), self.ivar.take(rows, axis=1), self.allowed, self.ridge)
+    def taking(self, counts: np.ndarray) -> PixelBlock:
+        """With stars taken `counts` (N,) times."""
+        return replace(self, counts=counts)
 
-    def stars_per_term(self, counts: np.ndarray) -> np.ndarray:
+    def of_stars(self, rows: np.ndarray, counts: np.ndarray) -> PixelBlock:
+        """Of some stars, taken `counts` times."""
+        flux, ivar, design = self.flux.take(rows, axis=1), self.ivar.take(rows, axis=1), self.design.of_stars(rows)
+        return replace(self, flux=flux, ivar=ivar, design=design, counts=counts)
+
+    @property
+    def stars_per_term(self) -> np.ndarray:
         """(B,) stars with weight per term that may act; the model is determined where it is above 1."""
-        return (self.ivar > 0) @ (counts > 0).astype(float) / self.allowed.sum(axis=1)
+        return (self.ivar > 0) @ (self.counts > 0).astype(float) / self.allowed.sum(axis=1)
 
 
-def normal_matrices(
-    block: PixelBlock, design: Design, counts: np.ndarray, variance: np.ndarray, dtype: type = np.float64
-) -> np.ndarray:
+@compiled_sums()
+def weights(ivar: np.ndarray, variance: np.ndarray, counts: np.ndarray, dtype: type = np.float64) -> np.ndarray:
+    """(B, N) counts / (s² + σ²); masked pixels weigh exactly zero."""
+    weight: np.ndarray = np.empty(ivar.shape, dtype)
+    for p in range(ivar.shape[0]):
+        for n in range(ivar.shape[1]):
+            weight[p, n] = counts[n] * ivar[p, n] / (1.0 + ivar[p, n] * variance[p])
+    return weight
+
+
+def normal_matrices(block: PixelBlock, variance: np.ndarray, dtype: type = np.float64) -> np.ndarray:
     """(B, M(M+1)/2) upper triangles of A = Σ w v vᵀ at given s² (B,)."""
-    return weighted_products(weights(block.ivar, variance, counts, dtype), design)
+    return weighted_products(weights(block.ivar, variance, block.counts, dtype), block.design)
 
 
 def weighted_products(weight: np.ndarray, design: Design) -> np.ndarray:

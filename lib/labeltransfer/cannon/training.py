@@ -119,28 +119,28 @@ def train_subsets(
     strengths = [float(strength) for strength in np.atleast_1d(label_error_strength)]
     errors = label_errors_of(labels, scaled, scales, order, label_errors, strengths)
     allowed = allowed_terms(censoring, labels.names, spectra.wavelength.size, order)
-    everyone, exactly = np.ones(len(reference)), np.broadcast_to(exact, len(counts))
+    exactly = np.broadcast_to(exact, len(counts))
     coefficients = np.zeros((len(strengths), len(counts), *allowed.shape))
     scatter = np.full(coefficients.shape[:3], np.inf)
 
     def one_block(pixels: slice) -> Counter[str]:
-        block, found = PixelBlock.of(spectra, pixels, allowed, ridge), Counter[str]()
-        whole = maximize(block, design, everyone)
-        maxima = adjust(block, design, counts, whole, exactly) if (counts != 1).any() else [whole] * len(counts)
-        shared = CorrectedScore(block, design, errors, whole.variance) if label_errors == "correct" else None
+        block, found = PixelBlock.of(spectra, pixels, allowed, ridge, design), Counter[str]()
+        whole = maximize(block)
+        maxima = adjust(block, counts, whole, exactly) if (counts != 1).any() else [whole] * len(counts)
+        shared = CorrectedScore(block, errors, whole.variance) if label_errors == "correct" else None
         for k, (taken, at) in enumerate(zip(counts, maxima, strict=True)):
             of_strengths = [at] * len(strengths)
             if shared:
                 own = exactly[k] and (taken != 1).any()
-                score = CorrectedScore(block, design, errors, at.variance) if own else shared
+                score = CorrectedScore(block, errors, at.variance) if own else shared
                 of_strengths, shortened = score.correct(at, taken)
                 found[SHORTENED] += shortened
             elif label_errors == "weight":
-                of_strengths = [maximize(one.widened(block, at), design, taken) for one in errors]
+                of_strengths = [maximize(one.widened(block.taking(taken), at)) for one in errors]
             for s, at in enumerate(of_strengths):
                 coefficients[s, k, pixels] = np.where(at.solved[:, None], at.coefficients, 0.0)
                 scatter[s, k, pixels] = np.where(at.solved, np.sqrt(at.variance), np.inf)
-                found += reasons(block, design, taken, at)
+                found += reasons(block.taking(taken), at)
         return found
 
     _report(over_blocks(one_block, len(allowed), pixels_of_block(*spectra.flux.shape)))

@@ -9,9 +9,8 @@ import numpy as np
 from ..parallel import over_blocks
 from ..reference import ReferenceSet
 from .label_errors import corrected_matrices
-from .likelihood import weights
 from .model import CannonModel
-from .normal_matrices import Design, PixelBlock, inverted, unpacked, weighted_products
+from .normal_matrices import Design, PixelBlock, inverted, unpacked, weighted_products, weights
 from .training import LabelErrorsOption, allowed_terms, label_errors_of, pixels_of_block
 
 
@@ -39,7 +38,7 @@ def coefficient_variance(
     -------
     (P, M(M+1)/2) upper triangles row by row, in squares of the normalized flux; zero at undetermined pixels.
     """
-    labels, everyone = reference.labels, np.ones(len(reference))
+    labels = reference.labels
     scaled = model.scaled(labels.values)
     design = Design(model.label_vector(labels.values).T)
     errors = label_errors_of(labels, scaled, model.scales, model.order, label_errors, [label_error_strength])
@@ -49,8 +48,8 @@ def coefficient_variance(
     packed = np.zeros((len(allowed), upper[0].size))
 
     def one_block(pixels: slice) -> None:
-        block = PixelBlock.of(reference.spectra, pixels, allowed, ridge)
-        weight = weights(block.ivar, variance[pixels], everyone)
+        block = PixelBlock.of(reference.spectra, pixels, allowed, ridge, design)
+        weight = weights(block.ivar, variance[pixels], block.counts)
         normal = weighted_products(weight, design)
         inverse = inverted(normal, block)
         if label_errors == "correct":

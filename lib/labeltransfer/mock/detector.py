@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..parallel.compiled import compiled
+from .lamost_instrument import COMMON, LOG_START, LOG_STEP, Instrument
 
 # Measured on real spectra by `synthesis/measure_instrument.py`; a test compares them with the table that it wrote. They
 # are constants, because the compiler takes them as such.
@@ -28,6 +29,8 @@ MEAN_RUNS, RUN_LENGTH, MOST_RUNS = 12.0, 9.0, 40
 MASKED_BANDS = np.array([[5576.0, 5581.5, 0.33], [7590.0, 7680.0, 0.69], [5840.0, 5900.0, 0.08]])
 """From, to [Å] and chance to be masked: oxygen line of the sky, telluric oxygen, join of the arms."""
 
+_MASKED_PIXELS = (np.log10(MASKED_BANDS[:, :2]) - LOG_START) / LOG_STEP
+
 SKY_RESIDUAL = 0.8
 """Standard deviation of the residual at a sky line's centre, in units of the noise."""
 
@@ -42,15 +45,10 @@ def detect(
     snr: float,
     error_factor: float,
     floor_scale: float,
-    sn_shape: np.ndarray,
-    typical: np.ndarray,
-    floor: np.ndarray,
-    sky: np.ndarray,
+    instrument: Instrument,
     normals: np.ndarray,
     uniforms: np.ndarray,
     sky_normals: np.ndarray,
-    bands: np.ndarray,
-    common: tuple[int, int],
     flux: np.ndarray,
     ivar: np.ndarray,
     and_mask: np.ndarray,
@@ -64,25 +62,25 @@ def detect(
     n_pixels = flux.size
     shape = np.empty(n_pixels)
     for j in range(n_pixels):
-        relative = flux[j] / typical[j + start]
-        shape[j] = sn_shape[j + start] * relative / np.sqrt(1.0 - STAR_SHARE + STAR_SHARE * relative)
-    low, high = max(common[0] - start, 0), min(common[1] - start, n_pixels)
+        relative = flux[j] / instrument.typical[j + start]
+        shape[j] = instrument.sn_shape[j + start] * relative / np.sqrt(1.0 - STAR_SHARE + STAR_SHARE * relative)
+    low, high = max(COMMON[0] - start, 0), min(COMMON[1] - start, n_pixels)
     middle = np.median(shape[low:high:16])
     mixed = (np.sqrt(1.0 + 2.0 * NEIGHBOUR) + np.sqrt(1.0 - 2.0 * NEIGHBOUR)) / 2.0
     rest = (np.sqrt(1.0 + 2.0 * NEIGHBOUR) - np.sqrt(1.0 - 2.0 * NEIGHBOUR)) / 2.0
     for j in range(n_pixels):
-        signal = flux[j]
+        signal, i = flux[j], j + start
         reported = signal / (snr * shape[j] / middle)
         photon = reported / (error_factor * RESAMPLING) * (mixed * normals[0, j] + rest * normals[0, j + 1])
-        residual = SKY_RESIDUAL * reported / error_factor * sky[j + start] * sky_normals[(j + start) // SKY_PATCH]
+        residual = SKY_RESIDUAL * reported / error_factor * instrument.sky[i] * sky_normals[i // SKY_PATCH]
         pattern = 0.0
         for t in range(BLUR.size):
             pattern += BLUR[t] * normals[1, j + t]
-        flux[j] = signal + photon + residual + floor_scale * floor[j + start] * signal * pattern
+        flux[j] = signal + photon + residual + floor_scale * instrument.floor[i] * signal * pattern
         ivar[j] = 1.0 / (reported * reported)
         and_mask[j] = 0
         or_mask[j] = 0
-    _mask(start, seen, uniforms, bands, ivar, and_mask, or_mask)
+    _mask(start, seen, uniforms, ivar, and_mask, or_mask)
 
 
 @compiled(error_model="python")
@@ -90,7 +88,6 @@ def _mask(
     start: int,
     seen: np.ndarray,
     uniforms: np.ndarray,
-    bands: np.ndarray,
     ivar: np.ndarray,
     and_mask: np.ndarray,
     or_mask: np.ndarray,
@@ -113,9 +110,10 @@ def _mask(
         for j in range(first, min(first + length, n_pixels)):
             ivar[j] = 0.0
             and_mask[j] = 1
-    for b in range(bands.shape[0]):
-        if uniforms[100 + b] < bands[b, 2]:
-            for j in range(max(int(bands[b, 0]) - start, 0), min(int(bands[b, 1]) - start, n_pixels)):
+    for b in range(len(MASKED_BANDS)):
+        if uniforms[100 + b] < MASKED_BANDS[b, 2]:
+            first, stop = int(_MASKED_PIXELS[b, 0]) - start, int(_MASKED_PIXELS[b, 1]) - start
+            for j in range(max(first, 0), min(stop, n_pixels)):
                 ivar[j] = 0.0
                 and_mask[j] = 1
     for j in range(n_pixels):

@@ -6,9 +6,9 @@ the same to the last bit whichever block it is made in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -64,8 +64,7 @@ A_K_PER_REDDENING = 0.34
 """A_K / E(B-V) for R_V = 3.1 (Cardelli, Clayton & Mathis 1989: A_K / A_V = 0.114)."""
 
 
-@dataclass(frozen=True)
-class Instrument:
+class Instrument(NamedTuple):
     """Properties of a LAMOST spectrum by pixel i, log10 λ = 3.5682 + 1e-4 i.
 
     Attributes
@@ -205,12 +204,7 @@ def through_dust_and_telescope(
     calibration: np.ndarray,
     arm_offset: float,
     start: int,
-    extinction: np.ndarray,
-    bands: np.ndarray,
-    sodium: np.ndarray,
-    air: np.ndarray,
-    red_arm: np.ndarray,
-    modes: np.ndarray,
+    instrument: Instrument,
     flux: np.ndarray,
     seen: np.ndarray,
 ) -> None:
@@ -234,13 +228,14 @@ def through_dust_and_telescope(
         i = j + start
         response = 0.0
         for arm in range(2):
-            share = red_arm[i] if arm else 1.0 - red_arm[i]
+            share = instrument.red_arm[i] if arm else 1.0 - instrument.red_arm[i]
             if share > 1e-6:
-                for k in range(modes.shape[2]):
-                    response += share * calibration[arm, k] * modes[arm, i, k]
-        response += red_arm[i] * arm_offset
-        dust = 0.4 * np.log(10.0) * extinction[i] * a_k + band_strength * reddening * bands[i]
-        flux[j] = value * np.exp(response - dust + airmass * air[i]) * (1.0 - saturation * sodium[i])
+                for k in range(N_MODES):
+                    response += share * calibration[arm, k] * instrument.modes[arm, i, k]
+        response += instrument.red_arm[i] * arm_offset
+        dust = 0.4 * np.log(10.0) * instrument.extinction[i] * a_k + band_strength * reddening * instrument.bands[i]
+        left = 1.0 - saturation * instrument.sodium[i]
+        flux[j] = value * np.exp(response - dust + airmass * instrument.air[i]) * left
 
 
 @compiled(error_model="python")

@@ -8,12 +8,10 @@ import numpy as np
 
 from ..parallel.compiled import compiled
 from .assumed import Assumed
-from .detector import MASKED_BANDS, SKY_PATCH, detect
+from .detector import SKY_PATCH, detect
 from .grid import GRID_LABELS, SyntheticGrid
 from .lamost_instrument import (
     COMMON,
-    LOG_START,
-    LOG_STEP,
     N_MODES,
     N_PIXELS,
     SPARE,
@@ -131,16 +129,12 @@ def observe(
     wavelength = np.full((number, width), np.nan, np.float32)
     flux, ivar = np.full_like(wavelength, np.nan), np.zeros_like(wavelength)
     and_mask, or_mask = (np.zeros(wavelength.shape, np.int16) for _ in range(2))
-    masked_bands = MASKED_BANDS.copy()
-    masked_bands[:, :2] = (np.log10(MASKED_BANDS[:, :2]) - LOG_START) / LOG_STEP
     calibration = CALIBRATION_NOISE * details[:, : 2 * N_MODES].reshape(number, 2, N_MODES)
     arm_offsets = ARM_OFFSET * details[:, 2 * N_MODES + 2]
     _expose(
         rest, float(np.log10(grid.wavelength[0])), np.ascontiguousarray(velocity), np.ascontiguousarray(truth[:, 4]),
         np.ascontiguousarray(snr), float(error_factor), strengths, calibration, arm_offsets, starts, n_pixels,
-        instrument.extinction, instrument.bands, instrument.sodium, instrument.air, instrument.red_arm,
-        instrument.modes, instrument.sn_shape, instrument.typical, instrument.floor, instrument.sky,
-        instrument.wavelength, normals, uniforms, sky_normals, masked_bands, wavelength, flux, ivar, and_mask, or_mask,
+        instrument, normals, uniforms, sky_normals, wavelength, flux, ivar, and_mask, or_mask,
     )  # fmt: skip
     return n_pixels, wavelength, flux, ivar, and_mask, or_mask
 
@@ -158,21 +152,10 @@ def _expose(
     arm_offsets: np.ndarray,
     starts: np.ndarray,
     n_pixels: np.ndarray,
-    extinction: np.ndarray,
-    bands: np.ndarray,
-    sodium: np.ndarray,
-    air: np.ndarray,
-    red_arm: np.ndarray,
-    modes: np.ndarray,
-    sn_shape: np.ndarray,
-    typical: np.ndarray,
-    floor: np.ndarray,
-    sky: np.ndarray,
-    pixels: np.ndarray,
+    instrument: Instrument,
     normals: np.ndarray,
     uniforms: np.ndarray,
     sky_normals: np.ndarray,
-    masked_bands: np.ndarray,
     wavelength: np.ndarray,
     flux: np.ndarray,
     ivar: np.ndarray,
@@ -187,12 +170,12 @@ def _expose(
         broadening, band_strength, airmass, counts, floor_scale = strengths[n]
         through_dust_and_telescope(
             rest[n], rest_log_start, velocity[n], broadening, a_k[n], band_strength, airmass, calibration[n],
-            arm_offsets[n], start, extinction, bands, sodium, air, red_arm, modes, signal[:q], seen[:q],
+            arm_offsets[n], start, instrument, signal[:q], seen[:q],
         )  # fmt: skip
         signal[:q] *= counts / np.median(signal[COMMON[0] : COMMON[1] : 32])
         detect(
-            start, seen[:q], snr[n], error_factor, floor_scale, sn_shape, typical, floor, sky, normals[n], uniforms[n],
-            sky_normals[n], masked_bands, COMMON, signal[:q], one_ivar[:q], and_mask[n, :q], or_mask[n, :q],
+            start, seen[:q], snr[n], error_factor, floor_scale, instrument, normals[n], uniforms[n], sky_normals[n],
+            signal[:q], one_ivar[:q], and_mask[n, :q], or_mask[n, :q],
         )  # fmt: skip
-        wavelength[n, :q] = pixels[start : start + q]
+        wavelength[n, :q] = instrument.wavelength[start : start + q]
         flux[n, :q], ivar[n, :q] = signal[:q], one_ivar[:q]
