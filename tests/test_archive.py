@@ -348,3 +348,36 @@ def test_label_tables_that_do_not_fit(tmp_path):
     (tmp_path / "labels.csv").rename(tmp_path / "first.csv")
     with pytest.raises(ValueError, match=r"several tables might hold the labels: first.csv, second.csv"):
         open_folder(tmp_path)
+
+
+# --- stars that no file is named after
+
+
+def write_numbered(folder):
+    """Seven spectra with obsid and place."""
+    for n in range(7):
+        header = {"OBSID": 345204030 + n, "RA": 150.0 + n, "DEC": 30.0, "Z": 1e-4, "SNRG": 50.0}
+        write_table_format(folder / f"spec-{n}.fits", arrays(n), header)
+
+
+@pytest.mark.parametrize("names", [{}, {"spid": np.ones(4), "fiberid": [1.0, 2.0, 3.5, 4.0], "planid": ["P"] * 4}])
+def test_numbers_in_single_precision_name_no_stars(tmp_path, names):
+    write_numbered(tmp_path)
+    labels = Table({**names, "obsid": 345204031 + np.arange(4), "lmjd": np.full(4, 55555), "teff": np.arange(4.0)})
+    labels["obsid"] = labels["obsid"].astype("i8" if names else "f4")
+    labels.write(tmp_path / "labels.fits")
+    wanted = "column fiberid: row 3 has 3.5" if names else r"column obsid: row 1 has 345204032.0 \(float32\)"
+    with pytest.raises(ValueError, match=rf"labels.fits: {wanted}"):
+        open_folder(tmp_path, ("teff",)).overlap()
+
+
+def test_each_star_is_looked_for_by_name_then_number_then_place(tmp_path):
+    write_numbered(tmp_path)
+    rows = ["spec-3,,,,5300", "old-name-4,345204034,,,5400", "other,,155,30,5500", "spec-0,345204036,156,30,5000"]
+    rows += ["far away,,200,-30,5900"]
+    (tmp_path / "labels.csv").write_text("\n".join(["id,obsid,ra,dec,teff", *rows]) + "\n")
+    overlap = open_folder(tmp_path, ("teff",)).overlap()
+    found = dict(zip(overlap.labels.ids.tolist(), overlap.labels.column("teff").tolist(), strict=True))
+    assert found == {"spec-3": 5300, "spec-4": 5400, "spec-5": 5500, "spec-0": 5000}
+    told = "3 stars whose name is that of no file: 1 found by obsid, 1 by their place, 1 not at all"
+    assert told in overlap.notes

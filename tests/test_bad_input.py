@@ -430,3 +430,13 @@ def test_columns_of_variable_length_hide_no_other(tmp_path):
         fits.HDUList([hdus[0], table]).writeto(tmp_path / "spec-2.fits")
     found = lamost.read_spectrum(tmp_path / "spec-2.fits")
     np.testing.assert_array_equal(found.flux, lamost.read_spectrum(path).flux)
+
+
+def test_columns_of_variable_length_are_called_so(tmp_path):
+    columns = {name: np.array([values], dtype=object) for name, values in arrays().items()}
+    names = {"and_mask": "ANDMASK", "or_mask": "ORMASK"}
+    made = [fits.Column(names.get(name, name.upper()), "PE()", array=one) for name, one in columns.items()]
+    fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns(made)]).writeto(tmp_path / "spec-1.fits")
+    (failure,) = lamost.read_spectra([tmp_path / "spec-1.fits"], progress=False).unreadable
+    assert failure.reason.startswith("column FLUX: of variable length (PE(")
+    assert failure.reason.endswith("which is not read; wanted a fixed one")

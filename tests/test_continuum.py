@@ -142,3 +142,24 @@ def test_what_makes_no_sense_is_refused():
         normalize(spectra, convention="papr")
     with pytest.raises(ValueError, match="positive length"):
         smooth(spectra, width=-1.0)
+
+
+@pytest.mark.parametrize("call", [normalize, smooth])
+def test_arrays_are_no_spectra(call):
+    with pytest.raises(TypeError, match=rf"{call.__name__}: found ndarray, wanted Spectra \(Spectra.from_arrays\)"):
+        call(np.ones((3, 700)))
+
+
+@pytest.mark.parametrize(
+    ("width", "message"),
+    [
+        ("50", "found '50', wanted a positive length in Å"),
+        (1e-9, "found 1e-09 Å, wanted at least 2 pixels of 0.998 Å: a narrower average follows the lines"),
+        (1.9, "found 1.9 Å, wanted at least 2 pixels"),
+        (1e9, "found 1000000000.0, wanted a positive length in Å, at most 10000"),
+        (np.inf, "found inf, wanted a positive length"),
+    ],
+)
+def test_widths_of_no_meaning_are_refused(width, message):
+    with pytest.raises(ValueError, match=rf"width: {message}"):
+        normalize(observed(1), width)

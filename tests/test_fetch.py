@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import shutil
 import tarfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -351,3 +352,16 @@ def test_the_overlap_labels_are_the_files_that_are_known():
     file = SOURCES["overlap-labels"].files[0]
     assert sources.fingerprint(folder / file.name) == file.fingerprint
     assert (folder / file.name).stat().st_size == file.size
+
+
+def test_what_a_killed_unpacking_left_is_removed(tmp_path, monkeypatch):
+    archive = tmp_path / "a.tar.gz"
+    archive.write_bytes(packed(("a", CONTENT)))
+    with monkeypatch.context() as killed:
+        killed.setattr(shutil, "rmtree", lambda *arguments, **options: None)
+        killed.setattr(shutil, "copyfileobj", lambda *streams: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            unpack(archive, tmp_path / "folder")
+    assert len(list(tmp_path.iterdir())) == 2
+    assert unpack(archive, tmp_path / "folder") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar.gz", "folder"]

@@ -18,7 +18,9 @@ from labeltransfer.archive import open_survey
 from labeltransfer.archive import store_files as spectra_store
 from labeltransfer.archive.ingest import ingest_folder, ingest_survey, read_manifest
 from labeltransfer.archive.store import SpectraStore
+from labeltransfer.command import main
 from labeltransfer.continuum import normalize
+from labeltransfer.files.arrays import temporary_name
 from labeltransfer.files.locks import only_writer
 from labeltransfer.transfer import learn
 from lamost_files import arrays, write_folder, write_table_format
@@ -388,3 +390,127 @@ def test_unreadable_files_whose_names_are_no_text(tmp_path):
     store = ingest_folder(tmp_path / "files", tmp_path / "store", progress=False)
     assert (len(store), store.counts["skipped"]) == (3, 1)
     assert [one.path for one in store.skipped] == ["spec-\\udcff\\udce9.fits"]
+
+
+# --- in the place of a store that is there
+
+
+def test_replacing_keeps_what_is_not_the_stores(folder, tmp_path):
+    store = tmp_path / "store"
+    ingest_folder(folder, store, **OPTIONS)
+    (store / "labels.csv").write_text("filename,teff\n")
+    (store / "blocks" / "notes.txt").write_text("mine")
+    temporary_name(store / "blocks" / "part-00000.npz").write_bytes(b"half")
+    again = ingest_folder(folder, store, width=40.0, replace=True, **OPTIONS)
+    assert again.facts["width"] == 40.0
+    assert (store / "labels.csv").read_text() == "filename,teff\n"
+    (store / "labels.csv").unlink()
+    (store / "blocks" / "notes.txt").unlink()
+    ingest_folder(folder, tmp_path / "new", width=40.0, **OPTIONS)
+    assert contents(store) == contents(tmp_path / "new")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"folder": "nowhere"},
+        {"folder": "empty"},
+        {"width": -5.0},
+        {"width": 1e-9},
+        {"width": 1e9},
+        {"convention": "box"},
+        {"block_size": 0},
+        {"n_workers": -7},
+        {"catalogue": "nowhere.fits"},
+        {"catalogue": "notes.txt"},
+    ],
+)
+def test_what_is_asked_wrongly_costs_no_store(folder, tmp_path, wrong):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").write_text("no table")
+    ingest_folder(folder, tmp_path / "store", **OPTIONS)
+    before = contents(tmp_path / "store")
+    given = {**OPTIONS, **wrong}
+    source = tmp_path / given.pop("folder") if "folder" in given else folder
+    if "catalogue" in given:
+        given["catalogue"] = tmp_path / given["catalogue"]
+    with pytest.raises((ValueError, FileNotFoundError)):
+        ingest_folder(source, tmp_path / "store", replace=True, **given)
+    assert contents(tmp_path / "store") == before
+
+
+def test_a_mistyped_folder_costs_no_store(folder, tmp_path, capsys):
+    ingest_folder(folder, tmp_path / "store", **OPTIONS)
+    before = contents(tmp_path / "store")
+    assert main(["ingest", str(tmp_path / "nowhere"), "-o", str(tmp_path / "store"), "--replace"]) == 2
+    assert "no such folder" in capsys.readouterr().err
+    assert contents(tmp_path / "store") == before
+
+
+def test_a_store_that_is_being_written_is_not_replaced(folder, tmp_path):
+    ingest_folder(folder, tmp_path / "store", **OPTIONS)
+    before = contents(tmp_path / "store")
+    with only_writer(tmp_path / "store"), pytest.raises(RuntimeError, match="another run"):
+        ingest_folder(folder, tmp_path / "store", width=40.0, replace=True, **OPTIONS)
+    assert contents(tmp_path / "store") == before
+
+
+def test_a_store_of_an_older_format_is_replaced_and_a_thing_of_that_name_is_not(folder, tmp_path):
+    ingest_folder(folder, tmp_path / "store", **OPTIONS)
+    note = tmp_path / "store" / "store.json"
+    note.write_text(note.read_text().replace('"format_version": 2', '"format_version": 0'))
+    assert len(ingest_folder(folder, tmp_path / "store", replace=True, **OPTIONS)) == 12
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "store.json").write_text(
+        '{"kind": "shop", "format_version": 2, "n_files": 1, "block_size": 1}'
+    )
+    with pytest.raises(ValueError, match="found 'shop', wanted a SpectraStore; give another folder"):
+        ingest_folder(folder, tmp_path / "shop", replace=True, **OPTIONS)
+
+
+@pytest.mark.parametrize("store", [".", "store", ".."])
+def test_a_store_is_no_place_of_the_files(tmp_path, store):
+    files = write_folder(tmp_path / "files", 1)
+    with pytest.raises(ValueError, match=r"is the folder of spectra .*, lies in it or holds it; give another place"):
+        ingest_folder(files, files / store, replace=True, **OPTIONS)
+    assert sorted(path.name for path in files.iterdir()) == ["labels.csv", "plate0"]
+
+
+# --- which catalogue the redshifts are from
+
+
+def write_without_redshifts(folder):
+    (folder / "files").mkdir()
+    for n in range(2):
+        header = {"OBSID": n + 1, "RA": 1.0 + n, "DEC": 2.0, "CLASS": "STAR"}
+        write_table_format(folder / "files" / f"spec-55555-P_sp01-{n:03d}.fits", arrays(n), header)
+    return folder / "files"
+
+
+def write_catalogue(path, z):
+    rows = "".join(f"{n + 1},55555,P,1,{n},{1 + n},2,50,{z}\n" for n in range(2))
+    path.write_text(f"obsid,lmjd,planid,spid,fiberid,ra,dec,snrg,z\n{rows}")
+    return path
+
+
+def test_of_several_catalogues_none_is_taken_unasked(tmp_path, capsys):
+    files = write_without_redshifts(tmp_path)
+    for name, z in (("dr7.csv", 0.0001), ("dr9.csv", 0.0003)):
+        write_catalogue(files / name, z)
+    with pytest.raises(ValueError, match=r"several tables might be LAMOST's catalogue: dr7.csv, dr9.csv; leave one"):
+        ingest_folder(files, tmp_path / "store", progress=False)
+    assert main(["ingest", str(files), "-o", str(tmp_path / "store"), "--catalogue", str(files / "dr9.csv")]) == 0
+    assert f"redshifts that headers lack are those of {files / 'dr9.csv'}" in capsys.readouterr().out
+    assert SpectraStore.open(tmp_path / "store").all_stars()["z"].tolist() == [0.0003, 0.0003]
+    (files / "dr7.csv").unlink()
+    assert main(["ingest", str(files), "-o", str(tmp_path / "store"), "--replace"]) == 0
+    assert f"redshifts that headers lack are those of {files / 'dr9.csv'}" in capsys.readouterr().out
+
+
+def test_a_catalogue_of_our_own_gives_no_redshifts(tmp_path):
+    files = write_without_redshifts(tmp_path)
+    path = write_catalogue(tmp_path / "mine.csv", 0.0003)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([f"{lines[0]},id,reduced_chi2,converged", *(f"{line},a,1.0,True" for line in lines[1:])]))
+    with pytest.raises(ValueError, match=r"mine.csv: found a catalogue of labels that `infer` wrote"):
+        ingest_folder(files, tmp_path / "store", catalogue=path, progress=False)

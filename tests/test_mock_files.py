@@ -15,6 +15,7 @@ from astropy.io import fits
 from labeltransfer import apogee, lamost
 from labeltransfer.archive import open_survey
 from labeltransfer.files import read_arrays
+from labeltransfer.files.arrays import temporary_name
 from labeltransfer.labels import Labels
 from labeltransfer.mock import SimulatedSurvey, survey_files, write_survey
 from labeltransfer.options import MASKS
@@ -277,3 +278,21 @@ def test_a_full_disk_names_the_spectrum(tmp_path, monkeypatch):
 def test_more_stars_than_there_are_spectra_are_refused():
     with pytest.raises(ValueError, match="n_overlap: found 100,000,000,000, wanted at most 20,000,000 stars"):
         SimulatedSurvey(n_overlap=100_000_000_000)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "null"])
+def test_a_damaged_note_on_an_unfinished_survey_is_named(survey, tmp_path, text):
+    (tmp_path / "unfinished.json").write_text(text)
+    with pytest.raises(ValueError, match=r"unfinished.json: damaged .*; remove the folder or give another"):
+        write_survey(survey, tmp_path)
+
+
+def test_what_was_left_half_written_is_not_part_of_the_survey(tmp_path, monkeypatch):
+    small = SimulatedSurvey(n_overlap=2, n_dr2=1, n_apogee=4, seed=5)
+    monkeypatch.setattr(survey_files, "lamost_catalogue", lambda survey: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        write_survey(small, tmp_path, progress=False)
+    monkeypatch.undo()
+    temporary_name(tmp_path / "truth.npz").write_bytes(b"half")
+    write_survey(small, tmp_path, progress=False)
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]

@@ -1,9 +1,13 @@
 import json
+import multiprocessing
+import os
+import signal
 import threading
 
 import numpy as np
 import pytest
 
+from labeltransfer.files import written_whole
 from labeltransfer.files.parts import Parts, digest_of_array, digest_of_files
 
 
@@ -75,3 +79,36 @@ def test_a_full_disk_under_the_parts_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("pathlib.Path.write_text", full)
     with pytest.raises(OSError, match=r"No space left on device: '.*run.json'"):
         Parts(tmp_path / "run", {"seed": 1})
+
+
+def test_a_folder_with_files_of_somebody_is_left_alone(tmp_path):
+    (tmp_path / "part-one.txt").write_text("mine")
+    with pytest.raises(ValueError, match=r"not empty \(part-one.txt\), and no parts of a run; give a new folder"):
+        Parts(tmp_path, {"seed": 1})
+    assert [path.name for path in tmp_path.iterdir()] == ["part-one.txt"]
+
+
+def test_only_names_of_parts_are_removed(tmp_path):
+    parts = Parts(tmp_path, {"seed": 1})
+    parts.path(0, ".parquet").write_text("x")
+    for name in ("part-one.txt", "part-2-of-my-thesis.pdf"):
+        (tmp_path / name).write_text("mine")
+    parts.remove()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["part-2-of-my-thesis.pdf", "part-one.txt"]
+
+
+def _write_until_killed(path):
+    with written_whole(path) as temporary:
+        temporary.write_text("half")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_what_a_killed_run_left_half_written_is_removed(tmp_path):
+    parts = Parts(tmp_path / "run", {"seed": 1})
+    process = multiprocessing.get_context("fork").Process(target=_write_until_killed, args=(parts.path(0, ".parquet"),))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    assert len(list((tmp_path / "run").iterdir())) == 2
+    Parts(tmp_path / "run", {"seed": 1}).remove()
+    assert list(tmp_path.iterdir()) == []

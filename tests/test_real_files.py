@@ -431,3 +431,49 @@ def test_abundances_of_the_label_table_are_labels(tmp_path):
     labels = open_survey("folder", tmp_path, None, progress=False).overlap().labels
     assert labels.names == ("teff", "logg", "fe_h", "mg_fe")
     assert np.isnan(labels.column("mg_fe")).tolist() == [False, True, False]
+
+
+# --- catalogues of our own
+
+
+def write_own(path, stars):
+    """What `infer` writes, as far as it looks like the surveys' tables."""
+    table = Table({"id": [f"spec-55555-PLAN_sp01-{n:03d}" for n in range(len(stars))], "obsid": np.arange(len(stars))})
+    table["ra"], table["dec"], table["snr_g"], table["z"] = stars["ra"], stars["dec"], 50.0, 1e-4
+    table["teff"], table["logg"], table["fe_h"], table["subclass"] = 7777.0, 4.4, 0.0, "G2"
+    table["reduced_chi2"], table["converged"] = 1.0, True
+    table.write(path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["inferred.csv", "catalogue.ecsv", "a.fits"])
+def test_a_catalogue_of_our_own_plays_no_part(both_surveys, name):
+    stars = lamost.read_catalogue(both_surveys / "dr10_v2.0_LRS_stellar.csv")
+    write_own(both_surveys / name, stars)
+    overlap = open_survey("folder", both_surveys, progress=False).overlap()
+    assert overlap.pipeline.column("teff").tolist() == [5555.0] * 5
+    assert f"{name} is a catalogue of labels that `infer` wrote: not used" in overlap.notes
+    (both_surveys / "dr10_v2.0_LRS_stellar.csv").unlink()
+    with pytest.raises(ValueError, match=rf"no table of labels; .*{name} \(a catalogue of labels that `infer` wrote\)"):
+        open_survey("folder", both_surveys, progress=False)
+
+
+def test_a_model_does_not_learn_what_a_model_said(both_surveys, tmp_path_factory):
+    stars = lamost.read_catalogue(both_surveys / "dr10_v2.0_LRS_stellar.csv")
+    message = "found a catalogue of labels that `infer` wrote, wanted a table that was measured otherwise"
+    elsewhere = write_own(tmp_path_factory.mktemp("elsewhere") / "mine.fits", stars)
+    with pytest.raises(ValueError, match=rf"mine.fits: {message}"):
+        open_survey("folder", both_surveys, progress=False, label_table=elsewhere)
+    write_own(both_surveys / "labels.csv", stars)
+    with pytest.raises(ValueError, match=rf"labels.csv: {message}"):
+        open_survey("folder", both_surveys, None, progress=False)
+
+
+# --- the third row of an image
+
+
+@pytest.mark.parametrize("wrong", [WAVELENGTH[::-1], np.r_[WAVELENGTH[:2000], WAVELENGTH[1990:-10]]])
+def test_wavelengths_that_fall_are_not_replaced_by_those_of_the_header(tmp_path, wrong):
+    header = {"COEFF0": 3.5682, "COEFF1": 1e-4, "Z": 0.0}
+    path = write_image_format(tmp_path / "spec-1.fits", arrays(wavelength=wrong), header)
+    assert "wanted positive numbers that increase from pixel to pixel" in only_reason(path)

@@ -27,6 +27,7 @@ from labeltransfer.lamost import Unreadable
 from labeltransfer.mock import SimulatedSurvey, write_survey
 from labeltransfer.parallel import workers as crews
 from labeltransfer.survey import label_survey
+from labeltransfer.survey.blocks import blocks_of
 from labeltransfer.survey.labelled import Labelled
 from labeltransfer.transfer import LabelTransfer, learn
 
@@ -516,3 +517,36 @@ def test_a_dask_worker_that_is_killed_is_replaced_and_its_blocks_are_done_again(
     assert done.n_stars == len(store)
     label_survey(transfer, store, tmp_path / "alone.parquet", scheduler="processes", n_workers=1, progress=False)
     assert done.path.read_bytes() == (tmp_path / "alone.parquet").read_bytes()
+
+
+# --- nothing of the user's is lost, and nothing is advised that does not help
+
+
+def test_parts_are_not_kept_among_files_of_the_user(transfer, files, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "part-00001.csv").write_text("mine")
+    with pytest.raises(
+        ValueError, match=r"mine: not empty \(part-00001.csv\), and no parts of a run; give a new folder"
+    ):
+        label_survey(transfer, files[:1], tmp_path / "a.fits", parts=tmp_path / "mine", progress=False)
+    assert (tmp_path / "mine" / "part-00001.csv").read_text() == "mine"
+
+
+def test_redshifts_that_headers_lack_are_those_of_the_catalogue_in_the_folder(transfer, survey_folder, files, tmp_path):
+    target = tmp_path / "spectra"
+    target.mkdir()
+    for path in files[:5]:
+        with fits.open(path) as hdus:
+            del hdus[0].header["Z"]
+            hdus.writeto(target / path.name)
+    with pytest.raises(ValueError, match=r"redshift Z: found unknown.*catalogue at the top of the folder"):
+        label_survey(transfer, target, progress=False)
+    shutil.copy(survey_folder / "lamost_catalogue.fits", target)
+    table = label_survey(transfer, target, progress=False)
+    known = label_survey(transfer, files[:5], progress=False)
+    np.testing.assert_allclose(table["z"], known["z"], atol=1e-6)
+    np.testing.assert_allclose(table["teff"], known["teff"], atol=1.0)
+    blocks = blocks_of(target, transfer)
+    before = blocks.facts()
+    os.utime(target / "lamost_catalogue.fits", (1, 1))
+    assert blocks.facts() != before

@@ -299,3 +299,8 @@ def test_a_sweep_that_is_killed_leaves_no_process(small_copy, sweep_file):
             break
         time.sleep(0.1)
     assert not left
+
+
+def test_a_folder_in_the_place_of_a_sweep_file(tmp_path, capsys):
+    assert main(["sweep", str(tmp_path)]) == 2
+    assert f"{tmp_path}: a folder, wanted the file of a sweep" in capsys.readouterr().err

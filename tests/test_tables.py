@@ -600,3 +600,42 @@ def test_an_empty_field_between_tabs_is_empty(tmp_path):
 def test_a_colour_is_no_abundance():
     table = Table({"id": ["a"], "teff": [5000.0], "V_H": Column([1.0], unit="mag")})
     assert Labels.from_table(table).names == ("teff",)
+
+
+def obsids(kind):
+    return np.array([345204036, 345204037]).astype(kind)
+
+
+@pytest.mark.parametrize("kind", ["i4", "i8", "f8", "U9", object])
+def test_numbers_that_name_stars_keep_their_digits(kind):
+    table = Table({"obsid": obsids(kind)})
+    assert tables.whole_numbers(table, "obsid", "t.csv").tolist() == [345204036, 345204037]
+
+
+@pytest.mark.parametrize(
+    ("column", "found"),
+    [
+        (obsids("f4"), r"row 1 has 345204032.0 \(float32\)"),
+        (np.array([1, 4096], "f2"), r"row 2 has 4096.0 \(float16\)"),
+        ([101.0, 102.5], "row 2 has 102.5"),
+        (["345204036", "3.45204E+08"], r"row 2 has 3.45204E\+08"),
+        (["345204036", "345E6"], "row 2 has 345E6"),
+    ],
+)
+def test_numbers_that_lost_digits_name_no_star(column, found):
+    with pytest.raises(ValueError, match=rf"t.fits: column obsid: {found}.*wanted whole numbers with all their digits"):
+        tables.whole_numbers(Table({"obsid": column}), "obsid", "t.fits")
+
+
+def test_numbers_that_are_missing_are_no_names():
+    table = Table({"obsid": ["", "-9999", "3.45204036E+08", "7.0"]})
+    assert tables.whole_numbers(table, "obsid", "t.csv").tolist() == [-1, -1, 345204036, 7]
+
+
+def test_what_a_spreadsheet_made_of_long_numbers_is_seen(tmp_path):
+    (tmp_path / "t.csv").write_text("obsid,teff,ra\n3.45204E+08,4.8E+03,1.5E+00\n3.45205E+08,5E+03,2.5E+00\n")
+    table = tables.read_table(tmp_path / "t.csv")
+    with pytest.raises(ValueError, match=r"t.csv: column obsid: row 1 has 3.45204E\+08"):
+        tables.whole_numbers(table, "obsid", tmp_path / "t.csv")
+    assert tables.numbers(table, "teff", "t.csv").tolist() == [4800, 5000]
+    assert table["ra"].tolist() == [1.5, 2.5]

@@ -20,6 +20,10 @@ from .spectra import Spectra
 NEGLIGIBLE = 1e-16
 """Smaller weights are dropped: they cannot change a double-precision sum, and denormal numbers are slow."""
 
+LEAST_PIXELS, WIDEST = 2.0, 10_000.0
+"""Widths that make sense: below two pixels the average is the pixel itself, which would be divided away with all lines;
+above 10 000 Å, more than the optical range, it has no shape."""
+
 STARS, PIXELS = 512, 192
 """Sizes of a block: stars per task, pixels per piece of the band of weights."""
 
@@ -48,10 +52,13 @@ def normalize(
 
     Raises
     ------
+    TypeError
+        If they are no `Spectra`.
     ValueError
-        If the spectra are normalized already, the width is not positive, the convention is unknown, or segments overlap
-        or hold no pixel.
+        If the spectra are normalized already, the width makes no sense (`check_smoothing`), the convention is unknown,
+        or segments overlap or hold no pixel.
     """
+    check_spectra("normalize", spectra)
     if spectra.normalized:
         raise ValueError(f"normalize: {spectra!r} is normalized already; give the spectra as they were observed")
     if segments is not None:
@@ -76,11 +83,28 @@ def check_segments(segments: Sequence[Sequence[float]]) -> tuple[tuple[float, fl
         raise ValueError(f"segments: found {segments!r}, wanted (low, high) in Å of every detector") from None
 
 
-def check_smoothing(width: float, convention: str) -> None:
-    """ValueError unless the width is positive [Å] and the convention known."""
+def check_spectra(what: str, spectra: object) -> None:
+    """TypeError unless these are `Spectra`."""
+    if not isinstance(spectra, Spectra):
+        raise TypeError(f"{what}: found {type(spectra).__name__}, wanted Spectra (Spectra.from_arrays)")
+
+
+def check_smoothing(width: float, convention: str, wavelength: np.ndarray | None = None) -> None:
+    """ValueError unless the convention is known and the width [Å] is at least two pixels and at most 10 000 Å.
+
+    Parameters
+    ----------
+    wavelength : (P,) Å of the pixels, if they are known already
+    """
     check_option("convention", convention, CONVENTIONS)
-    if not (isinstance(width, Real) and np.isfinite(width) and width > 0):
-        raise ValueError(f"width: found {width}, wanted a positive length in Å")
+    if not (isinstance(width, Real) and 0 < width <= WIDEST):
+        raise ValueError(f"width: found {width!r}, wanted a positive length in Å, at most {WIDEST:.0f}")
+    steps = np.diff(wavelength) if wavelength is not None else np.empty(0)
+    if steps.size and width < LEAST_PIXELS * np.median(steps):
+        raise ValueError(
+            f"width: found {width!r} Å, wanted at least {LEAST_PIXELS:g} pixels of {np.median(steps):.3g} Å: a "
+            "narrower average follows the lines, and divides them away"
+        )
 
 
 def smooth(spectra: Spectra, width: float = 50.0, convention: str = "paper") -> np.ndarray:
@@ -90,6 +114,7 @@ def smooth(spectra: Spectra, width: float = 50.0, convention: str = "paper") -> 
     -------
     (N, P) in the unit of the flux; NaN where no unmasked pixel lies within some 6 L.
     """
+    check_spectra("smooth", spectra)
     average = np.empty(spectra.flux.shape, spectra.flux.dtype)
     band = weight_band(spectra.wavelength, width, convention, spectra.flux.dtype)
 
@@ -106,7 +131,7 @@ def weight_band(
     wavelength: np.ndarray, width: float, convention: str = "paper", dtype: np.typing.DTypeLike = float
 ) -> list[tuple[slice, slice, np.ndarray]]:
     """The weights of eq. 2 as a band of dense pieces: (pixels averaged over, pixels of the average, weights)."""
-    check_smoothing(width, convention)
+    check_smoothing(width, convention, wavelength)
     two_variances = CONVENTIONS[convention] * width**2
     reach = np.sqrt(-np.log(NEGLIGIBLE) * two_variances)
     band = []

@@ -14,7 +14,7 @@ from ..lamost.reading import repeats
 from .label_table import labels_in_table
 from .roles import SPECTRUM_SUFFIXES, candidates, find_roles
 
-__all__ = ["Contents", "Found", "find_spectra", "find_tables", "labels_in_table", "look_through", "walk"]
+__all__ = ["Contents", "Found", "find_spectra", "labels_in_table", "look_through", "walk"]
 
 SIMULATED = "simulated.json"
 TRUTH = "truth.npz"
@@ -104,12 +104,6 @@ def look_through(folder: str | Path, label_table: str | Path | None = None) -> C
     return Contents(
         found.spectra, found.repeated, found.refused, folder, roles.labels, roles.catalogue, roles.allstar, roles.notes
     )
-
-
-def find_tables(folder: Path, label_table: str | Path | None = None) -> tuple[Path | None, Path | None, Path | None]:
-    """The tables of labels, of LAMOST and of APOGEE at the top of a folder, see `roles.find_roles`."""
-    roles = find_roles(folder, label_table)
-    return roles.labels, roles.catalogue, roles.allstar
 
 
 def find_spectra(paths: Iterable[Path], tables: Collection[Path] | None = None) -> Found:

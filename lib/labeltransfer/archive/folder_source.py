@@ -58,14 +58,16 @@ class FolderSource:
         if self.contents.labels is None:
             return None
         stars, labels = read_label_table(self.contents.labels, self.label_names, self.contents.spectra)
-        findable = (np.asarray(stars["obsid"]) > 0).any() or np.isfinite(stars["ra"]).any()
-        if np.isin(labels.ids, list(self.contents.spectra)).any() or not findable:
+        nameless = ~np.isin(labels.ids, list(self.contents.spectra))
+        free = np.setdiff1d(list(self.contents.spectra), labels.ids)
+        findable = nameless & ((np.asarray(stars["obsid"]) > 0) | np.isfinite(stars["ra"]))
+        if not findable.any() or not free.size:
             return stars, labels
-        return named_by_headers(stars, labels, self._places())
+        return named_by_headers(stars, labels, self._places(free), nameless)
 
-    def _places(self) -> Table:
-        """Which stars the spectra are of, and where they stand."""
-        return lamost.read_places(self.contents.spectra.values(), progress=self.progress)
+    def _places(self, ids: np.ndarray) -> Table:
+        """Which stars the spectra of these names are of, and where they stand."""
+        return lamost.read_places([self.contents.spectra[name] for name in ids.tolist()], progress=self.progress)
 
     @cached_property
     def _allstar(self) -> Table | None:

@@ -14,17 +14,17 @@ from typing import Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from ..continuum import normalize
+from ..continuum import check_smoothing, normalize
 from ..files import check_writable, written_whole
 from ..files.locks import only_writer
-from ..lamost import COMMON_GRID, Unreadable, identifier, printable, read_catalogue, read_spectra
-from ..options import CONVENTIONS, FILES_PER_BLOCK, MASKS, check_option
+from ..lamost import COMMON_GRID, Unreadable, identifier, printable, read_redshifts, read_spectra
+from ..options import FILES_PER_BLOCK, MASKS, check_option
 from ..parallel.workers import workers
 from ..spectra import Spectra
 from . import store_files as spectra_store
 from .folder import find_spectra
 from .opening import Survey
-from .roles import candidates
+from .roles import candidates, catalogue_of, not_own
 from .store import SpectraStore, read_manifest
 from .store_files import STAR_COLUMNS
 
@@ -50,6 +50,7 @@ def ingest_folder(
     scheduler: str = "threads",
     n_workers: int | None = None,
     progress: bool = True,
+    replace: bool = False,
 ) -> SpectraStore:
     """Read all LAMOST files of a folder tree once; a call that was killed goes on where it stopped.
 
@@ -64,11 +65,13 @@ def ingest_folder(
     catalogue : LAMOST's, for redshifts that headers lack; by default the one at the top of the folder
     block_size : files of a block; memory is bounded by one block for each worker
     scheduler, n_workers : see `workers.workers`; the folders must be at the same place for all of them
+    replace : whether a store that is there is lost, once all else has been found right; other files in it stay
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If there are no files, or the store belongs to other files or another format version.
+        If there are no files, several tables might be the catalogue, store and folder are one or lie in each other, or
+        the store belongs to other files or another format version.
     RuntimeError
         If another process is writing this store.
     """
@@ -77,21 +80,28 @@ def ingest_folder(
     if not base.exists():
         raise FileNotFoundError(f"{folder}: no such folder; wanted one with LAMOST spectra")
     choices = _choices(mask, width, convention, block_size)
-    tables = candidates(base)
-    catalogue = Path(catalogue) if catalogue else next((path for path in tables if tables[path] == "catalogue"), None)
-    found = find_spectra([base], [*tables, *([catalogue] if catalogue else [])])
+    _refuse_nested(base, Path(store))
+    catalogue = not_own(catalogue) if catalogue else catalogue_of(base)
+    found = find_spectra([base], [*candidates(base), *([catalogue] if catalogue else [])])
     files = list(found.spectra.values())
     facts = {
         "source": "folder", "simulated": (base / "simulated.json").exists(), "files": _digest(base, files),
     }  # fmt: skip
     return _fill(
-        FileSource(base, files, mask, _redshifts(catalogue)),
+        FileSource(base, files, mask, read_redshifts(catalogue) if catalogue else {}),
         Path(store),
         {**facts, "n_files": len(files), **choices},
         [_below(base, one) for one in found.left_out],
         (scheduler, n_workers),
         progress,
+        replace,
     )
+
+
+def _refuse_nested(folder: Path, store: Path) -> None:
+    first, second = folder.resolve(), store.resolve()
+    if first.is_relative_to(second) or second.is_relative_to(first):
+        raise ValueError(f"{store}: is the folder of spectra {folder}, lies in it or holds it; give another place")
 
 
 def _below(base: Path, one: Unreadable) -> Unreadable:
@@ -122,9 +132,7 @@ def ingest_survey(
 def _choices(mask: str, width: float, convention: str, block_size: int) -> dict[str, Any]:
     if block_size < 1:
         raise ValueError(f"block_size: found {block_size}, wanted at least 1")
-    if not 0 < width < np.inf:
-        raise ValueError(f"width of the normalization: found {width:g}, wanted a positive number of Å")
-    check_option("convention", convention, CONVENTIONS)
+    check_smoothing(width, convention, COMMON_GRID)
     return {"mask": mask, "width": float(width), "convention": convention, "block_size": int(block_size)}
 
 
@@ -181,6 +189,7 @@ def _fill(
     skipped: Sequence[Unreadable],
     who: tuple[str, int | None],
     progress: bool,
+    replace: bool = False,
 ) -> SpectraStore:
     """Make the blocks that are missing or damaged, then the manifest, then the note that the store is complete."""
     spectra_store.zarr_module()
@@ -190,7 +199,7 @@ def _fill(
     made = not store.exists()
     with workers(*who) as crew, only_writer(store):
         try:
-            spectra_store.create(store, facts, COMMON_GRID)
+            spectra_store.create(store, facts, COMMON_GRID, replace=replace)
         except OSError:
             if made:
                 shutil.rmtree(store, ignore_errors=True)
@@ -251,13 +260,6 @@ def _complete(store: Path, facts: Mapping[str, Any], skipped: Sequence[Unreadabl
             n_read.append(int((note["reason"] == "").sum()))
         rows.writerows([one.path, identifier(one.path), "skipped", one.reason] for one in skipped)
     spectra_store.write_counts(store, facts, n_read, facts["n_files"] - sum(n_read) + len(skipped))
-
-
-def _redshifts(catalogue: str | Path | None) -> dict[str, float]:
-    if catalogue is None:
-        return {}
-    table = read_catalogue(catalogue)
-    return dict(zip(table["id"].tolist(), table["z"].tolist(), strict=True))
 
 
 def _digest(base: Path, files: Sequence[Path]) -> str:

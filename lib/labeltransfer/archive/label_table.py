@@ -98,11 +98,12 @@ def _row_names(source: Table, path: str | Path) -> np.ndarray:
     ]
     if given[0] is None and None in given[1:]:
         tables.wanted_column(source, KEYS, f"{path} (and no obsid, nor ra and dec, to find the stars by)")
-    obsid, ra, dec = (tables.numbers(source, one, path) if one else np.full(len(source), np.nan) for one in given)
+    obsid = tables.whole_numbers(source, given[0], path) if given[0] else np.full(len(source), -1)
+    ra, dec = (tables.numbers(source, one, path) if one else np.full(len(source), np.nan) for one in given[1:])
     places = np.isfinite(ra) & np.isfinite(dec)
     return np.array(
         [
-            f"obsid {obsid[n]:.0f}" if obsid[n] > 0
+            f"obsid {obsid[n]}" if obsid[n] > 0
             else f"star at {ra[n]:.4f}, {dec[n]:+.4f}" if places[n]
             else f"row {n + 1}"
             for n in range(len(source))
@@ -111,28 +112,37 @@ def _row_names(source: Table, path: str | Path) -> np.ndarray:
     )  # fmt: skip
 
 
-def named_by_headers(stars: Table, labels: Labels, places: Table, radius: float = 3.0) -> tuple[Table, Labels]:
-    """Name the stars of a label table after the spectra that have their LAMOST number, or else lie where they are.
+def named_by_headers(
+    stars: Table, labels: Labels, places: Table, nameless: np.ndarray, radius: float = 3.0
+) -> tuple[Table, Labels]:
+    """Name stars of a label table after the spectra that have their LAMOST number, or else lie where they are.
 
     Of several spectra of a star on the sky, that of highest S/N is taken.
 
     Parameters
     ----------
-    stars, labels : as `read_label_table` gives them for a table without file names
-    places : of the spectra, as `lamost.read_places` gives them
+    stars, labels : as `read_label_table` gives them
+    places : of the spectra that no star is named after, as `lamost.read_places` gives them
+    nameless : (N,) whether a star's name is that of no spectrum
     radius : arcsec
+
+    Returns
+    -------
+    stars, labels
+        With a note in ``stars.meta["notes"]`` of how many were found by number and by place.
     """
-    numbers = np.asarray(places["obsid"])
-    _, rows, spectra = np.intersect1d(np.asarray(stars["obsid"]), numbers[numbers > 0], return_indices=True)
+    numbers, wanted = np.asarray(places["obsid"]), np.where(nameless, stars["obsid"], 0)
+    _, rows, spectra = np.intersect1d(wanted, numbers[numbers > 0], return_indices=True)
     spectra = np.flatnonzero(numbers > 0)[spectra]
-    if not rows.size:
-        spectra, rows = cross_match(
-            places["ra"], places["dec"], stars["ra"], stars["dec"], radius, snr1=places["snr_g"]
-        )
+    left, free = np.setdiff1d(np.flatnonzero(nameless), rows), np.setdiff1d(np.arange(len(places)), spectra)
+    first, second = places[free], stars[left]
+    near, here = cross_match(first["ra"], first["dec"], second["ra"], second["dec"], radius, snr1=first["snr_g"])
     ids = np.asarray(stars["id"]).astype(object)
-    ids[rows] = np.asarray(places["id"])[spectra]
+    ids[rows], ids[left[here]] = np.asarray(places["id"])[spectra], np.asarray(first["id"])[near]
     stars = stars.copy()
     stars["id"] = ids.astype(str)
+    found = f"{rows.size} found by obsid, {near.size} by their place, {left.size - near.size} not at all"
+    stars.meta["notes"] = [*stars.meta["notes"], f"{nameless.sum()} stars whose name is that of no file: {found}"]
     return stars, Labels(stars["id"], labels.names, labels.values, labels.covariance)
 
 

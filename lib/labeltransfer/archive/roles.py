@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..catalogue import is_own
 from ..labels import labels_in
 from ..lamost.catalogue import CATALOGUE_COLUMNS, PACKED, has_lamost_numbers, names_its_spectra
 from ..tables import column_names, find_column
@@ -22,7 +23,8 @@ TABLE_SUFFIXES = (
 SPECTRUM_NAME = re.compile(r"(spec|med)-\d{5}-", re.IGNORECASE)
 """How LAMOST's files of spectra are called; they are not looked into."""
 
-WORDS = {"labels": "the labels", "catalogue": "LAMOST's catalogue", "allstar": "APOGEE's allStar table"}
+WORDS = {"labels": "the labels", "catalogue": "LAMOST's catalogue", "allstar": "APOGEE's allStar table",
+         "own": "a catalogue of labels that `infer` wrote"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Roles:
 def part_of(columns: Sequence[str]) -> str:
     """The part that a table with these columns can play: ``"labels"``, ``"catalogue"``, ``"allstar"``, or none.
 
+    ``"own"`` is a catalogue as we write it, which plays no part: a model must not learn what a model said.
     APOGEE's table names APOGEE's stars or flags, and none of LAMOST's files. LAMOST's catalogue has LAMOST's numbers,
     or obsid and what its pipeline says. A table of labels names files, or LAMOST's numbers, or places on the sky.
     """
@@ -46,6 +49,8 @@ def part_of(columns: Sequence[str]) -> str:
     def has(*names: str) -> bool:
         return find_column(columns, names) is not None
 
+    if is_own(columns):
+        return "own"
     placed = has(*CATALOGUE_COLUMNS["ra"]) and has(*CATALOGUE_COLUMNS["dec"])
     names_files = has("filename", "fits_name", "lamost_id")
     from_apogee = has("aspcapflag", "apogee_id", "sdss4_apogee_id") or (has("sdss_id") and has("flag_bad"))
@@ -77,11 +82,34 @@ def candidates(folder: Path) -> dict[Path, str]:
             columns = column_names(path)
             claimed = _part_by_name(path)
             part = part_of(columns)
-            if claimed == "labels" or (claimed and not columns) or (claimed == "catalogue" and part == "labels"):
+            unclear = claimed == "labels" or not columns or (claimed == "catalogue" and part == "labels")
+            if claimed and unclear and part != "own":
                 part = claimed
             if part or not name.endswith(SPECTRUM_SUFFIXES):
                 found[path] = part
     return found
+
+
+def catalogue_of(folder: Path) -> Path | None:
+    """LAMOST's catalogue at the top of a folder, by its columns, or None; ValueError if there are several."""
+    return _the_one(folder, "catalogue", [path for path, part in candidates(folder).items() if part == "catalogue"])
+
+
+def _the_one(folder: Path, part: str, found: list[Path]) -> Path | None:
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise ValueError(f"{folder}: several tables might be {WORDS[part]}: {names}; leave one of them there")
+    return next(iter(found), None)
+
+
+def not_own(path: str | Path) -> Path:
+    """The path of a table to learn from or to believe, unless it is a catalogue of ours (ValueError)."""
+    if part_of(column_names(path)) == "own":
+        raise ValueError(
+            f"{path}: found {WORDS['own']}, wanted a table that was measured otherwise; give another, or, to learn "
+            "from a model on purpose, one that has no more of it than the columns id and the labels"
+        )
+    return Path(path)
 
 
 def find_roles(folder: Path, label_table: str | Path | None = None) -> Roles:
@@ -92,12 +120,12 @@ def find_roles(folder: Path, label_table: str | Path | None = None) -> Roles:
     Raises
     ------
     ValueError
-        If no table of labels can be told, or several tables could play one part.
+        If no table of labels can be told, it is a catalogue of ours, or several tables could play one part.
     """
     tables = candidates(folder)
     of_part = {part: [path for path, one in tables.items() if one == part] for part in WORDS}
-    named = [path for path in of_part["labels"] if _part_by_name(path) == "labels"]
-    labels = [Path(label_table)] if label_table else named or of_part["labels"]
+    named = [path for path in (*of_part["labels"], *of_part["own"]) if _part_by_name(path) == "labels"]
+    labels = [not_own(path) for path in ([label_table] if label_table else named or of_part["labels"])]
     if not label_table and not named and labels and of_part["allstar"]:
         labels += of_part["allstar"]
     if len(labels) > 1:
@@ -106,11 +134,8 @@ def find_roles(folder: Path, label_table: str | Path | None = None) -> Roles:
             f"{folder}: several tables might hold the labels: {names}; call the right one labels.csv, or give it as "
             "the table of labels (--labels)"
         )
-    for part in () if labels else ("catalogue", "allstar"):
-        if len(of_part[part]) > 1:
-            names = ", ".join(path.name for path in of_part[part])
-            raise ValueError(f"{folder}: several tables might be {WORDS[part]}: {names}; leave one of them there")
-    first = {part: next(iter(of_part[part]), None) for part in ("catalogue", "allstar")}
+    several = 1 if labels else None  # of tables that are not used there may be any number
+    first = {part: _the_one(folder, part, of_part[part][:several]) for part in ("catalogue", "allstar")}
     chosen = Roles(next(iter(labels), None), first["catalogue"], first["allstar"])
     if chosen.labels is None and None in first.values():
         raise ValueError(_no_labels(folder, tables))
@@ -134,5 +159,6 @@ def _notes(roles: Roles, tables: dict[Path, str]) -> tuple[str, ...]:
     if roles.labels is not None:
         parts = {roles.labels: WORDS["labels"]}
     used = [f"{path.name} is {words}, by its columns" for path, words in parts.items() if path is not None]
-    others = [path.name for path in tables if path not in parts]
-    return (*used, *([f"tables that are not used: {', '.join(others)}"] if others else []))
+    own = [f"{path.name} is {WORDS['own']}: not used" for path, part in tables.items() if part == "own"]
+    others = [path.name for path, part in tables.items() if path not in parts and part != "own"]
+    return (*used, *own, *([f"tables that are not used: {', '.join(others)}"] if others else []))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files.arrays import DAMAGE, naming, read_arrays, write_arrays, written_whole
+from ..files.arrays import DAMAGE, naming, read_arrays, remove_unfinished, write_arrays, written_whole
 
 KIND, STORE_VERSION = "SpectraStore", 2
 NOTE, COMPLETE, MANIFEST = "store.json", "complete.json", "manifest.csv"
@@ -72,13 +73,13 @@ def n_blocks(facts: Mapping[str, Any]) -> int:
     return -(-int(facts["n_files"]) // int(facts["block_size"]))
 
 
-def read_note(folder: Path) -> dict[str, Any] | None:
+def read_note(folder: Path, *, any_version: bool = False) -> dict[str, Any] | None:
     """How the spectra of a store were made; None if the folder holds no store.
 
     Raises
     ------
     ValueError
-        If the store is damaged or of another format version.
+        If the store is damaged or, unless `any_version`, of another format version.
     """
     note = folder / NOTE
     if not note.exists():
@@ -93,7 +94,7 @@ def read_note(folder: Path) -> dict[str, Any] | None:
         raise ValueError(f"{note}: damaged ({error}); remove the store and ingest again") from error
     if kind != KIND:
         raise ValueError(f"{note}: found {kind!r}, wanted a {KIND}; give another folder")
-    if version != STORE_VERSION:
+    if version != STORE_VERSION and not any_version:
         raise ValueError(
             f"{folder}: a store of format version {version}, but this labeltransfer reads version {STORE_VERSION}; "
             "remove it and ingest the files again"
@@ -106,8 +107,35 @@ def is_store(folder: str | Path) -> bool:
     return os.path.exists(Path(folder) / NOTE)  # no error of a folder that may not be entered
 
 
-def create(folder: Path, facts: Mapping[str, Any], wavelength: np.ndarray) -> None:
-    """Make an empty store, or take up one of the same facts.
+def remove(folder: Path) -> None:
+    """Remove a store of any version, the note last, and nothing else from its folder.
+
+    Raises
+    ------
+    ValueError
+        If the note says that it is none, or is damaged.
+    """
+    read_note(folder, any_version=True)
+    _remove_remnants(folder)
+    for path in (folder / "blocks").glob("part-*.npz"):
+        path.unlink()
+    for name in ARRAYS:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in (COMPLETE, MANIFEST, "wavelength.npz", "zarr.json", NOTE):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _remove_remnants(folder: Path) -> None:
+    """What Zarr, and we, left half written when a process was killed."""
+    arrays = (remnant for name in ARRAYS for remnant in (folder / name).rglob("*.partial"))
+    for remnant in [*folder.glob("zarr.*.partial"), *arrays]:
+        remnant.unlink()
+    for place in (folder, folder / "blocks"):
+        remove_unfinished(place)
+
+
+def create(folder: Path, facts: Mapping[str, Any], wavelength: np.ndarray, *, replace: bool = False) -> None:
+    """Make an empty store, or take up one of the same facts; or begin anew in the place of any (`replace`).
 
     Raises
     ------
@@ -115,19 +143,21 @@ def create(folder: Path, facts: Mapping[str, Any], wavelength: np.ndarray) -> No
         If the folder holds a store of other facts, naming them, or other files.
     """
     wanted = json.loads(json.dumps(dict(facts)))
+    replaced = replace and is_store(folder)
+    if replaced:
+        remove(folder)
     found = read_note(folder)
     if found is not None:
         different = [key for key in {**wanted, **found} if found.get(key) != wanted.get(key)]
         if different:
             raise ValueError(
                 f"{folder}: holds a store of other spectra (different: {', '.join(different)}); "
-                "remove it or give another folder"
+                "replace it (--replace), or give another folder"
             )
-        for remnant in folder.rglob("*.partial"):
-            remnant.unlink()
+        _remove_remnants(folder)
         return
     strangers = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
-    if set(strangers) - {*ARRAYS, "zarr.json", "wavelength.npz"}:
+    if set(strangers) - {*ARRAYS, "zarr.json", "wavelength.npz"} and not replaced:
         raise ValueError(f"{folder}: not empty ({strangers[0]}), and no store; give a new folder")
     write_arrays(folder / "wavelength.npz", "Wavelength", {"wavelength": wavelength})
     zarr = zarr_module()

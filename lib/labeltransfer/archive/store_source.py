@@ -12,9 +12,10 @@ from astropy.table import Table
 from .. import lamost
 from ..labels import PAPER_LABELS
 from ..spectra import Spectra
-from .folder import Contents, find_tables, labels_in_table
+from .folder import Contents, labels_in_table
 from .folder_source import FolderSource
 from .overlap import rows_of
+from .roles import find_roles
 from .store import SpectraStore
 
 
@@ -59,8 +60,8 @@ class StoreSource(FolderSource):
     def _stars(self) -> Table:
         return self.store.all_stars()
 
-    def _places(self) -> Table:
-        return self._stars
+    def _places(self, ids: np.ndarray) -> Table:
+        return self._stars[np.isin(self._stars["id"], ids)]
 
     def _read(self, ids: np.ndarray, progress: bool | None = None) -> lamost.Reading:
         """Spectra of stars, normalized; those that are not in the store are unreadable."""
@@ -86,12 +87,13 @@ def open_store(
 ) -> StoreSource:
     """Open a store as a survey; the tables are looked for in its folder."""
     store = SpectraStore.open(folder)
-    labels, catalogue, allstar = find_tables(store.folder, label_table)
+    roles = find_roles(store.folder, label_table)
     if label_names is None:
-        label_names = labels_in_table(labels) if labels else PAPER_LABELS
+        label_names = labels_in_table(roles.labels) if roles.labels else PAPER_LABELS
     paths = store.all_stars()
     spectra = {name: Path(path) for name, path in zip(paths["id"].tolist(), paths["path"].tolist(), strict=True)}
-    contents = Contents(spectra, [], [], store.folder, labels, catalogue, allstar)
+    parts = (roles.labels, roles.catalogue, roles.allstar, roles.notes)
+    contents = Contents(spectra, [], [], store.folder, *parts)
     return StoreSource(store, tuple(label_names), mask, contents, progress)
 
 

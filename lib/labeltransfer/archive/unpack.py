@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tarfile
-import tempfile
 import zlib
 from pathlib import Path, PurePosixPath
 
@@ -28,12 +27,13 @@ def unpack(archive: Path, folder: Path, only: str = "") -> int:
         land outside the folder.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    fresh = folder.with_name(f".{folder.name}-unfinished")
+    shutil.rmtree(fresh, ignore_errors=True)  # of a process that was killed
+    fresh.mkdir()
     try:
         count = _extract(archive, fresh, only)
         if folder.exists():
             shutil.rmtree(folder)
-        fresh.chmod(0o755)
         fresh.replace(folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)

@@ -10,6 +10,7 @@ from .columns import (
     assemble,
     data_model,
     good,
+    is_own,
     stack,
 )
 from .formats import arrow_table, best_format, format_of, join, read, write
@@ -30,6 +31,7 @@ __all__ = [
     "galactic",
     "good",
     "healpix_mean",
+    "is_own",
     "join",
     "read",
     "stack",

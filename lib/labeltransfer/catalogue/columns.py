@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -69,6 +69,11 @@ STAR_COLUMNS = {
     "z": "redshift from LAMOST",
 }
 ANGLES = ("ra", "dec", "glon", "glat")
+
+
+def is_own(columns: Iterable[str]) -> bool:
+    """Whether these are the columns of a catalogue as `assemble` makes it."""
+    return {"id", "reduced_chi2", "converged"} <= {name.lower() for name in columns}
 
 
 def assemble(

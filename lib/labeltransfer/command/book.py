@@ -110,6 +110,8 @@ def _sweep(given: argparse.Namespace) -> int:
 
     if given.workers is not None and given.workers < 1:
         raise ValueError(f"--workers: found {given.workers}, wanted 1 or more")
+    if given.file.is_dir():
+        raise ValueError(f"{given.file}: a folder, wanted the file of a sweep, for example sweeps/sensitivity.yml")
     book = _book()
     listed = read_sweep(given.file, book)
     outcomes = run_sweep(book, listed, given.workers, replace=given.replace)

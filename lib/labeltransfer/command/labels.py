@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from typing import Any
 
@@ -84,15 +83,17 @@ def ingest(command: argparse.ArgumentParser) -> None:
 
 def _ingest(given: argparse.Namespace) -> int:
     from ..archive.ingest import ingest_folder
-    from ..archive.store import MANIFEST, is_store
+    from ..archive.roles import catalogue_of
+    from ..archive.store import MANIFEST
 
-    if given.replace and is_store(given.output):
-        shutil.rmtree(given.output)
     choices = {"mask": given.mask, "width": given.width, "convention": given.convention, "block_size": given.block}
-    choices |= {"scheduler": given.scheduler, "n_workers": given.workers}
+    choices |= {"scheduler": given.scheduler, "n_workers": given.workers, "replace": given.replace}
     store = ingest_folder(given.folder, given.output, catalogue=given.catalogue, **choices)
     skipped = store.counts["skipped"]
     print(f"{given.output}: {len(store):,} spectra; {skipped:,} files skipped, see {given.output / MANIFEST}")
+    catalogue = given.catalogue or catalogue_of(given.folder)
+    if catalogue:
+        print(f"redshifts that headers lack are those of {catalogue}")
     return LOSSES if skipped else 0
 
 

@@ -22,6 +22,9 @@ import numpy as np
 FORMAT_VERSION = 1
 ZIP = b"PK\x03\x04"
 
+UNFINISHED = ".unfinished-"
+"""How temporary names begin: what a killed process left is known by it, see `remove_unfinished`."""
+
 DAMAGE = (
     zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, KeyError, SyntaxError, RuntimeError, MemoryError,
     OverflowError, struct.error,
@@ -38,7 +41,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path = path.resolve() if path.is_symlink() else path  # what a link leads to is written, the link stays
-    temporary = path.with_name(f".{uuid4().hex}{''.join(path.suffixes[-2:])}")
+    temporary = temporary_name(path)
     try:
         with naming(path, temporary):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,6 +54,17 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def temporary_name(path: Path) -> Path:
+    """A name beside `path` that nothing has; it keeps the suffix."""
+    return path.with_name(f"{UNFINISHED}{uuid4().hex}{''.join(path.suffixes[-2:])}")
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes left half written in a folder; only while nothing else writes there."""
+    for path in folder.glob(f"{UNFINISHED}*"):
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -66,12 +66,18 @@ def read_catalogue(path: str | Path) -> Table:
     return facts_of_stars(source, star_names(source, path), path)
 
 
+def read_redshifts(path: str | Path) -> dict[str, float]:
+    """From a star's id to its redshift in a LAMOST catalogue, see `read_catalogue`; NaN where unknown."""
+    table = read_catalogue(path)
+    return dict(zip(table["id"].tolist(), table["z"].tolist(), strict=True))
+
+
 def facts_of_stars(source: Table, ids: np.ndarray, where: object) -> Table:
     """What `read_catalogue` returns, of the columns that a table has, for stars of these names."""
     catalogue = unknown_stars(ids)
     obsid = tables.find_column(source, ("obsid",))
     if obsid:
-        catalogue["obsid"] = np.nan_to_num(tables.numbers(source, obsid, where)).astype(np.int64)
+        catalogue["obsid"] = np.maximum(tables.whole_numbers(source, obsid, where), 0)
     notes = []
     for name, choices in CATALOGUE_COLUMNS.items():
         found = tables.find_column(source, choices)
@@ -139,14 +145,14 @@ def _file_name(written: str) -> str:
 
 def _names_of_numbers(source: Table, where: object) -> np.ndarray:
     day, spectrograph, fibre = (
-        tables.numbers(source, tables.wanted_column(source, names, where), where)
+        tables.whole_numbers(source, tables.wanted_column(source, names, where), where)
         for names in (DAYS, ("spid",), ("fiberid",))
     )
     plan = tables.text(source, tables.wanted_column(source, ("planid",), where))
-    known = np.isfinite(day) & np.isfinite(spectrograph) & np.isfinite(fibre)
+    known = np.minimum(np.minimum(day, spectrograph), fibre) >= 0
     return np.array(
         [
-            f"spec-{day[n]:.0f}-{plan[n]}_sp{spectrograph[n]:02.0f}-{fibre[n]:03.0f}" if known[n] else ""
+            f"spec-{day[n]}-{plan[n]}_sp{spectrograph[n]:02d}-{fibre[n]:03d}" if known[n] else ""
             for n in range(len(source))
         ],
         dtype=str,

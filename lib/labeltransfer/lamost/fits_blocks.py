@@ -12,7 +12,7 @@ import bz2
 import lzma
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,8 +141,11 @@ class Hdu:
         array = np.frombuffer(self.data, IMAGE_TYPES[self.header.integer("BITPIX")]).reshape(shape)
         return _scaled(array, self.header.get("BSCALE"), self.header.get("BZERO"))
 
-    def columns(self) -> dict[str, np.ndarray]:
-        """Columns of numbers of a binary table, (rows, values per row) each, by upper-case name."""
+    def columns(self, wanted: Collection[str] = ()) -> dict[str, np.ndarray]:
+        """Columns of numbers of a binary table, (rows, values per row) each, by upper-case name.
+
+        Those of variable length are left out; ValueError if one of them is among `wanted`.
+        """
         header = self.header
         width, rows = header.integer("NAXIS1"), header.integer("NAXIS2")
         found = {}
@@ -152,6 +155,8 @@ class Hdu:
             match = re.fullmatch(r"(\d{0,9})([A-Z])(?:(?<=[PQ])[A-Z])?(?:\(.*\))?", form.strip())
             if match is None or match[2] not in {**COLUMN_TYPES, **OTHER_WIDTHS}:
                 raise ValueError(f"column {name}: found format {form!r}, wanted one of the FITS standard")
+            if match[2] in "PQ" and name.upper() in wanted:
+                raise ValueError(f"column {name}: of variable length ({form}), which is not read; wanted a fixed one")
             repeat = int(match[1] or 1)
             code = COLUMN_TYPES.get(match[2])
             size = repeat * np.dtype(code).itemsize if code else int(np.ceil(repeat * OTHER_WIDTHS[match[2]]))

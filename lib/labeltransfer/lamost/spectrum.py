@@ -29,7 +29,7 @@ MAX_REDSHIFT = 0.01
 """3000 km/s: no star of the Galaxy is faster; a larger |z| belongs to a galaxy or is a failed measurement."""
 
 LEAST_WAVELENGTH = 1000.0
-"""Å; the third row of an image is no wavelength if it begins below: the pilot's files have something else there."""
+"""Å; the third row of an image holds no wavelengths if one is below: the pilot's files have something else there."""
 
 ARMS = ("COADD_B", "COADD_R")
 """Tables of a medium-resolution file: one for each arm."""
@@ -118,7 +118,7 @@ def _from_image(primary: Hdu) -> dict[str, np.ndarray]:
         )
     arrays = dict(zip(ROWS, image, strict=False))
     third = arrays["wavelength"].astype(float)
-    if image.shape[1] > 1 and not (third[0] > LEAST_WAVELENGTH and (np.diff(third) > 0).all()):
+    if image.shape[1] > 1 and not third.min() > LEAST_WAVELENGTH:
         start, step = primary.header.get("COEFF0"), primary.header.get("COEFF1")
         if isinstance(start, float) and isinstance(step, float):
             arrays["wavelength"] = 10.0 ** (start + step * np.arange(image.shape[1]))
@@ -134,7 +134,7 @@ def _from_table(parts: Iterable[Hdu]) -> dict[str, np.ndarray]:
             name = str(hdu.header.get("EXTNAME", ""))
             if hdu.header.get("ZIMAGE") is True:
                 raise ValueError("an image packed by fpack, which is not read; unpack it with funpack")
-            found = hdu.columns()
+            found = hdu.columns(COLUMNS)
             if name.upper() in ARMS:
                 raise ValueError(f"medium-resolution file (its first table is {name}); {WANTED}")
             if "LOGLAM" in found:
@@ -227,7 +227,7 @@ def to_rest_frame(
         found = "unknown" if np.isnan(z) else f"{z:g}"
         raise ValueError(
             f"redshift Z: found {found}, wanted a star's, at most {MAX_REDSHIFT}; if the header has none, give it in "
-            "a column z or rv [km/s] of LAMOST's catalogue or of the table of labels"
+            "a column z or rv [km/s] of LAMOST's catalogue at the top of the folder (or, to train, the table of labels)"
         )
     ivar = np.where(is_missing(raw.flux), 0.0, raw.ivar)
     check_option("mask", mask, MASKS)

@@ -17,8 +17,9 @@ from astropy.table import Table
 from tqdm import tqdm
 
 from ..files import check_writable, write_arrays, written_whole
-from ..files.arrays import naming
+from ..files.arrays import naming, remove_unfinished
 from ..files.locks import LOCK, only_writer
+from ..files.parts import read_facts
 from ..options import SPECTRA_FORMATS, check_option
 from ..parallel import over_files
 from ..spectra import SPEED_OF_LIGHT
@@ -72,13 +73,14 @@ def write_survey(
     RuntimeError
         If another process is writing there.
     ValueError
-        If the format is unknown.
+        If the format is unknown, or the note on an unfinished survey is damaged.
     """
     check_option("spectra_format", spectra_format, SPECTRA_FORMATS)
     folder = Path(folder)
     refuse_other_contents(folder, survey, spectra_format, compress)
     check_writable(folder)
     with only_writer(folder):
+        remove_unfinished(folder)
         if not (folder / UNFINISHED).exists():
             _write_json(_recipe(survey, spectra_format, compress), folder / UNFINISHED)
         _write_spectra(survey, folder / "spectra", spectra_format, compress, progress)
@@ -93,7 +95,7 @@ def write_survey(
 
 
 def refuse_other_contents(folder: Path, survey: SimulatedSurvey, spectra_format: str, compress: bool) -> None:
-    """Raise FileExistsError unless a folder is new, empty, or the same survey left unfinished."""
+    """Raise FileExistsError unless a folder is new, empty, or the same survey left unfinished; see `write_survey`."""
     if not folder.exists():
         return
     if not folder.is_dir() or any(entry.name != LOCK for entry in folder.iterdir()):
@@ -101,7 +103,7 @@ def refuse_other_contents(folder: Path, survey: SimulatedSurvey, spectra_format:
         if not note.is_file():
             raise FileExistsError(f"{folder}: exists and is not an empty folder; give a new one")
         wanted = json.loads(json.dumps(_recipe(survey, spectra_format, compress)))
-        found = json.loads(note.read_text(encoding="utf-8"))
+        found = read_facts(note)
         different = [name for name in wanted if found.get(name) != wanted[name]]
         if different:
             raise FileExistsError(

@@ -125,9 +125,7 @@ def checked_output(output: str | Path, source: Any, replace: bool = False) -> Pa
 
 def _is_catalogue(path: Path) -> bool:
     table = catalogue.read(path)
-    return "labeltransfer" in table.meta.get("CREATOR", "") or {"id", "reduced_chi2", "converged"} <= set(
-        table.colnames
-    )
+    return "labeltransfer" in table.meta.get("CREATOR", "") or catalogue.is_own(table.colnames)
 
 
 def _make_parts(

@@ -13,9 +13,11 @@ from .columns import (
     wanted_column,
     words,
 )
+from .identifiers import whole_numbers
 from .reading import DAMAGE, column_names, parquet_module, read_table
 
 __all__ = [
     "DAMAGE", "MISSING", "column_names", "find_column", "is_missing", "numbers", "parquet_module", "plain",
-    "plain_name", "read_table", "text", "together", "unit_of", "wanted_column", "words",
+    "plain_name", "read_table", "text", "together", "unit_of", "wanted_column", "whole_numbers",
+    "words",
 ]  # fmt: skip

@@ -22,6 +22,7 @@ from astropy.utils.data import get_readable_fileobj
 from astropy.utils.exceptions import AstropyWarning
 
 from .columns import is_number, words
+from .identifiers import AS_WRITTEN, has_exponent, has_lost_digits
 
 DAMAGE = (OSError, ValueError, TypeError, EOFError, KeyError, IndexError, AttributeError, AstropyWarning, zlib.error)
 """What readers of tables raise for a file that was cut short or is something else."""
@@ -44,9 +45,6 @@ TEXT_FORMATS = {
     "ascii.mrt": re.compile(r"(?s).*?^Byte-by-byte Description of file", re.MULTILINE),
 }
 """How text begins that astropy reads as it is."""
-
-AS_WRITTEN = r"\+\d|0\d|\d+[eE]\d"
-"""How names of stars begin that would not be the same as numbers: 0012, +12, 1E5."""
 
 
 def read_table(path: str | Path, extension: str = "") -> Table:
@@ -218,15 +216,15 @@ def _read_text(path: Path, n_lines: int | None = None) -> Table:
 
 
 def _keep_names(table: Table, lines: Sequence[str], delimiter: str) -> None:
-    """Columns of numbers without a point of which some are `AS_WRITTEN` (names like 0012) become the text they are."""
+    """Columns of whole numbers of which some are `AS_WRITTEN` (names like 0012, 3.45E+08) become the text they are."""
     begins = re.compile(rf'(^|{re.escape(delimiter)})\s*"?({AS_WRITTEN})')
     if not any(map(begins.search, lines)):
         return
     single = lines if delimiter != " " else [" ".join(line.split()) for line in lines]
     columns = zip_longest(*csv.reader(single, delimiter=delimiter, skipinitialspace=True), fillvalue="")
     for name, written in zip(table.colnames, columns, strict=False):
-        whole = table[name].dtype.kind in "if" and not any("." in word for word in written)
-        if whole and any(re.match(AS_WRITTEN, word) for word in written):
+        whole = table[name].dtype.kind in "if" and all("." not in word or has_exponent(word) for word in written)
+        if whole and any(re.match(AS_WRITTEN, one) if "." not in one else has_lost_digits(one) for one in written):
             table.replace_column(name, Column(np.where(np.ma.getmaskarray(table[name]), "", written)))
 
 
