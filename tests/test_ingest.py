@@ -468,10 +468,10 @@ def test_a_store_of_an_older_format_is_replaced_and_a_thing_of_that_name_is_not(
         ingest_folder(folder, tmp_path / "shop", replace=True, **OPTIONS)
 
 
-@pytest.mark.parametrize("store", [".", "store", ".."])
+@pytest.mark.parametrize("store", [".", ".."])
 def test_a_store_is_no_place_of_the_files(tmp_path, store):
     files = write_folder(tmp_path / "files", 1)
-    with pytest.raises(ValueError, match=r"is the folder of spectra .*, lies in it or holds it; give another place"):
+    with pytest.raises(ValueError, match=r"is the folder of spectra .*, or holds it; give another place"):
         ingest_folder(files, files / store, replace=True, **OPTIONS)
     assert sorted(path.name for path in files.iterdir()) == ["labels.csv", "plate0"]
 

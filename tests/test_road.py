@@ -27,7 +27,6 @@ from labeltransfer.lamost import Unreadable
 from labeltransfer.mock import SimulatedSurvey, write_survey
 from labeltransfer.parallel import workers as crews
 from labeltransfer.survey import label_survey
-from labeltransfer.survey.blocks import blocks_of
 from labeltransfer.survey.labelled import Labelled
 from labeltransfer.transfer import LabelTransfer, learn
 
@@ -532,21 +531,9 @@ def test_parts_are_not_kept_among_files_of_the_user(transfer, files, tmp_path):
     assert (tmp_path / "mine" / "part-00001.csv").read_text() == "mine"
 
 
-def test_redshifts_that_headers_lack_are_those_of_the_catalogue_in_the_folder(transfer, survey_folder, files, tmp_path):
-    target = tmp_path / "spectra"
-    target.mkdir()
-    for path in files[:5]:
-        with fits.open(path) as hdus:
-            del hdus[0].header["Z"]
-            hdus.writeto(target / path.name)
-    with pytest.raises(ValueError, match=r"redshift Z: found unknown.*catalogue at the top of the folder"):
-        label_survey(transfer, target, progress=False)
-    shutil.copy(survey_folder / "lamost_catalogue.fits", target)
-    table = label_survey(transfer, target, progress=False)
-    known = label_survey(transfer, files[:5], progress=False)
-    np.testing.assert_allclose(table["z"], known["z"], atol=1e-6)
-    np.testing.assert_allclose(table["teff"], known["teff"], atol=1.0)
-    blocks = blocks_of(target, transfer)
-    before = blocks.facts()
-    os.utime(target / "lamost_catalogue.fits", (1, 1))
-    assert blocks.facts() != before
+def test_spectra_without_redshifts_are_told_how_to_get_them(transfer, files, tmp_path):
+    with fits.open(files[0]) as hdus:
+        del hdus[0].header["Z"]
+        hdus.writeto(tmp_path / files[0].name)
+    with pytest.raises(ValueError, match=r"redshift Z: found unknown.*LAMOST's catalogue \(`labeltransfer ingest`\)"):
+        label_survey(transfer, tmp_path, progress=False)

@@ -70,8 +70,8 @@ def ingest_folder(
     Raises
     ------
     FileNotFoundError, ValueError
-        If there are no files, several tables might be the catalogue, store and folder are one or lie in each other, or
-        the store belongs to other files or another format version.
+        If there are no files, several tables might be the catalogue, the folder is the store or lies in it, or the
+        store belongs to other files or another format version.
     RuntimeError
         If another process is writing this store.
     """
@@ -80,7 +80,8 @@ def ingest_folder(
     if not base.exists():
         raise FileNotFoundError(f"{folder}: no such folder; wanted one with LAMOST spectra")
     choices = _choices(mask, width, convention, block_size)
-    _refuse_nested(base, Path(store))
+    if base.resolve().is_relative_to(Path(store).resolve()):
+        raise ValueError(f"{store}: is the folder of spectra {folder}, or holds it; give another place")
     catalogue = not_own(catalogue) if catalogue else catalogue_of(base)
     found = find_spectra([base], [*candidates(base), *([catalogue] if catalogue else [])])
     files = list(found.spectra.values())
@@ -96,12 +97,6 @@ def ingest_folder(
         progress,
         replace,
     )
-
-
-def _refuse_nested(folder: Path, store: Path) -> None:
-    first, second = folder.resolve(), store.resolve()
-    if first.is_relative_to(second) or second.is_relative_to(first):
-        raise ValueError(f"{store}: is the folder of spectra {folder}, lies in it or holds it; give another place")
 
 
 def _below(base: Path, one: Unreadable) -> Unreadable:

@@ -13,7 +13,6 @@ from astropy.table import Table
 from .. import lamost
 from ..archive.folder import find_spectra
 from ..archive.opening import BLOCK_SIZE, Survey
-from ..archive.roles import catalogue_of
 from ..archive.store import SpectraStore, is_store
 from ..cannon import CannonModel
 from ..files.parts import digest_of_array, digest_of_files
@@ -133,7 +132,7 @@ def paths_of(source: Any) -> list[Path]:
 
 
 class FileBlocks:
-    """LAMOST files, and folders of them; redshifts that headers lack are those of the folders' catalogues."""
+    """LAMOST files, and folders of them."""
 
     def __init__(self, paths: Sequence[Path], transfer: Transfer, block_size: int) -> None:
         found = find_spectra(paths)
@@ -141,18 +140,15 @@ class FileBlocks:
         self.grid, self.mask = transfer.model.wavelength, transfer.mask
         self.sizes = _sizes(len(self.files), block_size)
         self.unreadable = found.left_out
-        self.catalogues = [one for path in paths if path.is_dir() and (one := catalogue_of(path))]
-        self.redshifts = {name: z for one in self.catalogues for name, z in lamost.read_redshifts(one).items()}
 
     def facts(self) -> dict[str, Any]:
         """See `Blocks`."""
-        return {"files": digest_of_files([*self.files, *self.catalogues]), "block_size": self.block_size}
+        return {"files": digest_of_files(self.files), "block_size": self.block_size}
 
     def read(self, number: int) -> Block:
         """See `Blocks`."""
         files = self.files[number * self.block_size : (number + 1) * self.block_size]
-        how: dict[str, Any] = {"grid": self.grid, "mask": self.mask, "redshifts": self.redshifts}
-        reading = lamost.read_spectra(files, **how, progress=False)
+        reading = lamost.read_spectra(files, grid=self.grid, mask=self.mask, progress=False)
         return reading.spectra, reading.stars, reading.unreadable
 
 
