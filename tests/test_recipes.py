@@ -252,6 +252,17 @@ def test_errors_are_those_of_the_result_and_not_of_the_reference_labels(true, st
     assert told == (stated == 0.6)
 
 
+@pytest.mark.parametrize("errors", ["none", "auto", {"teff": 50.0}])
+def test_spectra_too_short_for_halves_have_errors_by_cross_validation(errors):
+    """One label is told by pixels of one half alone."""
+    short = oracle.draw(oracle.known_model(6, 3), 120)
+    transfer = learn(short.spectra, short.labels, order=1, label_errors=errors)
+    table = transfer.label(short.spectra)
+    pulls = (table["teff"] - short.labels.column("teff")) / table["teff_err"]
+    assert np.isfinite(np.asarray(table["teff_err"])[table["converged"]]).all()
+    assert 0.5 < 1.4826 * np.nanmedian(np.abs(pulls)) < 1.5
+
+
 def test_few_stars_may_determine_a_quadratic():
     """By labels of stars that are held out, not by a rule of thumb."""
     bent = replace(TRUTH, coefficients=TRUTH.coefficients * np.r_[1.0, np.ones(3), np.full(6, 5.0)])

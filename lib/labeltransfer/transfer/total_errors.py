@@ -21,6 +21,9 @@ STARS_PER_PART = 100
 CUT, CUT_VARIANCE = 3.0, 0.9733
 """Residuals beyond so many errors are no matter of the floor; variance of a Gaussian that is cut there."""
 
+LEAST_TOLD = 10
+"""Stars whose halves both have labels, so that halves tell a floor."""
+
 SURE = 2.0
 """Sampling errors: where label errors are large, what residuals leave for errors of the result is mostly chance."""
 
@@ -140,32 +143,34 @@ def measure(model: CannonModel, checks: Checks) -> ErrorModel:
     lack what is common to both halves. Of a label whose reference errors are known, the pulls of cross-validation,
     fitted minus reference labels, have that, too: the floor grows towards theirs, half the way where theirs is larger
     by `SURE` times its own sampling error. Of another label the floor has only what stars of a group have in common.
+    Where spectra are so short that their halves tell no labels, all that cross-validation leaves is error.
 
     Parameters
     ----------
     model : trained on all that are kept; its pivots and scales are those of the folds' models
     """
-    scaled, use = model.scaled(checks.reference), checks.kept & checks.fit.converged
-    formal = _variances(model, checks.fit)
+    scaled, formal = model.scaled(checks.reference), _variances(model, checks.fit)
+    use = checks.kept & checks.fit.converged & np.isfinite(formal).all(axis=1)
     residual = model.scaled(checks.fit.labels.values) - scaled
     lever = held_leverage(scaled, model.order, checks.folds, checks.kept)
     spread = bias_and_scatter(residual[use], robust=True)[1] ** 2
     one, two = checks.halves
     apart = model.scaled(one.labels.values) - model.scaled(two.labels.values)
     of_halves = _variances(model, one) + _variances(model, two)
-    of_labels = formal + checks.label_variance / model.scales**2 + lever[:, None] * spread
+    of_labels = formal + np.nan_to_num(checks.label_variance) / model.scales**2 + lever[:, None] * spread
     n_parts = 2 + 2 * scaled.shape[1]
     basis = parts(scaled, formal, n_parts if use.sum() >= STARS_PER_PART * n_parts else 2)
-    floor = np.empty(basis.shape[1:])
+    both = use & one.converged & two.converged & np.isfinite(of_halves).all(axis=1)
+    halves_tell = np.count_nonzero(both) >= LEAST_TOLD
+    floor = np.zeros(basis.shape[1:])
     for k, known in enumerate(np.isfinite(checks.label_variance).any(axis=0)):
-        told = use & one.converged & two.converged
-        share = (of_halves[told, k] / formal[told, k])[:, None]
-        floor[k] = _floor(apart[told, k] ** 2, of_halves[told, k], basis[told, k] * share)
-        if known:
-            told = use & np.isfinite(of_labels[:, k])
-            larger = _floor(residual[told, k] ** 2, of_labels[told, k], basis[told, k])
-            excess = (basis[told, k] @ (larger - floor[k])).mean()
-            sampling = (of_labels[told, k] + basis[told, k] @ larger).mean() * np.sqrt(2 / told.sum())
+        if halves_tell:
+            share = (of_halves[both, k] / formal[both, k])[:, None]
+            floor[k] = _floor(apart[both, k] ** 2, of_halves[both, k], basis[both, k] * share)
+        if known or not halves_tell:
+            larger = _floor(residual[use, k] ** 2, of_labels[use, k], basis[use, k])
+            excess = (basis[use, k] @ (larger - floor[k])).mean()
+            sampling = (of_labels[use, k] + basis[use, k] @ larger).mean() * np.sqrt(2 / use.sum()) * halves_tell
             floor[k] += (larger - floor[k]) / (1.0 + (SURE * sampling / excess) ** 4 if excess > 0 else np.inf)
         elif checks.groups is not None:
             floor[k, 0] += common_to_groups(residual[use, k], lever[use] * spread[k], checks.groups[use])
