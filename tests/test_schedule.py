@@ -84,6 +84,14 @@ def test_two_that_would_both_run_a_third_first_do_not_run_at_the_same_time(book)
     assert awaited(book, [book.chapter("2"), book.chapter("6")])["06_ledger"] == {"02_second"}
 
 
+@pytest.mark.parametrize("chosen", ["3,6,7", "6-7", "2,6,7", "5-7"])
+def test_no_chapter_awaits_itself_whatever_else_has_run(book, chosen):
+    """The ledger needs later chapters, and with them some that have run; each of them must begin at last."""
+    ended = [one.stem for one, _ in side_by_side(book, book.select(chosen), lambda one: lambda: Cost(1.0, 2.0), 2)]
+    assert sorted(ended) == stems(book.select(chosen))
+    assert ended[-1] == "06_ledger"
+
+
 @pytest.mark.parametrize("at_once", [1, 2, 8])
 def test_each_begins_when_what_it_needs_is_done_and_no_more_run_than_may(book, at_once):
     done, running, most, lock = [], [], [], threading.Lock()

@@ -219,12 +219,12 @@ def room(need: float = MEMORY_OF_A_CHAPTER) -> int:
 def awaited(book: Book, chosen: Sequence[ChapterText]) -> dict[str, set[str]]:
     """Of each chapter, which of the chosen ones must be done before it begins.
 
-    Those that it needs. And two that need a chapter that is not among them run in the book's order, for the first runs
-    that one, too.
+    Those that it needs. And two that need a chapter that is not among them do not run at the same time, for the first
+    runs that one, too: the one that needs less goes first, so that none awaits itself.
     """
     needs = {one.stem: {other.stem for other in book.upstream(one, asked=True)} for one in chosen}
     before: dict[str, set[str]] = {}
-    for stem, need in needs.items():
+    for stem, need in sorted(needs.items(), key=lambda one: len(one[1])):
         before[stem] = need & set(needs) | {one for one in before if need & needs[one] - set(needs)} - {stem}
     return before
 
