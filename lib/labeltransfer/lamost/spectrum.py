@@ -227,7 +227,7 @@ def to_rest_frame(
         found = "unknown" if np.isnan(z) else f"{z:g}"
         raise ValueError(
             f"redshift Z: found {found}, wanted a star's, at most {MAX_REDSHIFT}; if the header has none, give it in "
-            "a column z or rv [km/s] of the labels' table (to train) or of LAMOST's catalogue (`labeltransfer ingest`)"
+            "a column z or rv [km/s] of LAMOST's catalogue (`labeltransfer ingest`) or of the labels' table (to train)"
         )
     ivar = np.where(is_missing(raw.flux), 0.0, raw.ivar)
     check_option("mask", mask, MASKS)
