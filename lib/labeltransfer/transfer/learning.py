@@ -84,7 +84,8 @@ def learn(
     rng : draws starting points and folds, or the seed of one that does; by default always the same
     recipe : ``"robust"`` or ``"paper"``
     order : 1, 2 (the paper), 3 or, with recipe robust, ``"auto"``: by cross-validated likelihood, with a ridge if there
-        are few stars. By default 2 or, with recipe robust and fewer than fifty stars a term, ``"auto"``
+        are few stars. By default 2 or, with recipe robust and three labels at most or fewer than fifty stars a term,
+        ``"auto"``
     ridge, censoring : of `train`
     error_factor : by what the reported flux errors are divided: a number, (P,), ``"auto"`` (the default of robust) or
         ``"by wavelength"``; the paper's recipe takes the errors as they are
