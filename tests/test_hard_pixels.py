@@ -8,6 +8,7 @@ import pytest
 
 import oracle
 from labeltransfer.cannon import maximum, train, train_subsets
+from labeltransfer.cannon.normal_matrices import Design, PixelBlock
 from labeltransfer.inference import infer, label_fit
 from labeltransfer.labels import Labels
 from labeltransfer.reference import ReferenceSet
@@ -53,6 +54,26 @@ def test_folds_do_not_stay_at_a_lower_maximum(seed):
         alone = train(kept, order=1)
         np.testing.assert_allclose(heights(model, kept), heights(alone, kept), atol=1e-6)
         np.testing.assert_allclose(model.scatter, alone.scatter, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", [18, 5, 27])
+def test_folds_that_only_choose_lose_little_height(seed):
+    reference, folds = heavy_tails(seed), np.arange(120) % 4
+    subsets = folds != np.arange(4)[:, None]
+    exact, near = (train_subsets(reference, subsets, order=1, exact=exact) for exact in (True, False))
+    for kept, model, other in zip(subsets, exact, near, strict=True):
+        lost = heights(model, reference[kept]) - heights(other, reference[kept])
+        assert (lost > -1e-6).all()
+        assert (lost < 0.02).mean() > 0.9
+
+
+def test_pixels_of_a_block_in_another_order():
+    reference = heavy_tails(0)
+    vectors = train(reference, order=1).label_vector(reference.labels.values)
+    allowed = np.ones((40, vectors.shape[1]), dtype=bool)
+    block = PixelBlock.of(reference.spectra, slice(0, 4), allowed, 0.0, Design(vectors.T))
+    for rows in ([3, 1, 1, 0], [0, 1, 2, 3]):
+        np.testing.assert_array_equal(block[np.array(rows)].flux, block.flux[rows])
 
 
 @pytest.mark.parametrize("seed", range(4))

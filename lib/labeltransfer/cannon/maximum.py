@@ -122,19 +122,17 @@ def brackets(block: PixelBlock, rough: bool = False) -> Iterator[tuple[np.ndarra
 
 def search(block: PixelBlock, rough: bool = False) -> Maximum:
     """The highest of all maxima along s² >= 0; rough, on a thinned grid, where it leads to that of more stars."""
-    highest, n_maxima = np.full(len(block.flux), -np.inf), np.zeros(len(block.flux), dtype=int)
-    best = Maximum(np.zeros(block.allowed.shape), *np.zeros((1, len(highest))), *np.zeros((2, len(highest)), bool))
-    determined = np.flatnonzero(block.stars_per_term > 1)
-    part = block[determined]
-    for rows, low, high in brackets(part, rough):
-        if rows.size:
-            pixels, found = determined[rows], between(part[rows], low, high, rough)
-            n_maxima[pixels] += 1
-            height = log_posterior(part[rows], found.coefficients, found.variance)
-            higher = height > highest[pixels]
-            highest[pixels[higher]] = height[higher]
-            best.put(pixels[higher], found[higher])
-    best.alone &= n_maxima == 1
+    n_pixels, determined = len(block.flux), np.flatnonzero(block.stars_per_term > 1)
+    best = Maximum(np.zeros(block.allowed.shape), *np.zeros((1, n_pixels)), *np.zeros((2, n_pixels), bool))
+    rows, low, high = (np.concatenate(of_all) for of_all in zip(*brackets(block[determined], rough), strict=True))
+    pixels = determined[rows]
+    part = block[pixels]
+    found = between(part, low, high, rough)
+    height = log_posterior(part, found.coefficients, found.variance)
+    rising = np.argsort(height)
+    rising = rising[height[rising] > -np.inf]  # of several at one pixel the last stays
+    best.put(pixels[rising], found[rising])
+    best.alone &= np.bincount(pixels, minlength=n_pixels) == 1
     return best
 
 
@@ -144,9 +142,10 @@ def between(block: PixelBlock, low: np.ndarray, high: np.ndarray, rough: bool) -
     def slope(variance: np.ndarray, rows: np.ndarray) -> np.ndarray:
         return profile(block[rows], variance, NEAR if rough else np.float64)[1]
 
-    if (high > low).all():
+    apart = np.flatnonzero(high > low)
+    if apart.size:
         within = {"xrtol": 1e-12, "fatol": NEAR_BY if rough else RESTING / 100}
-        low = elementwise.find_root(slope, (low, high), args=(np.arange(len(low)),), tolerances=within).x
+        low[apart] = elementwise.find_root(slope, (low[apart], high[apart]), args=(apart,), tolerances=within).x
     return Maximum(profile(block, low)[0], low, *np.ones((2, len(low)), dtype=bool))
 
 
@@ -215,7 +214,7 @@ def adjust(block: PixelBlock, counts: np.ndarray, whole: Maximum, exactly: np.nd
 
     Stars taken once change nothing, the others correct A and the derivatives there. Where that leaves too little or the
     steps do not come to rest, and where eq. 5 may have other maxima, the maximum is sought anew. Where `exactly` (K,)
-    does not ask for more, steps rest early, and whether there are others is taken from all stars.
+    does not ask for more, steps rest early, the grid is thinned, and whether there are others is taken from all stars.
     """
     packed = normal_matrices(block, whole.variance, NEAR)
     there = derivatives(block, whole.coefficients, whole.variance)
@@ -231,9 +230,9 @@ def adjust(block: PixelBlock, counts: np.ndarray, whole: Maximum, exactly: np.nd
             rows = np.flatnonzero(few)
             near.alone[rows] = only_maximum(subset[rows], near[rows])
         if not few.any() and (near.solved & near.alone).mean() < 0.5:
-            yield maximize(subset)
+            yield maximize(subset, rough=not exact)
         else:
-            yield searched_anew(subset, near)
+            yield searched_anew(subset, near, rough=not exact)
 
 
 def reasons(block: PixelBlock, at: Maximum) -> Counter[str]:

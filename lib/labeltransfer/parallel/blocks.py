@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from multiprocessing.pool import ThreadPool
 from typing import TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -43,7 +44,7 @@ def over_blocks(
     """
     blocks = [slice(start, min(start + block_size, size)) for start in range(0, max(size, 1), block_size)]
     n_threads = n_threads or available_cores()
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
+    with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
         return list(pool.map(work, blocks))
 
 
@@ -72,6 +73,12 @@ def limited_cores(n_cores: int) -> Iterator[None]:
         yield
     finally:
         _LIMIT.reset(token)
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Those of this process with threads of their own; looked for once, as it takes as long as a small training."""
+    return ThreadpoolController()
 
 
 def available_cores() -> int:
