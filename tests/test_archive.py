@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from labeltransfer import LABELS, Spectra
+from labeltransfer import LABELS, Spectra, lamost
 from labeltransfer.archive import open_survey
 from labeltransfer.reference import quality_cuts
 from lamost_files import arrays, real_spectra, write_folder, write_image_format, write_table_format
@@ -305,6 +305,15 @@ def test_surveys_without_a_common_star(tmp_path):
 
 
 # --- what is refused
+
+
+def test_a_folder_by_its_path_and_not_beside_the_simulated_survey(tmp_path):
+    write_folder(tmp_path, 3)
+    survey = open_survey(tmp_path, progress=False)
+    assert survey.data_hash == open_survey("folder", tmp_path, None, progress=False).data_hash
+    assert survey.overlap().spectra.ids.tolist() == lamost.read_spectra(tmp_path, progress=False).spectra.ids.tolist()
+    with pytest.raises(ValueError, match=r"survey_dir: found .* wanted source='folder'"):
+        open_survey(survey_dir=tmp_path)
 
 
 def test_unknown_sources_masks_and_labels():

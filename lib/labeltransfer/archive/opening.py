@@ -59,9 +59,9 @@ class Survey(Protocol):
 
 
 def open_survey(
-    source: str = "simulated",
+    source: str | Path = "simulated",
     survey_dir: str | Path | None = None,
-    label_names: Sequence[str] | None = PAPER_LABELS,
+    label_names: Sequence[str] | None = None,
     *,
     n_overlap: int = 11057,
     n_dr2: int = 45000,
@@ -72,16 +72,18 @@ def open_survey(
     progress: bool = True,
     **assumptions: Any,
 ) -> Survey:
-    """Open a survey by name.
+    """Open a survey by name, or a folder.
 
     Parameters
     ----------
     source : ``"simulated"``, or ``"folder"``: a folder of LAMOST files with a table of labels, or with a LAMOST
-        catalogue and an allStar table (as `mock.write_survey` writes it); or ``"tutorial"``: the real spectra that
-        `fetching.fetch` knows under this name, fetched if they are not there (without A_K)
+        catalogue and an allStar table (as `mock.write_survey` writes it), or the path of such a folder; or
+        ``"tutorial"``: the real spectra that `fetching.fetch` knows under this name, fetched if they are not there
+        (without A_K)
     survey_dir : the folder, if `source` is one; or a store that `ingest.ingest_folder` made of it, whose spectra are
         normalized already, with the tables in it or a `label_table`
-    label_names : labels to be transferred, in any case; None for all labels that the table of labels has
+    label_names : labels to be transferred, in any case; by default all labels that the table of labels has or, of an
+        allStar table and of the simulated survey, the paper's
     n_overlap, n_dr2, n_apogee, seed, assumptions : of the simulated survey
     mask : which of LAMOST's pixel masks is applied: ``"none"``, ``"and"``, ``"or"``
     label_table : of a folder, if it is not found by its name
@@ -92,8 +94,15 @@ def open_survey(
         If the source is unknown, or the folder does not hold what is needed.
     """
     check_option("mask", mask, MASKS)
+    if source not in SOURCES and not survey_dir and Path(source).is_dir():
+        source, survey_dir = "folder", source
     check_option("source", source, SOURCES)
     if source == "simulated":
+        if survey_dir:
+            raise ValueError(
+                f"survey_dir: found {str(survey_dir)!r}, wanted source='folder' with it; the simulated "
+                "survey has no files"
+            )
         label_names = check_names(PAPER_LABELS if label_names is None else label_names)
         sizes = {"n_overlap": n_overlap, "n_dr2": n_dr2, "n_apogee": n_apogee, "seed": seed, **assumptions}
         return SimulatedSource(label_names, mask, sizes)

@@ -83,7 +83,7 @@ class Reading:
 
 
 def read_spectra(
-    paths: Iterable[str | Path],
+    paths: Iterable[str | Path] | str | Path,
     *,
     grid: np.ndarray = COMMON_GRID,
     mask: str = "none",
@@ -94,6 +94,7 @@ def read_spectra(
 
     Parameters
     ----------
+    paths : files, or a folder: the FITS files in it and below, by name
     redshifts : from a star's id (`identifier`) to its redshift, used where the header gives none
     progress : show a bar while reading, if there is a terminal
 
@@ -103,6 +104,8 @@ def read_spectra(
         Only if `mask` is unknown.
     """
     check_option("mask", mask, MASKS)
+    if isinstance(paths, str | Path):
+        paths = sorted(Path(paths).rglob("*.fits*")) if Path(paths).is_dir() else [paths]
     paths = [Path(path) for path in paths]
     ids = [identifier(path) for path in paths]
     first: dict[str, int] = {}
