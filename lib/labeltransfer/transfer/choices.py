@@ -109,8 +109,11 @@ class Choice:
 def choose_order(
     reference: ReferenceSet, folds: np.ndarray, kept: np.ndarray, starts: np.ndarray, asked: Asked, step: int
 ) -> Choice:
-    """Orders up to 3 that the stars can determine, without and (few stars) with a ridge, while they gain."""
-    trials = Trials(reference, folds, kept, starts)
+    """Orders up to 3 that the stars can determine, without and (few stars) with a ridge, while they gain.
+
+    A higher order is tried from the ridge before the best of the order below on: it hardly needs a smaller one.
+    """
+    trials, ridges = Trials(reference, folds, kept, starts), list(RIDGES)
     fewest = int(((folds != np.unique(folds)[:, None]) & kept).sum(axis=1).min())
     for order in (1, 2, 3):
         n_terms = asked.n_terms(order)
@@ -118,9 +121,10 @@ def choose_order(
             break
         few = fewest < STARS_PER_TERM * n_terms and not asked.ridge
         before = trials.lowest
-        trials.make(asked.options(order, ridge, step) for ridge in (RIDGES if few else (asked.ridge,)))
+        trials.make(asked.options(order, ridge, step) for ridge in (ridges if few else [asked.ridge]))
         if trials.lowest >= before:
             break
+        ridges = ridges[max(0, ridges.index(trials.best["ridge"]) - 1) :] if few else ridges
     return trials.choice("order")
 
 
@@ -198,6 +202,11 @@ class Trials:
         self.options: list[dict[str, Any]] = []
         self.residuals: list[np.ndarray] = []
         self.losses: list[np.ndarray] = []
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """Options of the lowest mean loss."""
+        return self.options[int(np.argmin([loss.mean() for loss in self.losses]))]
 
     @property
     def lowest(self) -> float:
