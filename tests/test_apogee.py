@@ -152,3 +152,10 @@ def test_flags_beyond_64_bits_are_refused(tmp_path):
     allstar(ASPCAPFLAG=np.array([0, 0, 0, 1 << 63], np.uint64)).write(tmp_path / "allStar.fits")
     with pytest.raises(ValueError, match=r"column ASPCAPFLAG: found 9\.22337e\+18, wanted integers"):
         apogee.read_allstar(tmp_path / "allStar.fits")
+
+
+def test_a_row_that_has_the_labels_beats_one_of_higher_snr():
+    columns = {"apogee_id": ["a", "a", "b", "b"], "snr": [200.0, 100.0, 10.0, 20.0], "row": range(4)}
+    labels = {"teff": [np.nan, 4800.0, 4800.0, 4900.0], "a_k": [0.1, np.nan, 0.1, np.nan]}
+    assert apogee.best_of_duplicates(Table({**columns, **labels}))[0]["row"].tolist() == [1, 3]
+    assert apogee.best_of_duplicates(Table({**columns, **labels}), label_names=("a_k",))[0]["row"].tolist() == [0, 2]

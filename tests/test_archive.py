@@ -6,6 +6,7 @@ from astropy.table import Table
 
 from labeltransfer import LABELS, Spectra, lamost
 from labeltransfer.archive import open_survey
+from labeltransfer.archive.folder import find_spectra
 from labeltransfer.reference import quality_cuts
 from lamost_files import arrays, real_spectra, write_folder, write_image_format, write_table_format
 
@@ -390,3 +391,50 @@ def test_each_star_is_looked_for_by_name_then_number_then_place(tmp_path):
     assert found == {"spec-3": 5300, "spec-4": 5400, "spec-5": 5500, "spec-0": 5000}
     told = "3 stars whose name is that of no file: 1 found by obsid, 1 by their place, 1 not at all"
     assert told in overlap.notes
+
+
+def test_a_row_that_has_the_labels_beats_one_of_higher_snr(tmp_path):
+    path = write_folder(tmp_path, 3) / "labels.csv"
+    lines = path.read_text().splitlines()
+    empty = lines[1].replace(",50,", ",500,").replace("4000,1.00,-0.00", ",,").replace("4000,1.00,0.00", ",,")
+    path.write_text("\n".join([lines[0], empty, *lines[1:]]))
+    labels = open_folder(tmp_path).overlap().labels
+    assert labels.column("teff").tolist() == [4000.0, 4100.0, 4200.0]
+
+
+@pytest.mark.parametrize(("column", "bad"), [("ASPCAPFLAG", 1 << 23), ("flag_bad", "True")])
+def test_flags_of_a_table_of_labels_excise_as_those_of_allstar_do(tmp_path, column, bad):
+    path = write_folder(tmp_path, 3) / "labels.csv"
+    head, *lines = path.read_text().splitlines()
+    good = "False" if column == "flag_bad" else 0
+    path.write_text(
+        "\n".join([f"{head},{column}", *(f"{line},{bad if n == 1 else good}" for n, line in enumerate(lines))])
+    )
+    survey = open_folder(tmp_path)
+    assert survey.overlap().flagged.tolist() == [False, True, False]
+    assert not any(column in note for note in survey.overlap().notes)
+    assert len(survey.dr2_catalogue()) == 3
+
+
+@pytest.mark.parametrize("hidden", [".snapshot", ".Trash-1000", ".ipynb_checkpoints"])
+def test_copies_in_hidden_folders_are_left_alone_unless_they_are_asked_for(tmp_path, hidden):
+    for n, folder in enumerate((tmp_path, tmp_path / hidden / "daily")):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_image_format(folder / "spec-a.fits", arrays(n))
+    assert list(find_spectra([tmp_path]).spectra.values()) == [tmp_path / "spec-a.fits"]
+    assert not find_spectra([tmp_path]).left_out
+    for named in (tmp_path / hidden, tmp_path / hidden / "daily"):
+        assert list(find_spectra([named]).spectra.values()) == [tmp_path / hidden / "daily" / "spec-a.fits"]
+
+
+def test_a_catalogue_with_mjd_alone_names_the_files_that_are_there(tmp_path):
+    path = tmp_path / "catalogue.csv"
+    for day, column in ((55554, "mjd"), (55555, "mjd"), (55555, "lmjd")):
+        rows = [f"{n},{day},PLAN,1,{n},1,2,3,4" for n in range(3)]
+        path.write_text("\n".join([f"obsid,{column},planid,spid,fiberid,ra,dec,snrg,z", *rows]))
+        known = [f"spec-55555-PLAN_sp01-{n:03d}" for n in range(3)]
+        assert lamost.read_catalogue(path, known)["id"].tolist() == known
+        assert set(lamost.read_redshifts(path, known)) == set(known)
+    night_before = [name.replace("55555", "55554") for name in known]
+    path.write_text(path.read_text().replace(",55555,", ",55554,").replace("lmjd", "mjd"))
+    assert lamost.read_catalogue(path, [*night_before, *known])["id"].tolist() == known

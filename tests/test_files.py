@@ -1,6 +1,10 @@
 import errno
 import os
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labeltransfer.files import check_output, outputs, read_arrays, reading, write_arrays, written_whole
+from labeltransfer.files.arrays import temporary_name
 from labeltransfer.files.locks import is_held, only_writer
 
 
@@ -243,3 +248,56 @@ def test_a_name_as_long_as_the_system_allows_is_written(tmp_path):
     path = tmp_path / f"{'a' * 250}.npz"
     write_arrays(path, "Thing", {"a": np.array([1])})
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+# --- two processes, one output
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_another_wrote_meanwhile_stays_and_nothing_is_lost(tmp_path, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError(errno.EPERM, "no links")))
+    path = tmp_path / "cc.npz"
+    with written_whole(path, replace=False) as temporary:
+        temporary.write_text("0")
+    for number in (1, 2):
+        said = f"cc.npz: was written by another meanwhile, and stays; what was made here is .*cc-{number}.npz"
+        with pytest.raises(FileExistsError, match=said), written_whole(path, replace=False) as temporary:
+            temporary.write_text(str(number))
+    assert {one.name: one.read_text() for one in tmp_path.iterdir()} == {
+        "cc.npz": "0",
+        "cc-1.npz": "1",
+        "cc-2.npz": "2",
+    }
+    with written_whole(path) as temporary:
+        temporary.write_text("3")
+    assert path.read_text() == "3"
+
+
+def test_of_many_that_write_one_output_each_has_a_file(tmp_path):
+    def write(number):
+        try:
+            with written_whole(tmp_path / "a.fits.gz", replace=False) as temporary:
+                temporary.write_text(str(number))
+        except FileExistsError:
+            return 1
+        return 0
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(write, range(20))) == 19
+    assert sorted(int(path.read_text()) for path in tmp_path.glob("a*.fits.gz")) == list(range(20))
+    assert len(list(tmp_path.iterdir())) == 20
+
+
+def test_what_dead_processes_left_half_written_is_removed_in_time(tmp_path):
+    gone, own = subprocess.Popen([sys.executable, "-c", ""]), os.getpid()
+    gone.wait()
+    names = {}
+    for who, process, age in (("dead", gone.pid, 7200), ("just now", gone.pid, 60), ("alive", own, 7200)):
+        names[who] = Path(str(temporary_name(tmp_path / "a.fits")).replace(f"-{own}-", f"-{process}-"))
+        names[who].touch()
+        os.utime(names[who], (time.time() - age,) * 2)
+    (tmp_path / ".unfinished-mine").touch()
+    check_output(tmp_path / "a.fits", "catalogue")
+    assert {who for who, path in names.items() if path.exists()} == {"just now", "alive"}
+    assert (tmp_path / ".unfinished-mine").exists()

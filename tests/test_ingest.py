@@ -514,3 +514,40 @@ def test_a_catalogue_of_our_own_gives_no_redshifts(tmp_path):
     path.write_text("\n".join([f"{lines[0]},id,reduced_chi2,converged", *(f"{line},a,1.0,True" for line in lines[1:])]))
     with pytest.raises(ValueError, match=r"mine.csv: found a catalogue of labels that `infer` wrote"):
         ingest_folder(files, tmp_path / "store", catalogue=path, progress=False)
+
+
+@pytest.mark.parametrize("unfinished", [False, True])
+def test_redshifts_of_another_catalogue_make_another_store(tmp_path, capsys, unfinished):
+    files = write_without_redshifts(tmp_path)
+    right, wrong = (write_catalogue(tmp_path / f"{z}.csv", z) for z in (0.0003, 0.0008))
+    for before, now in ((wrong, right), (None, right)):
+        store = tmp_path / f"store of {before and before.name}"
+        first = ingest_folder(files, store, catalogue=before, **OPTIONS)
+        assert len(first) == (2 if before else 0)
+        if unfinished:
+            (store / "complete.json").unlink()
+        assert main(["ingest", str(files), "-o", str(store), "--block", "5", "--catalogue", str(now)]) == 2
+        assert (
+            "store of other spectra (different: the redshifts of a catalogue, of files whose" in capsys.readouterr().err
+        )
+    done = ingest_folder(files, tmp_path / "store", catalogue=right, **OPTIONS)
+    right.write_text(right.read_text() + "9,55555,P,1,9,9,2,50,0.5\n")
+    assert ingest_folder(files, tmp_path / "store", catalogue=right, **OPTIONS).data_hash == done.data_hash
+
+
+def test_a_catalogue_that_no_header_needs_changes_nothing(folder, tmp_path):
+    store = ingest_folder(folder, tmp_path / "store", **OPTIONS)
+    ids = store.all_stars()["id"].tolist()
+    (tmp_path / "all.csv").write_text("\n".join(["filename,ra,dec,snrg,z", *(f"{name},1,2,3,0.001" for name in ids)]))
+    again = ingest_folder(folder, tmp_path / "store", catalogue=tmp_path / "all.csv", **OPTIONS)
+    assert again.data_hash == store.data_hash
+
+
+def test_the_hash_of_a_store_with_labels_follows_its_table(folder, tmp_path):
+    ingest_folder(folder, tmp_path / "store", **OPTIONS)
+    table = tmp_path / "store" / "labels.csv"
+    shutil.copy(folder / "labels.csv", table)
+    before = open_survey("folder", tmp_path / "store", NAMES, progress=False).data_hash
+    assert open_survey("folder", tmp_path / "store", NAMES, progress=False).data_hash == before
+    table.write_text(table.read_text() + "\n".join(table.read_text().splitlines()[-1:]))
+    assert open_survey("folder", tmp_path / "store", NAMES, progress=False).data_hash != before

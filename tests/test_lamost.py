@@ -166,3 +166,25 @@ def test_catalogue_as_fits_with_file_names_and_velocities(tmp_path):
     assert table["z"][0] == pytest.approx(1e-4)
     assert np.isnan(table["z"][1])
     assert np.isnan(table["logg"]).all()
+
+
+def test_of_several_tables_that_of_all_exposures_is_read(tmp_path):
+    one = write_table_format(tmp_path / "one.fits", arrays(1))
+    with fits.open(one) as single, fits.open(write_table_format(tmp_path / "spec-a.fits", arrays(2))) as hdus:
+        single[1].name = "B-8475"
+        fits.HDUList([hdus[0], single[1], hdus[1]]).writeto(tmp_path / "spec-b.fits")
+        fits.HDUList([hdus[0], single[1]]).writeto(tmp_path / "spec-c.fits")
+    np.testing.assert_array_equal(lamost.read_spectrum(tmp_path / "spec-b.fits").flux, np.float32(arrays(2)["flux"]))
+    np.testing.assert_array_equal(lamost.read_spectrum(tmp_path / "spec-c.fits").flux, np.float32(arrays(1)["flux"]))
+
+
+def test_an_image_on_its_side_is_refused(tmp_path):
+    fits.PrimaryHDU(np.array(list(arrays().values()), dtype=np.float32).T).writeto(tmp_path / "spec-a.fits")
+    with pytest.raises(ValueError, match=r"spec-a.fits: primary image has shape \(3909, 5\), wanted \(5, Q\)"):
+        lamost.read_spectrum(tmp_path / "spec-a.fits")
+
+
+def test_a_row_of_a_star_without_a_redshift_hides_no_other(tmp_path):
+    lines = ["filename,ra,dec,snrg,z", "a,1,2,50,0.0001", "a,1,2,80,-9999", "b,1,2,9,0.0002", "b,1,2,90,0.0003"]
+    (tmp_path / "catalogue.csv").write_text("\n".join(lines))
+    assert lamost.read_redshifts(tmp_path / "catalogue.csv") == {"a": 0.0001, "b": 0.0003}

@@ -22,13 +22,17 @@ from labeltransfer.archive import open_survey
 from labeltransfer.archive.ingest import ingest_folder, ingest_survey, read_manifest
 from labeltransfer.command import main
 from labeltransfer.files.locks import only_writer
+from labeltransfer.files.parts import Parts
 from labeltransfer.labels import Labels, register_label
 from labeltransfer.lamost import Unreadable
 from labeltransfer.mock import SimulatedSurvey, write_survey
 from labeltransfer.parallel import workers as crews
 from labeltransfer.survey import label_survey
+from labeltransfer.survey.blocks import blocks_of
 from labeltransfer.survey.labelled import Labelled
+from labeltransfer.survey.road import _facts
 from labeltransfer.transfer import LabelTransfer, learn
+from labeltransfer.transfer.total_errors import ErrorModel
 
 pytest.importorskip("zarr")
 pytest.importorskip("pyarrow")
@@ -395,6 +399,7 @@ def _with_a_worker(folder):
 SCRIPT = """
 import sys
 from labeltransfer.survey import label_survey
+from labeltransfer.survey.blocks import blocks_of
 from labeltransfer.transfer import LabelTransfer
 
 transfer, spectra, output = sys.argv[1:]
@@ -537,3 +542,73 @@ def test_spectra_without_redshifts_are_told_how_to_get_them(transfer, files, tmp
         hdus.writeto(tmp_path / files[0].name)
     with pytest.raises(ValueError, match=r"redshift Z: found unknown.*LAMOST's catalogue \(`labeltransfer ingest`\)"):
         label_survey(transfer, tmp_path, progress=False)
+
+
+# --- two calls, one folder of parts or one output
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [({"normalized": True}, "normalized"), ({"wavelength": lamost.COMMON_GRID * 1.0001}, "wavelength")],
+)
+def test_parts_of_spectra_that_were_given_otherwise_are_not_taken_up(transfer, files, tmp_path, change, what):
+    spectra = lamost.read_spectra(files[:4], progress=False).spectra
+    first, now = (blocks_of(one, transfer).facts() for one in (spectra, replace(spectra, **change)))
+    Parts(tmp_path, first)
+    with pytest.raises(ValueError, match=rf"holds parts of another run \(different: {what}\)"):
+        Parts(tmp_path, now)
+
+
+@pytest.mark.parametrize("what", ["error_factors", "reference_labels", "errors_floor"])
+def test_parts_of_another_model_are_not_taken_up(transfer, tmp_path, what):
+    pixels, labels, errors = transfer.model.wavelength.size, transfer.reference_labels, transfer.errors
+    steep = np.linspace(0.5, 1.5, pixels)
+    first = replace(transfer, error_factor=steep, errors=errors or ErrorModel(*np.ones((3, 1, 1))))
+    change = {
+        "error_factors": {"error_factor": steep[::-1]},
+        "reference_labels": {"reference_labels": replace(labels, values=labels.values + 1.0)},
+        "errors_floor": {"errors": replace(first.errors, floor=first.errors.floor + 1.0)},
+    }[what]
+    Parts(tmp_path / "parts", _facts(first))
+    with pytest.raises(ValueError, match=rf"holds parts of another run \(different: {what}\)"):
+        Parts(tmp_path / "parts", _facts(replace(first, **change)))
+
+
+def test_a_catalogue_that_another_wrote_meanwhile_stays(transfer, files, tmp_path, monkeypatch):
+    output, join = tmp_path / "a.csv", catalogue.join
+
+    def meanwhile(*arguments):
+        output.write_text("another's")
+        return join(*arguments)
+
+    monkeypatch.setattr(catalogue, "join", meanwhile)
+    with pytest.raises(
+        FileExistsError, match=r"a.csv: was written by another meanwhile.*what was made here is .*a-1.csv"
+    ):
+        label_survey(transfer, files[:3], output, progress=False)
+    assert output.read_text() == "another's"
+    assert len(catalogue.read(tmp_path / "a-1.csv")) == 3
+    with pytest.raises(ValueError, match="exists already and is no catalogue"):
+        label_survey(transfer, files[:3], output, progress=False)
+
+
+def test_a_model_that_another_wrote_meanwhile_stays(survey_folder, tmp_path, monkeypatch, capsys):
+    output, write = tmp_path / "cc.npz", LabelTransfer.write
+
+    def meanwhile(self, path):
+        output.write_text("another's")
+        write(self, path)
+
+    monkeypatch.setattr(LabelTransfer, "write", meanwhile)
+    assert main(["train", str(survey_folder), "--label-names", "teff", "--order", "1", "-o", str(output)]) == 2
+    assert f"{output}: was written by another meanwhile, and stays" in capsys.readouterr().err
+    assert output.read_text() == "another's"
+    assert LabelTransfer.read(tmp_path / "cc-1.npz").model.label_names == ("teff",)
+
+
+def test_an_output_whose_parts_would_have_too_long_a_name_is_named_itself(transfer, files, tmp_path):
+    name = f"{'a' * 246}.fits"
+    with pytest.raises(ValueError, match=rf"{name}: beside it there can be no folder .*\.parts \(File name too long\)"):
+        label_survey(transfer, files[:1], tmp_path / name, progress=False)
+    label_survey(transfer, files[:1], tmp_path / name, parts=tmp_path / "parts", progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == [name]

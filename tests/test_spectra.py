@@ -443,3 +443,66 @@ def test_text_of_variable_width_names_stars():
         "a",
         "star two",
     ]
+
+
+# --- numbers that stand for no flux, and units
+
+
+def in_a_unit(unit, dtype=float):
+    wavelength = 10 ** (3.6 + 1e-4 * np.arange(500))
+    flux = 1.0 + 0.2 * np.sin(wavelength / 300) + np.random.default_rng(1).normal(0, 0.01, (2, 500))
+    return wavelength, (flux * unit).astype(dtype), (np.full_like(flux, 0.01) * unit).astype(dtype)
+
+
+@pytest.mark.parametrize(
+    ("unit", "dtype"), [(1e31, float), (1e31, np.float32), (1e30, float), (1e42, float), (1e-60, float), (-1e31, float)]
+)
+def test_flux_in_a_unit_of_any_size_is_kept(unit, dtype):
+    wavelength, flux, error = in_a_unit(unit, dtype)
+    spectra = Spectra.from_arrays(wavelength, flux, error=np.abs(error))
+    assert spectra.good_pixels.tolist() == [500, 500]
+    if unit > 0:
+        wavelength, flux, error = in_a_unit(1.0)
+        expected = normalize(Spectra.from_arrays(wavelength, flux, error=error))
+        np.testing.assert_allclose(normalize(spectra).flux, expected.flux, rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("unit", [1e-200, 1e-110, 1e120, 1e200])
+@pytest.mark.parametrize("name", ["error", "ivar"])
+def test_units_beyond_double_precision_are_refused(unit, name):
+    wavelength, flux, error = in_a_unit(unit)
+    with np.errstate(over="ignore", divide="ignore"):
+        given = error if name == "error" else np.clip(error**-2.0, 1e-300, 1e300)
+    with pytest.raises(ValueError, match=rf"flux .*e[-+]\d+ with {name} .*; give flux and error in another unit"):
+        Spectra.from_arrays(wavelength, flux, **{name: given})
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "error", "kept"),
+    [
+        (1e3, -999.0, 900.0, True),
+        (1e3, -9999.0, 9999.0, False),
+        (1e3, -999.0, 1.0, False),
+        (1e6, -9999.0, 1e4, False),
+        (1e31, -9999.0, 1e29, False),
+        (1.0, 9.97e36, 0.01, False),
+        (1.0, 9.97e36, 9.97e36, False),
+        (1e31, np.inf, 1e29, False),
+    ],
+)
+def test_a_number_of_no_value_is_a_flux_if_its_error_and_its_star_say_so(unit, value, error, kept):
+    wavelength, flux, errors = in_a_unit(unit)
+    flux[0, 7], errors[0, 7] = value, error
+    assert Spectra.from_arrays(wavelength, flux, error=errors).good_pixels.tolist() == [499 + kept, 500]
+
+
+def test_a_logarithm_of_wavelengths_is_called_so():
+    wavelength, flux, error = in_a_unit(1.0)
+    with pytest.raises(ValueError, match=r"found 3.6 to 3.6499, wanted Å; for a logarithm give 10\*\*wavelength"):
+        Spectra.from_arrays(np.log10(wavelength), flux, error=error)
+
+
+def test_names_among_numbers_keep_all_their_digits():
+    spectra = Spectra.from_arrays([5000.0, 5001.0], [[1.0, 2.0], [3.0, 4.0]], 1.0, ids=[2**60 + 1, 1.5])
+    assert spectra.ids.tolist() == ["1152921504606846977", "1.5"]

@@ -12,6 +12,7 @@ from . import tables
 from .labels import LABELS, PAPER_LABELS, Labels, check_names, label_values, read_labels, usual_columns
 from .labels.columns import diagonal
 from .labels.registry import distinct_names
+from .lamost.catalogue import best_rows
 
 _QUANTITIES = (
     "TEFF", "LOGG", "VMICRO", "M_H", "ALPHA_M", "C_M", "N_M", "STAR", "CHI2", "COLORTE", "ROTATION", "SN",
@@ -80,7 +81,7 @@ def read_allstar(path: str | Path, label_names: Iterable[str] = PAPER_LABELS) ->
         if found_error is not None:
             allstar[f"{name}_err"] = np.sqrt(found_error[:, 0, 0])
             allstar[f"{name}_err"].unit = LABELS[name].unit
-    allstar["aspcapflag"] = _flags(source, path)
+    allstar["aspcapflag"] = flags(source, path)
     allstar.meta["notes"] = notes
     return allstar
 
@@ -97,8 +98,18 @@ def _names(source: Table, path: str | Path) -> np.ndarray:
     return np.where(names == "", rows, names).astype(str)
 
 
-def _flags(source: Table, path: str | Path) -> np.ndarray:
-    """(N,) bits of ASPCAPFLAG; SDSS-V's ``flag_bad`` counts as STAR_BAD."""
+FLAGS = ("aspcapflag", "flag_bad")
+"""Columns of which APOGEE's tables have one."""
+
+
+def flags(source: Table, path: str | Path) -> np.ndarray:
+    """(N,) bits of ASPCAPFLAG; SDSS-V's ``flag_bad`` counts as STAR_BAD.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column, or it holds no integers.
+    """
     bad = tables.find_column(source, ("flag_bad",))
     if bad and not tables.find_column(source, ("aspcapflag",)):
         return np.isin(np.char.lower(tables.text(source, bad)), ("true", "t", "1")) * (1 << ASPCAP_BITS["STAR_BAD"])
@@ -110,20 +121,21 @@ def _flags(source: Table, path: str | Path) -> np.ndarray:
     return bits.astype(np.int64) & 0xFFFF_FFFF
 
 
-def best_of_duplicates(table: Table, key: str = "apogee_id") -> tuple[Table, int]:
-    """Keep one row per star, that of highest S/N; the rows kept stay in their order.
+def best_of_duplicates(
+    table: Table, key: str = "apogee_id", label_names: Iterable[str] = ("teff", "logg", "fe_h")
+) -> tuple[Table, int]:
+    """Keep one row per star, the best; the rows kept stay in their order.
+
+    Parameters
+    ----------
+    label_names : the row that has most of these labels is the best, of several such rows that of highest S/N
 
     Returns
     -------
     table, n_dropped
     """
-    snr = np.nan_to_num(np.asarray(table["snr"], dtype=float), nan=-np.inf)
-    names, star = np.unique(np.asarray(table[key]), return_inverse=True)
-    best_first = np.lexsort((np.arange(len(table)), -snr, star))
-    is_best = np.ones(len(table), dtype=bool)
-    is_best[1:] = star[best_first][1:] != star[best_first][:-1]
-    keep = np.sort(best_first[is_best])
-    return table[keep], len(table) - len(names)
+    keep = best_rows(table[key], table["snr"], *(table[name] for name in label_names if name in table.colnames))
+    return table[keep], len(table) - len(keep)
 
 
 def labels_of(table: Table, names: Iterable[str], ids: np.ndarray | None = None) -> Labels:

@@ -146,7 +146,8 @@ def walk(folder: str | Path) -> tuple[list[Path], list[Unreadable]]:
     """Every ``.fits`` file, packed or not, in a folder and its sub-folders, and what was not entered or opened.
 
     Links to folders are followed after all other folders, and no folder is entered twice; a link that leads nowhere may
-    be one to a folder that is not there now. Hidden files are left out.
+    be one to a folder that is not there now. Hidden files and folders are left out (snapshots and waste baskets hold
+    older copies); one that is given by its name is read.
 
     Returns
     -------
@@ -180,10 +181,10 @@ def _sort_in(
 ) -> None:
     path = Path(entry.path)
     try:
+        if entry.name.startswith("."):
+            return
         if entry.is_dir():
             (links if entry.is_symlink() else waiting).append(path)
-        elif entry.name.startswith("."):
-            return
         elif entry.is_symlink() and not path.exists():
             refused.append(Unreadable(printable(path), f"a link that leads nowhere: {printable(path.readlink())}"))
         elif entry.name.lower().endswith(SPECTRUM_SUFFIXES):

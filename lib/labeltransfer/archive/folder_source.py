@@ -79,7 +79,7 @@ class FolderSource:
     def _catalogue(self) -> Table:
         """LAMOST's catalogue; without one, what the label table tells, and a row for every further file."""
         if self._labelled is None and self.contents.catalogue is not None:
-            return one_row_per_star(lamost.read_catalogue(self.contents.catalogue))
+            return one_row_per_star(lamost.read_catalogue(self.contents.catalogue, self.contents.spectra))
         known = self._labelled[0] if self._labelled else unknown_stars(np.array([], dtype=str))
         others = np.setdiff1d(list(self.contents.spectra), known["id"])
         return vstack([known, unknown_stars(others)]) if others.size else known
@@ -92,7 +92,7 @@ class FolderSource:
         """See `Survey.overlap`."""
         if self._labelled is not None:
             return self._labelled_overlap(*self._labelled)
-        match = match_surveys(self._catalogue, self._allstar)
+        match = match_surveys(self._catalogue, self._allstar, label_names=self.label_names)
         reading = self._read_some(np.asarray(self._catalogue["id"])[match.rows])
         readable = np.isin(self._catalogue["id"][match.rows], reading.spectra.ids)
         match.counts["of them without a readable spectrum, dropped"] = int((~readable).sum())
@@ -126,7 +126,8 @@ class FolderSource:
             "stars with labels and a file": int(present.sum()),
             "of them without a readable spectrum, dropped": len(reading.unreadable),
         }
-        flagged = np.zeros(len(stars), dtype=bool)
+        has_flags = "aspcapflag" in known.colnames
+        flagged = apogee.flagged(known) if has_flags else np.zeros(len(stars), dtype=bool)
         unreadable = [*self.contents.refused, *reading.unreadable]
         notes = (*self.contents.notes, *catalogue.meta["notes"])
         return Overlap(reading.spectra, labels[rows], None, stars, flagged, unreadable, counts, notes=notes)

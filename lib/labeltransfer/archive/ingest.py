@@ -31,11 +31,18 @@ from .store_files import STAR_COLUMNS
 __all__ = ["FileSource", "SurveySource", "ingest_folder", "ingest_survey", "read_manifest"]
 
 
+ASKED = "asked"
+"""In the note on a block: of which files a catalogue is asked for the redshift, because the header has none."""
+
+
 class Source(Protocol):
     """Where blocks of spectra come from: the stars and their failures, file by file."""
 
     def read(self, rows: slice) -> tuple[Spectra, dict[str, np.ndarray]]:
         """Spectra that could be read (normalized or not) and a note on all files of the block."""
+
+    def agrees(self, note: Mapping[str, np.ndarray]) -> bool:
+        """Whether a block of these files that was made earlier, with this note, would be the same now."""
 
 
 def ingest_folder(
@@ -71,7 +78,7 @@ def ingest_folder(
     ------
     FileNotFoundError, ValueError
         If there are no files, several tables might be the catalogue, the folder is the store or lies in it, or the
-        store belongs to other files or another format version.
+        store belongs to other files, redshifts of another catalogue, or another format version.
     RuntimeError
         If another process is writing this store.
     """
@@ -89,7 +96,7 @@ def ingest_folder(
         "source": "folder", "simulated": (base / "simulated.json").exists(), "files": _digest(base, files),
     }  # fmt: skip
     return _fill(
-        FileSource(base, files, mask, read_redshifts(catalogue) if catalogue else {}),
+        FileSource(base, files, mask, read_redshifts(catalogue, found.spectra) if catalogue else {}),
         Path(store),
         {**facts, "n_files": len(files), **choices},
         [_below(base, one) for one in found.left_out],
@@ -155,9 +162,17 @@ class FileSource:
             values = np.asarray(reading.stars[name])
             note[name] = np.full(len(files), 0 if values.dtype.kind == "i" else np.nan, values.dtype)
             note[name][good] = values
-        used = [self.redshifts.get(name, np.nan) for name in note["id"].tolist()]
-        note["z"] = np.where(np.isfinite(note["z"]), note["z"], used)
+        note["z"] = np.where(np.isfinite(note["z"]), note["z"], self._known(note))
+        note[ASKED] = np.isin(note["id"], list(reading.without_redshift))
         return reading.spectra, note
+
+    def _known(self, note: Mapping[str, np.ndarray]) -> np.ndarray:
+        return np.array([self.redshifts.get(name, np.nan) for name in note["id"].tolist()], dtype=float)
+
+    def agrees(self, note: Mapping[str, np.ndarray]) -> bool:
+        """See `Source`; what may differ are the redshifts that headers lack."""
+        asked = note[ASKED] if ASKED in note else np.isnan(note["z"])
+        return np.array_equal(note["z"][asked], self._known(note)[asked], equal_nan=True)
 
 
 @dataclass(frozen=True)
@@ -175,6 +190,10 @@ class SurveySource:
         note |= {"path": np.full(len(stars), ""), "reason": np.where(good, "", "no good pixel")}
         note |= {"snr": spectra.signal_to_noise(), "n_good": spectra.good_pixels}
         return spectra[good], note
+
+    def agrees(self, note: Mapping[str, np.ndarray]) -> bool:
+        """See `Source`; the hash of the survey tells."""
+        return True
 
 
 def _fill(
@@ -205,6 +224,12 @@ def _fill(
             for number, wanted in enumerate(sizes)
             if not spectra_store.is_whole(store, number, facts, wanted, digests.get(number))
         ]
+        kept = sorted({*range(len(sizes))} - {*missing})
+        if not all(source.agrees(spectra_store.read_block_note(store, number)) for number in kept):
+            raise ValueError(
+                f"{store}: holds a store of other spectra (different: the redshifts of a catalogue, of files whose "
+                "headers lack them); replace it (--replace), or give the same catalogue, or another folder"
+            )
         if missing:
             (store / spectra_store.COMPLETE).unlink(missing_ok=True)
         done = n_files - sum(sizes[number] for number in missing)

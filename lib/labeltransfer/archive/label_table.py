@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from .. import tables
+from .. import apogee, tables
 from ..labels import Labels, label_column, labels_in, read_labels, usual_columns
 from ..labels.columns import error_column
 from ..labels.registry import abundance_name
@@ -19,11 +19,13 @@ from ..lamost.catalogue import (
     KEYS,
     NUMBERS,
     VELOCITIES,
+    best_rows,
     facts_of_stars,
     names_its_spectra,
     star_names,
 )
 from ..reference import cross_match
+from .overlap import PIPELINE_LABELS
 
 SHOWN = 10
 """Columns that are not used, named one by one."""
@@ -41,7 +43,7 @@ def read_label_table(path: str | Path, label_names: Sequence[str], known: Collec
     labels in columns of their usual names (``fe_h`` also as ``feh`` …; errors as ``teff_err`` …). Missing: NaN, −9999
     and the like, or nothing. A label that is not known yet becomes known in the unit of its column. A table without
     file names must give ``obsid``, or ``ra`` and ``dec``; its stars are called by these until `named_by_headers`
-    finds them. Of several rows of a star that of highest S/N is taken.
+    finds them. Of several rows of a star that with most of the labels is taken, and then that of highest S/N.
 
     Parameters
     ----------
@@ -50,7 +52,7 @@ def read_label_table(path: str | Path, label_names: Sequence[str], known: Collec
     Returns
     -------
     stars : Table with id, obsid, ra, dec, snrg, z, teff, logg, fe_h, as far as the table has them (else NaN);
-        ``meta["notes"]`` says which column each label came from
+        ``meta["notes"]`` says which column each label came from. And aspcapflag, if the table has APOGEE's flags
     labels : the same stars' labels
 
     Raises
@@ -67,9 +69,12 @@ def read_label_table(path: str | Path, label_names: Sequence[str], known: Collec
         raise ValueError(f"{path}: row {int(np.argmax(ids == '')) + 1} does not name a star; wanted a file name")
     found = read_labels(source, label_names, path)
     stars = facts_of_stars(source, ids, path)
+    if tables.find_column(source, apogee.FLAGS):
+        stars["aspcapflag"] = apogee.flags(source, path)
     snr = tables.find_column(source, SNR_COLUMNS)
     worth = tables.numbers(source, snr, path) if snr else np.full(len(ids), np.nan)
-    best = best_rows(ids, worth, found.values, path)
+    best = best_rows(ids, worth, *found.values.T)
+    _refuse_undecided(ids, worth, found.values, best, path)
     covariance = None if found.covariance is None else found.covariance[best]
     repeats = len(ids) - len(best)
     notes = (
@@ -81,7 +86,8 @@ def read_label_table(path: str | Path, label_names: Sequence[str], known: Collec
 
 def _unused(source: Table, names: Sequence[str], path: str | Path) -> list[str]:
     """A note of the columns of numbers that are neither labels nor facts of the stars, so that none is missed."""
-    known = [*KEYS, *SNR_COLUMNS, *VELOCITIES, *NUMBERS, *DAYS, "obsid", *sum(CATALOGUE_COLUMNS.values(), ())]
+    known = ["obsid", *apogee.FLAGS, *KEYS, *SNR_COLUMNS, *VELOCITIES, *NUMBERS, *DAYS]
+    known += sum(CATALOGUE_COLUMNS.values(), ())
     known += [column for name in names for column in usual_columns(name)]
     known += [column for name in source.colnames if (column := error_column(source.colnames, name, name))]
     used = {tables.plain_name(name) for name in known}
@@ -174,32 +180,20 @@ def labels_in_table(path: str | Path) -> tuple[str, ...]:
 
 
 def one_row_per_star(catalogue: Table) -> Table:
-    """Keep one row of a LAMOST catalogue for every spectrum: that of highest S/N, or the first."""
-    return catalogue[best_rows(np.asarray(catalogue["id"]), np.asarray(catalogue["snrg"], dtype=float))]
+    """Keep one row of a LAMOST catalogue for every spectrum, as `best_rows`; what it should have is z and labels."""
+    wanted = (catalogue[name] for name in ("z", *PIPELINE_LABELS))
+    return catalogue[best_rows(catalogue["id"], catalogue["snrg"], *wanted)]
 
 
-def best_rows(ids: np.ndarray, snr: np.ndarray, values: np.ndarray | None = None, where: object = "") -> np.ndarray:
-    """Rows to keep so that every star has one, in order: the row of highest S/N, or the first.
-
-    Parameters
-    ----------
-    values : (N, L) labels; rows of one star that differ in them must differ in S/N
-
-    Raises
-    ------
-    ValueError
-        Naming the first star of which that is not so.
-    """
-    order = np.lexsort((np.arange(ids.size), -np.nan_to_num(snr, nan=-np.inf)))
-    _, first, star = np.unique(ids[order], return_index=True, return_inverse=True)
-    keep = order[first]
-    if values is not None and keep.size < ids.size:
-        same = np.isclose(values[order], values[keep][star], rtol=1e-6, atol=1e-9, equal_nan=True).all(axis=1)
-        undecided = ~same & ~(np.nan_to_num(snr[order], nan=-np.inf) < snr[keep][star])
-        if undecided.any():
-            name = str(ids[order][undecided][0])
-            raise ValueError(
-                f"{where}: star {name!r} has {np.count_nonzero(ids == name)} rows with different labels, and no column "
-                f"{' or '.join(SNR_COLUMNS)} says which is best (none, or the same); keep one row per star"
-            )
-    return np.sort(keep)
+def _refuse_undecided(ids: np.ndarray, snr: np.ndarray, values: np.ndarray, keep: np.ndarray, where: object) -> None:
+    """Refuse rows of one star that differ in their labels although neither has more of them, or a higher S/N."""
+    kept = keep[np.argsort(ids[keep])][np.unique(ids, return_inverse=True)[1]]
+    same = np.isclose(values, values[kept], rtol=1e-6, atol=1e-9, equal_nan=True).all(axis=1)
+    fewer = np.isfinite(values).sum(axis=1) < np.isfinite(values[kept]).sum(axis=1)
+    undecided = ~same & ~fewer & ~(np.nan_to_num(snr, nan=-np.inf) < snr[kept])
+    if undecided.any():
+        name = str(ids[undecided][0])
+        raise ValueError(
+            f"{where}: star {name!r} has {np.count_nonzero(ids == name)} rows with different labels, and no column "
+            f"{' or '.join(SNR_COLUMNS)} says which is best (none, or the same); keep one row per star"
+        )

@@ -154,7 +154,7 @@ class SimulatedSource:
 
     def overlap(self) -> Overlap:
         """See `Survey.overlap`."""
-        match = match_surveys(self._catalogue, self._survey.allstar())
+        match = match_surveys(self._catalogue, self._survey.allstar(), label_names=self.label_names)
         spectra = self._survey.spectra(match.rows, mask=self.mask)
         truth = self._survey.truth()[match.rows]
         return join_surveys(match, self._catalogue, spectra, self.label_names, truth=truth)

@@ -73,7 +73,9 @@ class Match:
         return Match(self.rows[keep], self.allstar[keep], self.counts)
 
 
-def match_surveys(catalogue: Table, allstar: Table, radius: float = 3.0) -> Match:
+def match_surveys(
+    catalogue: Table, allstar: Table, radius: float = 3.0, label_names: Sequence[str] = PIPELINE_LABELS
+) -> Match:
     """Find the stars in common on the sky; of several observations of a star, that of highest S/N is kept.
 
     Parameters
@@ -81,13 +83,14 @@ def match_surveys(catalogue: Table, allstar: Table, radius: float = 3.0) -> Matc
     catalogue : as `lamost.read_catalogue` gives it
     allstar : as `apogee.read_allstar` gives it
     radius : arcsec
+    label_names : of several rows of a star in `allstar`, one that has these labels is kept before one of higher S/N
 
     Raises
     ------
     ValueError
         If the surveys have no star in common.
     """
-    stars, n_repeats = apogee.best_of_duplicates(allstar)
+    stars, n_repeats = apogee.best_of_duplicates(allstar, label_names=label_names)
     rows, partners = cross_match(
         catalogue["ra"], catalogue["dec"], stars["ra"], stars["dec"], radius, snr1=catalogue["snrg"]
     )

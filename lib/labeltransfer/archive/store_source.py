@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -44,7 +46,8 @@ class StoreSource(FolderSource):
     @property
     def data_hash(self) -> str:
         """See `Survey.data_hash`."""
-        return self.store.data_hash
+        tables = replace(self.contents, spectra={}).data_hash
+        return hashlib.sha256(f"{self.store.data_hash} {tables}".encode()).hexdigest()
 
     @property
     def refused(self) -> list[lamost.Unreadable]:

@@ -118,7 +118,7 @@ def _train(given: argparse.Namespace) -> int:
     import numpy as np
 
     from ..archive import open_survey
-    from ..files import check_output
+    from ..files import check_output, written_whole
     from ..labels.registry import distinct_names
     from ..transfer import LabelTransfer, learn
 
@@ -132,7 +132,8 @@ def _train(given: argparse.Namespace) -> int:
     choices = {name: getattr(given, name) for name in ("recipe", "order", "error_factor")}
     chosen: dict[str, Any] = {name: value for name, value in choices.items() if value is not None}
     transfer = learn(survey, rng=np.random.default_rng(given.seed), **chosen)
-    transfer.write(given.output)
+    with written_whole(given.output, replace=given.replace) as temporary:
+        transfer.write(temporary)
     counts = transfer.counts or {}
     for what, count in counts.items():
         print(f"{count:9,}  {what}")

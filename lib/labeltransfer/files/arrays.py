@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import struct
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
@@ -23,7 +26,13 @@ FORMAT_VERSION = 1
 ZIP = b"PK\x03\x04"
 
 UNFINISHED = ".unfinished-"
-"""How temporary names begin: what a killed process left is known by it, see `remove_unfinished`."""
+"""How temporary names begin: what a killed process left is known by it, see `remove_unfinished`, `remove_orphans`."""
+
+LONG_AGO = 3600.0
+"""Seconds without a change, after which what a process that is gone was writing is given up."""
+
+LONGEST_STEM = 60
+"""Characters of a name that are kept when a number is added to it: systems allow 255 bytes."""
 
 DAMAGE = (
     zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, KeyError, SyntaxError, RuntimeError, MemoryError,
@@ -33,11 +42,20 @@ DAMAGE = (
 
 
 @contextmanager
-def written_whole(path: str | Path) -> Iterator[Path]:
+def written_whole(path: str | Path, *, replace: bool = True) -> Iterator[Path]:
     """Give a temporary name beside `path`; rename it to `path` when the block succeeds, remove it when it fails.
 
     The temporary name keeps the suffix of `path`, because writers choose their format by it; in messages it is replaced
     by `path`.
+
+    Parameters
+    ----------
+    replace : whether what is at `path` by the end, put there meanwhile, is lost; otherwise both are kept
+
+    Raises
+    ------
+    FileExistsError
+        Unless `replace`, if there is something at `path` by the end, naming where the new file is instead.
     """
     path = Path(path)
     path = path.resolve() if path.is_symlink() else path  # what a link leads to is written, the link stays
@@ -47,7 +65,9 @@ def written_whole(path: str | Path) -> Iterator[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary.touch(exist_ok=False)
             yield temporary
-            temporary.replace(path)
+            place = temporary.replace(path) if replace else _put_beside(temporary, path)
+        if place != path:
+            raise FileExistsError(f"{path}: was written by another meanwhile, and stays; what was made here is {place}")
     except Exception as error:
         error.args = tuple(_without(temporary, path, one) if isinstance(one, str) else one for one in error.args)
         raise
@@ -56,15 +76,69 @@ def written_whole(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def put(finished: Path, path: Path) -> None:
+    """Give a finished file its name, unless anything has that name already (FileExistsError)."""
+    try:
+        os.link(finished, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        path.touch(exist_ok=False)
+        finished.replace(path)
+
+
+def _put_beside(finished: Path, path: Path) -> Path:
+    """Give a finished file its name, or the first like it that nothing has: model-1.npz, model-2.npz, …"""
+    suffix = _suffix(path)
+    stem = path.name.removesuffix(suffix)[:LONGEST_STEM]
+    for place in chain([path], (path.with_name(f"{stem}-{number}{suffix}") for number in count(1))):
+        with suppress(FileExistsError):
+            put(finished, place)
+            return place
+    raise AssertionError("there is always a further number")
+
+
 def temporary_name(path: Path) -> Path:
-    """A name beside `path` that nothing has; it keeps the suffix."""
-    return path.with_name(f"{UNFINISHED}{uuid4().hex}{''.join(path.suffixes[-2:])}")
+    """A name beside `path` that nothing has: machine, process, a number; it keeps the suffix."""
+    return path.with_name(f"{UNFINISHED}{_machine()}-{os.getpid()}-{uuid4().hex}{_suffix(path)}")
+
+
+def _machine() -> str:
+    return f"{zlib.crc32(platform.node().encode()):08x}"
+
+
+def _suffix(path: Path) -> str:
+    return "".join(path.suffixes[-2:])
 
 
 def remove_unfinished(folder: Path) -> None:
     """Remove what killed processes left half written in a folder; only while nothing else writes there."""
     for path in folder.glob(f"{UNFINISHED}*"):
         path.unlink(missing_ok=True)
+
+
+def remove_orphans(folder: Path) -> None:
+    """Remove what killed processes of this machine left half written in a folder, also while others write there.
+
+    What was written within the last hour stays: a process that seems to be gone may live in another container.
+    """
+    for path in folder.glob(f"{UNFINISHED}{_machine()}-*-*"):
+        process = path.name.split("-")[2]
+        with suppress(OSError, ValueError):
+            if time.time() - path.stat().st_mtime > LONG_AGO and not _lives(int(process)):
+                path.unlink()
+
+
+def _lives(process: int) -> bool:
+    """Whether there is such a process, as far as the system tells without doing anything to it."""
+    try:
+        if os.name == "posix":
+            os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
 
 
 @contextmanager

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from .arrays import remove_orphans
+
 STORE_NOTE = "store.json"
 """By which a store of spectra is known."""
 
@@ -18,7 +20,7 @@ def check_output(
     replace: bool = False,
     is_ours: Callable[[Path], bool] = lambda path: True,
 ) -> Path:
-    """Refuse an output that would destroy something, before any work is done.
+    """Refuse an output that would destroy something, before any work is done; see also `arrays.remove_orphans`.
 
     Parameters
     ----------
@@ -43,6 +45,7 @@ def check_output(
     if path.is_dir():
         raise ValueError(f"{path}: is a folder, wanted the name of the {what}")
     check_writable(path.parent)
+    remove_orphans(path.parent)
     if not path.exists():
         return path
     if not _holds(is_ours, path):

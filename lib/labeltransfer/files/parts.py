@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import naming, remove_unfinished, temporary_name
+from .arrays import naming, put, remove_unfinished, temporary_name
 from .locks import LOCK
 
 NOTE = "run.json"
@@ -97,12 +96,8 @@ def _write_once(path: Path, text: str) -> None:
     try:
         with naming(path):
             own.write_text(text, encoding="utf-8")
-            try:
-                os.link(own, path)
-            except FileExistsError:
-                return
-            except OSError:  # a file system without hard links
-                own.replace(path)
+            with suppress(FileExistsError):
+                put(own, path)
     finally:
         own.unlink(missing_ok=True)
 

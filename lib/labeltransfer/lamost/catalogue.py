@@ -29,7 +29,9 @@ KEYS = ("filename", "fits_name", "lamost_id", "file", "path", "spectrum", "id")
 PACKED = (".gz", ".bz2", ".xz", ".fz", ".z", ".zst", ".zip")
 """Of packed files; the last four are found, and named as what cannot be read."""
 
-DAYS, NUMBERS = ("lmjd", "mjd"), ("planid", "spid", "fiberid")
+NUMBERS = ("planid", "spid", "fiberid")
+DAYS = {"lmjd": (0,), "mjd": (1, 0)}
+"""How many days later than columns of these names say files are called: LMJD is the day after MJD, or is called MJD."""
 
 
 def printable(path: str | Path) -> str:
@@ -45,12 +47,16 @@ def identifier(path: str | Path) -> str:
     return printable(name)
 
 
-def read_catalogue(path: str | Path) -> Table:
+def read_catalogue(path: str | Path, known: Collection[str] = ()) -> Table:
     """Read a LAMOST catalogue (text separated by ``|`` or comma, or FITS).
+
+    Parameters
+    ----------
+    known : names of files, see `star_names`
 
     Returns
     -------
-    Table with columns id (file name without suffix; made from mjd, planid, spid and fiberid if the catalogue does not
+    Table with columns id (file name without suffix; made from lmjd, planid, spid and fiberid if the catalogue does not
     give file names), obsid (0 where unknown), ra, dec [deg], snrg, z, teff [K], logg, fe_h [dex] and their errors
     (``teff_err`` …), NaN where unknown; an unknown redshift is filled from the velocity. ``meta["notes"]`` says which
     column each label came from.
@@ -63,13 +69,27 @@ def read_catalogue(path: str | Path) -> Table:
     source = tables.read_table(path)
     for name in ("ra", "dec"):
         tables.wanted_column(source, CATALOGUE_COLUMNS[name], path)
-    return facts_of_stars(source, star_names(source, path), path)
+    return facts_of_stars(source, star_names(source, path, known), path)
 
 
-def read_redshifts(path: str | Path) -> dict[str, float]:
-    """From a star's id to its redshift in a LAMOST catalogue, see `read_catalogue`; NaN where unknown."""
-    table = read_catalogue(path)
+def read_redshifts(path: str | Path, known: Collection[str] = ()) -> dict[str, float]:
+    """From a star's id to its redshift in a LAMOST catalogue, see `read_catalogue`; NaN where unknown.
+
+    Of several rows of a star that of highest S/N is taken, among those that have a redshift.
+    """
+    table = read_catalogue(path, known)
+    table = table[best_rows(table["id"], table["snrg"], table["z"])]
     return dict(zip(table["id"].tolist(), table["z"].tolist(), strict=True))
+
+
+def best_rows(ids: np.ndarray, snr: np.ndarray, *values: np.ndarray) -> np.ndarray:
+    """Rows of a table to keep so that every star has one, in order: of a star's rows those with most of the values, of
+    these that of highest S/N, or the first.
+    """
+    has = np.isfinite(np.array([np.ones(len(ids)), *values], dtype=float)).sum(axis=0)
+    worth = np.nan_to_num(np.asarray(snr, dtype=float), nan=-np.inf)
+    order = np.lexsort((np.arange(len(ids)), -worth, -has))
+    return np.sort(order[np.unique(np.asarray(ids)[order], return_index=True)[1]])
 
 
 def facts_of_stars(source: Table, ids: np.ndarray, where: object) -> Table:
@@ -122,15 +142,19 @@ def star_names(source: Table, where: object, known: Collection[str] = ()) -> np.
 
     Parameters
     ----------
-    known : names of files; of several columns that may hold names, the one that knows most of them is taken
+    known : names of files; of several columns that may hold names, or several days (`DAYS`), the one that knows most of
+        them is taken
     """
     names = [_names_in(source, key) for key in KEYS[:3] if tables.find_column(source, (key,))]
-    if has_lamost_numbers(source) and tables.find_column(source, DAYS):
-        names.append(_names_of_numbers(source, where))
+    if has_lamost_numbers(source):
+        day = next((day for day in DAYS if tables.find_column(source, (day,))), "")
+        later = DAYS.get(day, ())
+        names += [_names_of_numbers(source, where, day, days) for days in (later if known else later[-1:])]
     names += [_names_in(source, key) for key in KEYS[3:] if tables.find_column(source, (key,))]
     if not names:
         tables.wanted_column(source, KEYS, f"{where} (and no lmjd, planid, spid, fiberid to make it from)")
-    return max(names, key=lambda one: np.isin(one, list(known)).sum()) if known else names[0]
+    several = known and len(names) > 1
+    return max(names, key=lambda one: np.isin(one, list(known)).sum()) if several else names[0]
 
 
 def _names_in(source: Table, key: str) -> np.ndarray:
@@ -143,16 +167,16 @@ def _file_name(written: str) -> str:
     return re.split(r"[\\/]", re.sub(r"^b?(['\"])(.*)\1$", r"\2", written))[-1]
 
 
-def _names_of_numbers(source: Table, where: object) -> np.ndarray:
+def _names_of_numbers(source: Table, where: object, column: str, later: int) -> np.ndarray:
     day, spectrograph, fibre = (
-        tables.whole_numbers(source, tables.wanted_column(source, names, where), where)
-        for names in (DAYS, ("spid",), ("fiberid",))
+        tables.whole_numbers(source, tables.wanted_column(source, (name,), where), where)
+        for name in (column, "spid", "fiberid")
     )
     plan = tables.text(source, tables.wanted_column(source, ("planid",), where))
     known = np.minimum(np.minimum(day, spectrograph), fibre) >= 0
     return np.array(
         [
-            f"spec-{day[n]}-{plan[n]}_sp{spectrograph[n]:02d}-{fibre[n]:03d}" if known[n] else ""
+            f"spec-{day[n] + later}-{plan[n]}_sp{spectrograph[n]:02d}-{fibre[n]:03d}" if known[n] else ""
             for n in range(len(source))
         ],
         dtype=str,

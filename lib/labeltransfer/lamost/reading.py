@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,11 +72,13 @@ class Reading:
     spectra : rest frame, one grid, not normalized
     stars : columns id, obsid, ra, dec [deg], z (that was used), snr_g, snr (median of flux / uncertainty), n_good, file
     unreadable : the other files; `len(spectra) + len(unreadable)` is the number of paths
+    without_redshift : ids of the stars, in either, whose headers give no redshift
     """
 
     spectra: Spectra
     stars: Table
     unreadable: list[Unreadable]
+    without_redshift: Collection[str] = ()
 
     def __repr__(self) -> str:
         return f"Reading({len(self.spectra)} spectra, {len(self.unreadable)} unreadable files)"
@@ -111,7 +113,7 @@ def read_spectra(
     first: dict[str, int] = {}
     for n, name in enumerate(ids):
         first.setdefault(name, n)
-    known = redshifts or {}
+    known, without = redshifts or {}, set[str]()
     flux = np.zeros((len(paths), grid.size), np.float32)
     ivar = np.zeros_like(flux)
 
@@ -120,7 +122,10 @@ def read_spectra(
             return repeats(paths[n], paths[first[ids[n]]])
         try:
             raw = read_spectrum(paths[n])
-            redshift = raw.header["z"] if np.isfinite(raw.header["z"]) else known.get(ids[n])
+            redshift = raw.header["z"]
+            if not np.isfinite(redshift):
+                redshift = known.get(ids[n])
+                without.add(ids[n])
             flux[n], ivar[n] = to_rest_frame(raw, grid, mask, redshift)
         except (OSError, ValueError) as error:
             reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
@@ -137,7 +142,7 @@ def read_spectra(
     spectra = Spectra(np.array([ids[n] for n in rows], dtype=str), grid, flux, ivar)
     facts = [result for result in results if isinstance(result, dict)]
     stars = _stars(spectra, facts, [printable(paths[n]) for n in rows])
-    return Reading(spectra, stars, [result for result in results if isinstance(result, Unreadable)])
+    return Reading(spectra, stars, [result for result in results if isinstance(result, Unreadable)], without)
 
 
 def _refuse_shifted(

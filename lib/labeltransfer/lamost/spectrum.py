@@ -31,8 +31,8 @@ MAX_REDSHIFT = 0.01
 LEAST_WAVELENGTH = 1000.0
 """Å; the third row of an image holds no wavelengths if one is below: the pilot's files have something else there."""
 
-ARMS = ("COADD_B", "COADD_R")
-"""Tables of a medium-resolution file: one for each arm."""
+SUM, ARMS = "COADD", ("COADD_B", "COADD_R")
+"""Tables of all exposures together; a medium-resolution file has one for each arm."""
 
 FINEST_STEP = 5e-5
 """Steps of low-resolution spectra are 1e-4 in log10 λ; a median step below this belongs to another spectrograph."""
@@ -40,6 +40,9 @@ FINEST_STEP = 5e-5
 WANTED = "wanted a low-resolution one (spec-*.fits, 3700-9100 Å in steps of 1e-4 in log10 λ)"
 
 ROWS = ("flux", "ivar", "wavelength", "and_mask", "or_mask")
+MOST_ROWS = 20
+"""An image of more rows than this, and than pixels, lies on its side."""
+
 COLUMNS = {"FLUX": "flux", "IVAR": "ivar", "WAVELENGTH": "wavelength", "ANDMASK": "and_mask", "ORMASK": "or_mask"}
 BANDS = "ugriz"
 
@@ -112,7 +115,7 @@ def read_header(path: str | Path) -> dict[str, Any]:
 def _from_image(primary: Hdu) -> dict[str, np.ndarray]:
     """DR1–DR7."""
     image = primary.image()
-    if image.ndim != 2 or image.shape[0] < len(ROWS):
+    if image.ndim != 2 or not len(ROWS) <= image.shape[0] <= max(image.shape[1], MOST_ROWS):
         raise ValueError(
             f"primary image has shape {image.shape}, wanted (5, Q): flux, inverse variance, wavelength, AND, OR mask"
         )
@@ -129,25 +132,39 @@ def _from_image(primary: Hdu) -> dict[str, np.ndarray]:
 
 def _from_table(parts: Iterable[Hdu]) -> dict[str, np.ndarray]:
     """DR8 and later."""
+    hdu = _table_of_sum(parts)
+    if hdu.header.get("ZIMAGE") is True:
+        raise ValueError("an image packed by fpack, which is not read; unpack it with funpack")
+    found = hdu.columns(COLUMNS)
+    if _name(hdu) in ARMS:
+        raise ValueError(f"medium-resolution file (its table is {_name(hdu)}); {WANTED}")
+    if "LOGLAM" in found:
+        refuse_other_wavelengths(10.0 ** found["LOGLAM"].ravel(), hdu.header)
+    columns = {name: column for name, column in found.items() if name in COLUMNS}
+    missing = [name for name in COLUMNS if name not in columns]
+    if missing:
+        raise ValueError(
+            f"table HDU has no column of numbers {', '.join(missing)}; wanted {', '.join(COLUMNS)}; it has "
+            f"{', '.join(list(found)[:8]) or 'none'}"
+        )
+    return {COLUMNS[name]: column.ravel() for name, column in columns.items()}
+
+
+def _table_of_sum(parts: Iterable[Hdu]) -> Hdu:
+    """The table of all exposures together, which is called so; the first table if none is."""
+    first = None
     for hdu in parts:
         if hdu.is_table:
-            name = str(hdu.header.get("EXTNAME", ""))
-            if hdu.header.get("ZIMAGE") is True:
-                raise ValueError("an image packed by fpack, which is not read; unpack it with funpack")
-            found = hdu.columns(COLUMNS)
-            if name.upper() in ARMS:
-                raise ValueError(f"medium-resolution file (its first table is {name}); {WANTED}")
-            if "LOGLAM" in found:
-                refuse_other_wavelengths(10.0 ** found["LOGLAM"].ravel(), hdu.header)
-            columns = {name: column for name, column in found.items() if name in COLUMNS}
-            missing = [name for name in COLUMNS if name not in columns]
-            if missing:
-                raise ValueError(
-                    f"table HDU has no column of numbers {', '.join(missing)}; wanted {', '.join(COLUMNS)}; it has "
-                    f"{', '.join(list(found)[:8]) or 'none'}"
-                )
-            return {COLUMNS[name]: column.ravel() for name, column in columns.items()}
-    raise ValueError("empty primary HDU and no table HDU; wanted a table with columns " + ", ".join(COLUMNS))
+            if _name(hdu) in (SUM, *ARMS):
+                return hdu
+            first = first or hdu
+    if first is None:
+        raise ValueError("empty primary HDU and no table HDU; wanted a table with columns " + ", ".join(COLUMNS))
+    return first
+
+
+def _name(hdu: Hdu) -> str:
+    return str(hdu.header.get("EXTNAME", "")).upper()
 
 
 def check_arrays(arrays: Mapping[str, np.ndarray]) -> None:

@@ -11,6 +11,7 @@ from astropy.units.function import FunctionUnitBase
 from astropy.units.function.mixin import FunctionMixin
 
 from ..tables import is_missing, plain, together, unit_of, words
+from ..tables.columns import LARGEST
 from .resampling import resample
 
 SENSIBLE = (0.6, 2000.0)
@@ -32,6 +33,18 @@ SHORTEST = 1000.0
 
 ULTRAVIOLET = 2000.0
 """Å; plain wavelengths that end below may as well be nm of the near infrared, so that their unit must be stated."""
+
+LARGEST_WEIGHT = 1e200
+"""Inverse variances from which on, up or down, double precision has no room for their products."""
+
+NOISE = 5.0
+"""Errors from zero within which −999 and the like are a flux, if the star's level is within twice as many of them."""
+
+RANGE = 1e10
+"""Between the brightest and the median flux of spectra in one unit."""
+
+LOGARITHMS = (3.0, 5.0)
+"""Logarithms of the optical and the near infrared in Å."""
 
 UNCERTAINTIES = {"error": "std", "ivar": "ivar"}
 """What the uncertainties of `astropy.nddata` that can be given as either call their type."""
@@ -58,14 +71,15 @@ def arrays_of_spectra(
         )
     if ids is None:
         ids = np.arange(len(values)) if named is None else named
-    names = np.atleast_1d(words(ids))
+    names = np.atleast_1d(words(together(ids)))
     if len(names) != len(values):
         raise ValueError(f"spectra: found {len(names)} ids and flux of {len(values)} stars, wanted one for each")
-    bad = is_missing(values)
+    bad = ~np.isfinite(values)
     for one in (masked, hidden, None if mask is None else plain(mask, "mask")[0] != 0):
         if one is not None:
             bad |= _shaped(one, values.shape, "mask")
     weights, bad = _weights(flux, ivar, error, values, bad)
+    bad |= _no_flux(values, weights, bad)
     _refuse_mistaken(values, weights, bad, names.astype(str), error is None)
     weights = np.where(bad, 0.0, weights)
     single = np.finfo(np.float32)
@@ -134,8 +148,10 @@ def _wavelengths(wavelength: Any, unit: str | None) -> tuple[np.ndarray, np.ndar
         except (ValueError, TypeError):
             raise ValueError(f"wavelength: found unit={str(unit)!r}, wanted one of length, as nm or um") from None
     if not stated and unit is None and grid.size and np.nanmax(grid) < ULTRAVIOLET:
+        low, high = np.nanmin(grid), np.nanmax(grid)
+        logarithm = "for a logarithm give 10**wavelength; " if LOGARITHMS[0] < low < high < LOGARITHMS[1] else ""
         raise ValueError(
-            f"wavelength: found {np.nanmin(grid):g} to {np.nanmax(grid):g}, wanted Å; for another unit give "
+            f"wavelength: found {low:g} to {high:g}, wanted Å; {logarithm}for another unit give "
             "unit='nm' or unit='um', or a Quantity; unit='AA' if it is the ultraviolet"
         )
     if grid.ndim == 1 and (hidden is not None or not np.isfinite(grid).all()):
@@ -158,11 +174,34 @@ def _weights(flux: Any, ivar: Any, error: Any, values: np.ndarray, bad: np.ndarr
         raise TypeError(f"spectra: flux is in {unit}, and its ivar or error has no unit; wanted both or neither")
     spread, hidden = plain(given, "error" if ivar is None else "ivar", wanted)
     spread = _shaped(spread.astype(float), values.shape, "error" if ivar is None else "ivar")
-    bad = bad | ~np.isfinite(values) | ~np.isfinite(spread) | ~(spread > 0)
+    bad = bad | ~np.isfinite(spread) | ~(spread > 0)
     if hidden is not None:
         bad |= _shaped(hidden, values.shape, "mask")
-    usable = np.where(bad, 1.0, spread)
-    return (usable**-2.0 if ivar is None else usable), bad
+    with np.errstate(over="ignore", under="ignore"):
+        weights = np.where(bad, 1.0, spread) ** (-2.0 if ivar is None else 1.0)
+    beyond = ~((weights > 1.0 / LARGEST_WEIGHT) & (weights < LARGEST_WEIGHT))
+    if 2 * np.count_nonzero(beyond) > np.count_nonzero(~bad):
+        star, pixel = np.argwhere(beyond)[0]
+        raise ValueError(
+            f"spectra: flux {values[star, pixel]:.3g} with {'error' if ivar is None else 'ivar'} "
+            f"{spread[star, pixel]:.3g}: computers hold no inverse variance of such numbers; give flux and error in "
+            "another unit, so that neither is very far from 1"
+        )
+    return np.where(beyond, 1.0, weights), bad | beyond
+
+
+def _no_flux(values: np.ndarray, weights: np.ndarray, bad: np.ndarray) -> np.ndarray:
+    """(N, P) where numbers stand for no flux: those that are no value in tables either, unless their errors and the
+    level of their star say that they are a flux.
+    """
+    missing = is_missing(values) & ~bad
+    stars, star = np.unique(np.nonzero(missing)[0], return_inverse=True)
+    level = np.array([np.median(values[n][~bad[n]]) for n in stars], dtype=float)[star]
+    flux, error = values[missing].astype(float), weights[missing] ** -0.5
+    noise = (np.abs(flux) < NOISE * error) & (np.abs(level - flux) < 2 * NOISE * error)
+    bright = (np.abs(level) > LARGEST / RANGE) & (np.abs(flux) < UNHEARD_OF * error)
+    missing[missing] = ~np.where(np.abs(flux) < LARGEST, noise & ~is_missing(error, positive=True), bright)
+    return missing
 
 
 def _refuse_mistaken(

@@ -76,7 +76,8 @@ class Spectra:
     ) -> Spectra:
         """Spectra of any survey, from arrays of any kind.
 
-        A pixel that is masked, NaN or infinite in any of the arrays, or has no positive `ivar` or `error`, is masked.
+        A pixel that is masked, NaN or infinite in any of the arrays, or has no positive `ivar` or `error`, is masked;
+        a flux of −999, −9999 and the like, or beyond 1e30, too, unless its error and the other pixels speak for it.
 
         Parameters
         ----------
@@ -94,8 +95,9 @@ class Spectra:
         Raises
         ------
         ValueError, TypeError
-            If shapes do not fit, or it seems that errors were given as `ivar`, or inverse variances as `error`: the S/N
-            that follows is absurd, and the other way round it is not.
+            If shapes do not fit, the numbers are so large or small that inverse variances cannot be held, or it seems
+            that errors were given as `ivar`, or inverse variances as `error`: the S/N that follows is absurd, and the
+            other way round it is not.
 
         Examples
         --------

@@ -16,6 +16,7 @@ from ..archive.opening import BLOCK_SIZE, Survey
 from ..archive.store import SpectraStore, is_store
 from ..cannon import CannonModel
 from ..files.parts import digest_of_array, digest_of_files
+from ..labels import Labels
 from ..lamost import Unreadable
 from ..spectra import Spectra
 
@@ -33,6 +34,18 @@ class Transfer(Protocol):
     @property
     def starts(self) -> np.ndarray:
         """(S, L) starting points."""
+
+    @property
+    def reference_labels(self) -> Labels:
+        """Of the stars it was trained on."""
+
+    @property
+    def error_factor(self) -> float | np.ndarray:
+        """By which reported flux errors are divided, a number or (P,)."""
+
+    @property
+    def errors(self) -> Any:
+        """What is added to formal errors: an object whose attributes are arrays, or None."""
 
     @property
     def width(self) -> float:
@@ -213,8 +226,8 @@ class SpectraBlocks:
 
     def facts(self) -> dict[str, Any]:
         """See `Blocks`."""
-        arrays = {name: digest_of_array(getattr(self.spectra, name)) for name in ("ids", "flux", "ivar")}
-        return {**arrays, "block_size": self.block_size}
+        arrays = {name: digest_of_array(getattr(self.spectra, name)) for name in ("ids", "wavelength", "flux", "ivar")}
+        return {**arrays, "normalized": self.spectra.normalized, "block_size": self.block_size}
 
     def read(self, number: int) -> Block:
         """See `Blocks`."""

@@ -80,6 +80,8 @@ def label_survey(  # type: ignore[misc]  # the options of the two above are thes
         If there is nothing to label, none of the files can be read (the message gives the first reason), the source was
         made otherwise than the model wants, `output` is an input, is there already or lies in a store, or `parts`
         belongs to another run.
+    FileExistsError
+        If `output` was written by another meanwhile, naming where this catalogue is instead; the parts are kept.
     RuntimeError
         If another run is writing these parts.
     """
@@ -93,12 +95,11 @@ def label_survey(  # type: ignore[misc]  # the options of the two above are thes
                 logging.getLogger(__name__).warning("not read: %s: %s", failure.path, failure.reason)
             return catalogue.read(path)
     output = checked_output(output, source, replace)
-    folder = Path(parts) if parts else output.with_name(f"{output.name}.parts")
+    folder = Path(parts) if parts else _beside(output)
     check_output(folder / NOTE, "note on the parts", replace=True)
     suffix = catalogue.best_format()
     with workers(scheduler, n_workers) as crew, only_writer(folder):
-        facts = {**transfer.provenance(), "starts": digest_of_array(np.asarray(transfer.starts)), "format": suffix}
-        kept = Parts(folder, {**facts, **blocks.facts()})
+        kept = Parts(folder, {**_facts(transfer), "format": suffix, **blocks.facts()})
         notes = _make_parts(transfer, blocks, kept, suffix, crew, progress)
         unreadable = [*blocks.unreadable, *(failure for _, failures in notes for failure in failures)]
         whole = [kept.path(number, suffix) for number, (rows, _) in enumerate(notes) if rows]
@@ -106,7 +107,8 @@ def label_survey(  # type: ignore[misc]  # the options of the two above are thes
             first = f"; {unreadable[0].path}: {unreadable[0].reason}" if unreadable else ""
             kept.remove()
             raise ValueError(f"none of {len(unreadable)} files could be read{first}")
-        counts = [counted(table) for table in catalogue.join(whole, output)]
+        with written_whole(output, replace=replace) as temporary:
+            counts = [counted(table) for table in catalogue.join(whole, temporary)]
         kept.remove()
     total = {name: sum(count[name] for count in counts) for name in counts[0]}
     return Labelled(output, **total, unreadable=unreadable, simulated=transfer.simulated)
@@ -121,6 +123,30 @@ def checked_output(output: str | Path, source: Any, replace: bool = False) -> Pa
     if form in (".fits", ".fits.gz") and around:
         raise ValueError(f"{output}: lies in {around[0]}, where it would be read as a spectrum; give another place")
     return output
+
+
+def _facts(transfer: Transfer) -> dict[str, Any]:
+    """All of a trained model that decides what the parts hold; arrays by their fingerprints."""
+    arrays = {"starts": transfer.starts, "error_factors": transfer.error_factor}
+    arrays["reference_labels"] = transfer.reference_labels.values
+    if transfer.errors is not None:
+        arrays |= {f"errors_{name}": array for name, array in vars(transfer.errors).items()}
+    return transfer.provenance() | {name: digest_of_array(np.asarray(array)) for name, array in arrays.items()}
+
+
+def _beside(output: Path) -> Path:
+    """The folder for the parts of a catalogue, ``NAME.parts``; ValueError if there can be none of this name."""
+    folder = output.with_name(f"{output.name}.parts")
+    try:
+        folder.lstat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise ValueError(
+            f"{output}: beside it there can be no folder of this name and .parts ({error.strerror}); give a shorter "
+            "name, or another folder for the parts (--parts)"
+        ) from error
+    return folder
 
 
 def _is_catalogue(path: Path) -> bool:
