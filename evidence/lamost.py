@@ -124,23 +124,18 @@ def by_wavelength(spectra, predicted, width):
 
 
 def features(model):
-    """Gradients at the lines that the paper names, found as in chapter 2: above 95 % of what lies within 150 Å."""
-    gradients = np.abs(lt.figures.scaled_coefficients(model)).T
-    wavelength, lines = model.wavelength, {name: lt.figures.FEATURES[name] for name in ("Mg I", "Na I", "Ca II")}
-
-    def stands_out(line):
-        away = np.abs(wavelength - line)
-        return gradients[:, away <= 3.0].max(axis=1) > np.nanquantile(gradients[:, away <= 150.0], 0.95, axis=1)
-
-    hits = {name: np.array([stands_out(line) for line in at]) for name, at in lines.items()}
-    chance = np.array([stands_out(line) for line in wavelength[20:-20:20]])
+    """Gradients at the lines that the paper names, found as in chapter 2."""
+    gradients, wavelength = np.abs(lt.figures.scaled_coefficients(model)).T, model.wavelength
+    lines = {name: lt.figures.FEATURES[name] for name in ("Mg I", "Na I", "Ca II")}
+    hits = {name: lt.diagnostics.stands_out(model, at) for name, at in lines.items()}
+    chance = lt.diagnostics.stands_out(model, wavelength[20:-20:20])
     whole = wavelength.size // 13 * 13
     peaks = gradients[:, :whole].reshape(len(gradients), -1, 13).max(axis=2)
     return {
-        "lines": sum(map(len, hits.values())), "pairs": sum(found.size for found in hits.values()),
-        "found": {name: int(found.any(axis=1).sum()) for name, found in hits.items()},
+        "lines": sum(map(len, lines.values())), "pairs": sum(found.size for found in hits.values()),
+        "found": {name: int(found.any(axis=0).sum()) for name, found in hits.items()},
         "pairs_found": int(sum(found.sum() for found in hits.values())),
-        "chance": chance.mean(), "chance_any": chance.any(axis=1).mean(),
+        "chance": chance.mean(), "chance_any": chance.any(axis=0).mean(),
         "wavelength": wavelength[:whole].reshape(-1, 13).mean(axis=1).round(),
         "gradient": {name: peaks[k] for k, name in enumerate(model.label_names)},
     }  # fmt: skip

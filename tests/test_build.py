@@ -31,6 +31,7 @@ def test_pages_show_the_run(small_copy):
     pages = build(Book(small_copy)).parent
     shown = article(pages / "book" / "02_mean.html")
     assert "The mean is" in shown
+    assert shown.count("Parameters and imports") == 1
     assert shown.count("98.765") >= 2
     words = json.loads((pages / "searchindex.js").read_text()[len("Search.setIndex(") : -1])["terms"]
     assert "histogram" not in words or "plt" not in words, "code is not searched"

@@ -65,6 +65,30 @@ def test_a_parameter_that_papermill_set_and_nobody_knows_is_refused(small_run):
     open_chapter("02_mean", {**DEFAULT, "clip_sgima": 2, "In": others}, book)
 
 
+def test_a_misspelt_parameter_in_the_first_cell_is_refused_until_it_is_mended(small_run):
+    book, cell = Book(small_run), 'import numpy as np\n\nrun: str = "default"\nclip_sigma: float = 4.0\n'
+    with pytest.raises(ValueError, match=r"'n_overlpa': .*did you mean 'n_overlap'"):
+        open_chapter("02_mean", {**DEFAULT, "In": ["", f"{cell}n_overlpa: int = 200"]}, book)
+    executed = ["", f"{cell}n_overlpa: int = 200", f"{cell}n_overlap: int = 200"]
+    open_chapter("02_mean", {**DEFAULT, "In": executed}, book)
+
+
+def test_parameters_of_the_chapters_before_follow_and_act(small_copy, capfd):
+    page = small_copy / "book" / "02_mean.md"
+    page.write_text(page.read_text().replace("n_overlap: int = 100\n", "").replace("seed: int = 2017\n", ""))
+    book = Book(small_copy)
+    assert list(book.chapter("02_mean").parameters) == ["run", "clip_sigma"]
+    assert book.parameters(book.chapter("02_mean")) == DEFAULT
+    here = {"run": "default", "clip_sigma": 4.0}
+    assert open_chapter("02_mean", here, book).values == DEFAULT
+    chapter = open_chapter("02_mean", {**here, "n_overlap": 70, "In": ["", "# Parameters\nn_overlap = 70\n"]}, book)
+    assert chapter.load("values")["values"].shape == (70,)
+    assert "01_stars has not run with these parameters yet" in capfd.readouterr().out
+    assert book.key(chapter.text, chapter.values) != book.key(chapter.text, DEFAULT)
+    with pytest.raises(ValueError, match="range"):
+        open_chapter("02_mean", {**here, "n_overlap": 1}, book)
+
+
 def test_the_ledger_of_a_notebook_alone_harms_no_run(small_copy, monkeypatch):
     claims = small_copy / "_runs" / "default" / "claims.json"
     before = claims.read_bytes()
@@ -110,13 +134,31 @@ def test_what_is_saved_is_loaded(small_copy, thing):
     book = Book(small_copy)
     chapter = open_chapter("01_stars", DEFAULT, book)
     chapter.save("values", thing)
-    kind = dict if isinstance(thing, dict) else type(thing)
-    loaded = open_chapter("02_mean", DEFAULT, book).load("values", kind)
+    loaded = open_chapter("02_mean", DEFAULT, book).load("values")
+    assert isinstance(loaded, type(thing))
     if isinstance(thing, Labels):
         np.testing.assert_array_equal(loaded.values, thing.values)
     else:
         assert loaded["x"][0] == thing["x"][0]
         assert loaded["x"].dtype == thing["x"].dtype
+
+
+def test_several_results_are_loaded_at_once(small_copy):
+    page = small_copy / "book" / "02_mean.md"
+    several = 'values, labels = chapter.load(\n    "values", "own_labels")\nvalues = values["values"]'
+    page.write_text(page.read_text().replace('values = chapter.load("values")["values"]', several))
+    first = small_copy / "book" / "01_stars.md"
+    saved = 'chapter.save("values", {"values": values})\n'
+    first.write_text(first.read_text().replace(saved, f'{saved}chapter.save("own_labels", values)\n'))
+    book = Book(small_copy)
+    assert book.chapter("02_mean").reads == ("values", "own_labels")
+    assert book.chapter("01_stars").writes == ("values", "own_labels")
+    chapter = open_chapter("01_stars", DEFAULT, book)
+    chapter.save("values", {"values": np.arange(3)})
+    chapter.save("own_labels", Labels(["a"], ("teff",), [[4500.0]]))
+    values, labels = open_chapter("02_mean", DEFAULT, book).load("values", "own_labels")
+    assert values["values"].tolist() == [0, 1, 2]
+    assert (labels.names, labels.values.tolist()) == (("teff",), [[4500.0]])
 
 
 def test_what_cannot_be_kept_is_refused(small_copy):
@@ -176,6 +218,8 @@ def test_numbers_of_labels_are_recorded_for_those_that_the_run_has(small_run):
     chapter.numbers("slope_{}_error", {"teff": 1.239, "logg": 3.0}, ("teff", "logg", "fe_h"), unit="", digits=2)
     chapter.numbers("none", None, ("teff",))
     chapter.numbers("shift", {"teff": 3.4}, ("teff",), digits=(0, 2), sign="+")
+    chapter.numbers("other", [0.5, 80.0, 2.0], of=("fe_h", "teff", "logg"))
+    chapter.numbers("few", [80.0], ("teff", "fe_h"), of=("teff",))
     chapter.quote(",d", n_stars=np.int64(1200), n_none=None)
     texts = {key: (one.text, one.unit) for key, one in chapter.recorded_numbers.items()}
     assert texts["scatter_teff"] == ("70.1", "K")
@@ -183,6 +227,9 @@ def test_numbers_of_labels_are_recorded_for_those_that_the_run_has(small_run):
     assert texts["scatter_alpha_m"] == ("n/a", "dex")
     assert [texts[f"slope_{name}_error"][0] for name in ("teff", "logg", "fe_h")] == ["1.24", "n/a", "n/a"]
     assert (texts["none_teff"][0], texts["shift_teff"][0]) == ("n/a", "+3")
+    assert [texts[f"other_{name}"][0] for name in ("fe_h", "teff", "logg")] == ["0.5000", "80.0", "n/a"]
+    assert "other_alpha_m" not in texts
+    assert (texts["few_teff"][0], texts["few_fe_h"][0]) == ("80.0", "n/a")
     assert (texts["n_stars"][0], texts["n_none"][0]) == ("1,200", "n/a")
     assert chapter.pick([0.1, 70.0], "teff") == 70.0
     assert np.isnan(chapter.pick([0.1, 70.0], "logg"))

@@ -5,7 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labeltransfer.diagnostics import branch_width, cross_fitted_error_factor, error_factor, error_floor, two_gaussians
+from labeltransfer.diagnostics import (
+    branch_width,
+    cross_fitted_error_factor,
+    error_factor,
+    error_floor,
+    stands_out,
+    two_gaussians,
+)
 from labeltransfer.inference import infer, starting_points
 from labeltransfer.labels import Labels
 from labeltransfer.reference import ReferenceSet
@@ -95,3 +102,18 @@ def test_the_width_of_the_giant_branch_is_the_scatter_about_a_curve():
     assert branch_width(labels) == pytest.approx(0.15, rel=0.1)
     assert np.isnan(branch_width(labels[:20])), "ten stars that have both"
     assert np.isnan(branch_width(labels.select(("teff",))))
+
+
+def test_a_line_stands_out_where_the_gradient_has_a_peak_among_its_neighbours():
+    rng, wavelength = np.random.default_rng(1), np.arange(4000.0, 5000.0, 2.0)
+    gradients = rng.uniform(0.5, 1.0, (2, wavelength.size))
+    gradients[:, wavelength < 4300] *= 10  # a crowd of lines
+    gradients[0, wavelength == 4700] = -3.0
+    coefficients = np.column_stack([np.ones_like(wavelength), *gradients, np.zeros((wavelength.size, 3))])
+    known = known_model(n_pixels=wavelength.size, n_labels=2)
+    model = replace(known, wavelength=wavelength, coefficients=coefficients)
+    lines = [4699.0, 4706.0, 7000.0]
+    assert stands_out(model, lines)[0].tolist() == [True, False, False]
+    assert stands_out(model, lines, reach=6.0)[0].tolist() == [True, True, False]
+    share = stands_out(model, wavelength[wavelength < 4750], reach=0.0).mean()
+    assert share == pytest.approx(0.05, abs=0.03), "by chance alone"

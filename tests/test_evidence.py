@@ -12,7 +12,7 @@ from labeltransfer.archive.sources import CACHE, SOURCES
 from labeltransfer.evidence import records as evidence
 from labeltransfer.evidence.claims import claims
 from labeltransfer.evidence.records import differences, rounded, sampling_error
-from labeltransfer.mock import SimulatedSurvey, write_survey
+from labeltransfer.mock import SimulatedSurvey, realism, write_survey
 from labeltransfer.reproduction.book import project_root
 
 RECORDED = [name for name, path in evidence.scripts().items() if path.with_suffix(".json").exists()]
@@ -83,6 +83,59 @@ def test_records_hold_numbers_and_no_raw_data(name):
         assert one["verdict"] in ("reproduced", "differs", "inconclusive")
         assert one["on"].startswith("real data: ")
         assert one["text"].endswith(".")
+
+
+# ---- what pages say in words of numbers recorded ----------------------------------------------------------------
+
+
+def numbers(name):
+    return evidence.recorded(name)["numbers"]
+
+
+def test_the_cuts_of_the_real_overlap_are_as_chapter_10_tells():
+    cuts = numbers("labels")["cuts"]
+    excised = next(float(one.paper) for claim in claims() for one in claim.checks if one.key == "paper_cut_flags")
+    assert cuts["as_read"]["together"] < excised < cuts["any_flag"]["together"] < cuts["alpha_below_plus"]
+
+
+def test_the_share_of_alpha_rich_stars_rises_with_latitude():
+    assert (np.diff(numbers("labels")["sky"]["rich_share"]) > 0).all()
+
+
+def test_the_published_catalogue_is_as_chapter_10_tells():
+    catalogue = numbers("catalogue")
+    factors = [catalogue["error_factor"][shape]["k"] for shape in ("real", "flat")]
+    assert catalogue["variances"]["like_variances"] == 1, "one row"
+    assert evidence.recorded("catalogue")["claims"]["cv-scatter"]["verdict"] == "inconclusive", "as the paper's"
+    assert (np.diff(catalogue["bins"]["chi2"]) > 0).all(), "it rises"
+    assert all(np.sqrt(3) < k < 3 for k in factors), "between the two readings"
+    assert numbers("lamost")["error_factor"]["k"] < min(factors), "newer spectra exaggerate less"
+
+
+def test_apogee_spectra_are_as_appendix_a8_tells():
+    found = numbers("apogee-dr10")
+    rms = {key: found[f"order_{key}"]["rms"][0] for key in ("2_random", "2_clusters", "3_random", "3_clusters")}
+    assert rms["3_random"] < rms["2_random"] < found["stated"][0] < min(rms["2_clusters"], rms["3_clusters"])
+    assert found["order_3_clusters"]["robust"][0] < found["order_2_clusters"]["robust"][0], "a cubic does better"
+    for kind in ("random", "clusters"):
+        chosen = found[f"robust_{kind}"]
+        assert chosen["trained_on"] == found["giants"], "no star is left out"
+        assert chosen["label_error_strength"] == 0, "no labels are undone"
+        assert (chosen["order"], chosen["ridge"] > 0) == (3, True), "a cubic with a ridge"
+        assert (np.array(chosen["robust"]) < found[f"order_2_{kind}"]["robust"]).all()
+
+
+def test_simulated_spectra_believed_by_real_giants_are_as_appendix_a10_tells():
+    found = realism.measured()
+    trusted = found["windows"]["trusted, model error"]["truth"]
+    others = [row["truth"]["robust"][0] for where, row in found["windows"].items() if "model error" not in where]
+    assert trusted["robust"][0] < min(others), "the best row in temperature"
+    unexpected = trusted["bias"][1] + found["scales"][1]
+    assert abs(unexpected) > trusted["robust"][1], "in log g more than the scatter"
+
+
+def test_the_noise_floor_is_what_appendix_a1_tells():
+    assert SimulatedSurvey(n_overlap=50, n_dr2=0, n_apogee=50).floor_scale == 0.6, "six tenths"
 
 
 # ---- the runner -------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labeltransfer.files import check_output, outputs, read_arrays, reading, write_arrays, written_whole
+from labeltransfer.files import check_output, kind_of, outputs, read_arrays, reading, write_arrays, written_whole
 from labeltransfer.files.arrays import temporary_name
 from labeltransfer.files.locks import is_held, only_writer
 
@@ -20,6 +20,7 @@ def test_written_and_read_again(tmp_path):
     arrays = {"a": np.arange(6.0).reshape(2, 3), "names": np.array(["x", "é"])}
     write_arrays(tmp_path / "new folder" / "thing.npz", "Thing", arrays, answer=42, words=("b", "c"))
     again, facts = read_arrays(tmp_path / "new folder" / "thing.npz", "Thing")
+    assert kind_of(tmp_path / "new folder" / "thing.npz") == "Thing"
     assert set(again) == set(arrays)
     for name, array in arrays.items():
         np.testing.assert_array_equal(again[name], array)

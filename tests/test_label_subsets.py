@@ -13,7 +13,7 @@ OWN_SURVEY = ("A6_sensitivity",)
 """Chapters whose survey has a size of its own, which would take longer than all others."""
 
 
-def run_chapters(book, given, folder, wanted=lambda chapter: "label_names" in chapter.parameters, then=lambda *_: None):
+def run_chapters(book, given, folder, wanted=None, then=lambda *_: None):
     """Run the cells of chapters in this process, by default of those that know labels; the folder of the run.
 
     `then` is called after each chapter with the chapter and its variables.
@@ -23,13 +23,14 @@ def run_chapters(book, given, folder, wanted=lambda chapter: "label_names" in ch
         patch.setenv("LABELTRANSFER_RUNS", str(folder))
         patch.setenv("LABELTRANSFER_SCIENCE", science_hash())
         for chapter in book.chapters:
-            if not wanted(chapter) or chapter.stem in OWN_SURVEY:
+            values = book.parameters(chapter)
+            if not (wanted(chapter) if wanted else "label_names" in values) or chapter.stem in OWN_SURVEY:
                 continue
             names = {}
             for number, cell in enumerate(chapter.cells):
                 exec(compile(cell.source, f"{chapter.stem}, code cell {number + 1}", "exec"), names)
                 if "parameters" in cell.tags:
-                    names |= {name: value for name, value in given.items() if name in chapter.parameters}
+                    names |= {name: value for name, value in given.items() if name in values}
                 for figure in map(plt.figure, plt.get_fignums()):
                     figure.canvas.draw()
                 plt.close("all")

@@ -1,5 +1,8 @@
 """Parameters: one place, checked, and the same in every chapter."""
 
+import ast
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,11 +20,21 @@ def test_cells_of_the_chapters_repeat_the_one_place(chapter):
 
 
 @pytest.mark.parametrize("chapter", Book().chapters, ids=lambda chapter: chapter.stem)
-def test_chapters_declare_what_their_upstream_needs(chapter):
+def test_a_chapter_names_its_own_parameters_and_those_of_its_upstream_follow(chapter):
     book = Book()
-    needed = {name for one in book.upstream(chapter) for name in one.parameters}
-    assert needed <= set(chapter.parameters)
-    assert book.key(chapter, chapter.parameters)
+    follow = {name for one in book.upstream(chapter, asked=True) for name in one.parameters}
+    assert set(book.parameters(chapter)) == follow | set(chapter.parameters)
+    assert book.key(chapter, book.parameters(chapter))
+    named = set(re.findall(r"\bp\.(\w+)", chapter.code))
+    assert named <= set(chapter.parameters), "what a chapter uses stands in its first cell"
+    assert set(chapter.parameters) & follow <= named | {"run"}, "what follows from upstream is declared there"
+
+
+@pytest.mark.parametrize("chapter", Book().chapters, ids=lambda chapter: chapter.stem)
+def test_no_variable_of_a_chapter_has_the_name_of_a_parameter(chapter):
+    code = ast.parse("\n".join(cell.source for cell in chapter.cells if "parameters" not in cell.tags))
+    stored = {one.id for one in ast.walk(code) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
+    assert not stored & set(PARAMETERS), "it would be taken for the parameter when the chapter is opened again"
 
 
 def test_every_default_passes_its_own_check_and_is_described():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import oracle
 from labeltransfer.cannon import train
 from labeltransfer.inference import infer, starting_points
+from labeltransfer.labels import Labels
 from labeltransfer.reference import ReferenceSet
 from labeltransfer.validation import (
     CrossValidation,
@@ -21,6 +22,7 @@ from labeltransfer.validation import (
     cross_validate,
     scatter_by_snr,
     scatter_change,
+    trends,
 )
 
 TRUTH = oracle.known_model(60, 3)
@@ -245,3 +247,18 @@ def test_a_table_shows_five_digits_and_writes_all(tmp_path):
         assert repr(scatter) not in shown
     table.write(path)
     assert Table.read(path)["scatter"][0] == scatter
+
+
+def test_trends_of_labels_are_found_without_the_outliers():
+    rng, ids = np.random.default_rng(5), np.arange(2000).astype(str)
+    true = np.column_stack([rng.uniform(4000, 5000, 2000), rng.uniform(1, 3, 2000)])
+    off = np.column_stack([50 + rng.normal(0, 20, 2000), -0.2 * (true[:, 1] - 2) + rng.normal(0, 0.1, 2000)])
+    off[::20] += [3000.0, 40.0]
+    off[7, 0] = np.nan
+    reference, labels = (Labels(ids, ("teff", "logg"), values) for values in (true, true + off))
+    bias, scatter, slope = trends(labels, reference, ("logg", "teff"))
+    assert bias == pytest.approx([0.0, 50.0], abs=2.0)
+    assert slope == pytest.approx([-0.2, 0.0], abs=0.01)
+    assert scatter[1] == pytest.approx(20.0, rel=0.15)
+    np.testing.assert_array_equal(trends(labels, reference.unknown(), ("teff",)), np.full((3, 1), np.nan))
+    assert all(values.shape == (0,) for values in trends(labels, reference, ()))

@@ -1,7 +1,8 @@
-"""Questions one asks of a finished fit: are the reported errors right, is a distribution made of two parts?"""
+"""Questions one asks of a finished fit: are reported errors right, do lines stand out, are there two parts?"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +98,34 @@ def _factor(sums: np.ndarray) -> float:
         middle = np.median(y / count) if count.size else np.nan
         middle = middle if middle < 1 else np.nan  # s² is never negative
     return float(1.0 / np.sqrt(middle)) if middle > 0 else float("nan")
+
+
+def stands_out(
+    model: CannonModel, lines: Sequence[float] | np.ndarray, reach: float = 3.0, around: float = 150.0
+) -> np.ndarray:
+    """Where the flux answers to a label more than beside it: is a line among the peaks of the label's gradient?
+
+    The largest absolute gradient near the line must lie above 95 % of those around it, so that a part of the spectrum
+    with many lines is no advantage.
+
+    Parameters
+    ----------
+    lines : (M,) wavelengths [Å]
+    reach : how far from a line its peak may lie [Å]
+    around : how far from it the gradients lie that it is compared with [Å]
+
+    Returns
+    -------
+    (L, M) bool, for each label and line; False where the model has no pixel near the line
+    """
+    gradients = np.abs(model.linear_coefficients)
+    found = np.zeros((len(gradients), len(lines)), dtype=bool)
+    for k, line in enumerate(lines):
+        away = np.abs(model.wavelength - line)
+        near = gradients[:, away <= reach]
+        if near.size:
+            found[:, k] = near.max(axis=1) > np.quantile(gradients[:, away <= around], 0.95, axis=1)
+    return found
 
 
 def error_floor(error: np.ndarray, bar: np.ndarray) -> np.ndarray:

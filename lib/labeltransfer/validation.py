@@ -213,6 +213,31 @@ def bias_and_scatter(residuals: np.ndarray, robust: bool = False) -> tuple[np.nd
     return bias, scatter
 
 
+def trends(labels: Labels, reference: Labels, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Robust bias and scatter of labels minus reference labels, and how that difference changes with the label.
+
+    Parameters
+    ----------
+    labels, reference : of the same N stars in the same order; stars that lack a label in either are left out of it
+    names : the L labels to compare
+
+    Returns
+    -------
+    bias, scatter, slope : (L,) each; the slope is that of a straight line through the differences against the reference
+        label, of the stars within four scatters of the bias. NaN where fewer than three stars tell.
+    """
+    found = np.full((3, len(names)), np.nan)
+    for k, name in enumerate(names):
+        known = reference.column(name)
+        difference = labels.column(name) - known
+        (found[0, k],), (found[1, k],) = bias_and_scatter(difference, robust=True)
+        typical = np.abs(difference - found[0, k]) < 4 * found[1, k]
+        if typical.sum() > 2:
+            found[2, k] = np.polyfit(known[typical], difference[typical], 1)[0]
+    bias, scatter, slope = found
+    return bias, scatter, slope
+
+
 def scatter_change(before: np.ndarray, after: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Relative change of the robust scatter between two sets of residuals of the same stars, and its error.
 

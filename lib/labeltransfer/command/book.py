@@ -106,7 +106,7 @@ def sweep(command: argparse.ArgumentParser) -> None:
 
 
 def _sweep(given: argparse.Namespace) -> int:
-    from ..reproduction.sweep import finished, read_sweep, run_sweep
+    from ..reproduction.sweep import read_sweep, run_sweep
 
     if given.workers is not None and given.workers < 1:
         raise ValueError(f"--workers: found {given.workers}, wanted 1 or more")
@@ -114,15 +114,15 @@ def _sweep(given: argparse.Namespace) -> int:
         raise ValueError(f"{given.file}: a folder, wanted the file of a sweep, for example sweeps/sensitivity.yml")
     book = _book()
     listed = read_sweep(given.file, book)
-    outcomes = run_sweep(book, listed, given.workers, replace=given.replace)
-    failed = [outcome for outcome in outcomes if outcome.message]
-    for outcome in failed:
-        print(f"{outcome.name}: {outcome.message}", file=sys.stderr)
-    print(f"{len(listed.runs) - len(failed)} of {len(listed.runs)} runs finished")
-    names = finished(outcomes)
-    if len(names) > 1:
-        print(f"now for example\nlabeltransfer compare {' '.join(names)} --html compared.html")
-    return 0 if not failed else 1 if len(failed) == len(listed.runs) else 3
+    messages = run_sweep(book, listed, given.workers, replace=given.replace)
+    for name, message in messages.items():
+        if message:
+            print(f"{name}: {message}", file=sys.stderr)
+    finished = [name for name, message in messages.items() if not message]
+    print(f"{len(finished)} of {len(messages)} runs finished")
+    if len(finished) > 1:
+        print(f"now for example\nlabeltransfer compare {' '.join(finished)} --html compared.html")
+    return 0 if len(finished) == len(messages) else 3 if finished else 1
 
 
 def sync(command: argparse.ArgumentParser) -> None:

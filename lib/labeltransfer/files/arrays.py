@@ -194,15 +194,7 @@ def read_arrays(path: str | Path, kind: str) -> tuple[dict[str, np.ndarray], dic
         If the file is damaged, holds another kind of thing, or is of another format version.
     """
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file; wanted a {kind} written by labeltransfer")
-    if not path.is_file():
-        raise ValueError(f"{path}: a folder, pipe or device, wanted a {kind} written by labeltransfer; not opened")
-    with path.open("rb") as stream:
-        try:
-            arrays, facts = _load(stream)
-        except DAMAGE as error:
-            raise ValueError(f"{path}: not a complete labeltransfer file ({error}); write it anew") from error
+    arrays, facts = _opened(path, kind)
     found = facts.pop("kind", None)
     if found != kind:
         raise ValueError(f"{path}: holds something else than a {kind} (found {found!r}); check the file name")
@@ -213,6 +205,24 @@ def read_arrays(path: str | Path, kind: str) -> tuple[dict[str, np.ndarray], dic
             "write the file anew with the installed version"
         )
     return _Contents(path, arrays), _Contents(path, facts)
+
+
+def kind_of(path: str | Path) -> str:
+    """What kind of thing a file says that it holds, for example ``"CannonModel"``; errors as of `read_arrays`."""
+    return str(_opened(Path(path), "thing", arrays=False)[1].get("kind"))
+
+
+def _opened(path: Path, kind: str, arrays: bool = True) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays, if they are wanted, and header of a file that shall hold a thing of this kind."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file; wanted a {kind} written by labeltransfer")
+    if not path.is_file():
+        raise ValueError(f"{path}: a folder, pipe or device, wanted a {kind} written by labeltransfer; not opened")
+    with path.open("rb") as stream:
+        try:
+            return _load(stream, arrays)
+        except DAMAGE as error:
+            raise ValueError(f"{path}: not a complete labeltransfer file ({error}); write it anew") from error
 
 
 class _Contents(dict[str, Any]):
@@ -244,14 +254,14 @@ def reading(path: str | Path, kind: str) -> Iterator[None]:
         raise ValueError(f"{path}: not a whole {kind}: {what}; write it anew") from error
 
 
-def _load(stream: IO[bytes]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _load(stream: IO[bytes], wanted: bool) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     begins = stream.read(len(ZIP))
     stream.seek(0)
     if begins != ZIP:
         raise ValueError(f"begins with {begins!r}, wanted {ZIP!r}, as .npz files do")
     archive = np.load(stream, allow_pickle=False)
     with archive:
-        arrays = {name: archive[name] for name in archive.files}
+        arrays = {name: archive[name] for name in (archive.files if wanted else ["header"])}
     facts = json.loads(str(arrays.pop("header")))
     if not isinstance(facts, dict):
         raise ValueError("its header holds no facts")

@@ -1,8 +1,8 @@
 """The book as files: which chapters there are, what each declares, makes and needs, read from the chapters themselves.
 
-A chapter says in its own text which parameters it has (the cell tagged `parameters`), which results it hands on
+A chapter says in its own text which parameters it names (the cell tagged `parameters`), which results it hands on
 (``chapter.save("model", …)``) and which it takes (``chapter.load("model", …)``, ``chapter.numbers_of("02_training")``).
-Nothing of that is written down twice.
+Nothing of that is written down twice: the parameters of the chapters that it takes from are its own, too.
 """
 
 from __future__ import annotations
@@ -123,16 +123,11 @@ class ChapterText:
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
-        """Declared parameters with their defaults."""
+        """Those that it declares, with their defaults; for all on which its results depend see `Book.parameters`."""
         try:
             return declared(self.cells)
         except (ValueError, SyntaxError) as error:
             raise ValueError(f"{self.path.name}: {error}") from None
-
-    @property
-    def choices(self) -> list[str]:
-        """Parameters on which its results depend: all but the run's name."""
-        return [name for name in self.parameters if name != "run"]
 
     def _named(self, method: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(re.findall(rf"chapter\.{method}\(\s*\"(\w+)\"", self.code)))
@@ -145,7 +140,8 @@ class ChapterText:
     @property
     def reads(self) -> tuple[str, ...]:
         """Results that it takes."""
-        return self._named("load")
+        calls = re.findall(r"chapter\.load\(([^)]*)\)", self.code)
+        return tuple(dict.fromkeys(re.findall(r"\"(\w+)\"", " ".join(calls))))
 
     @property
     def asks(self) -> tuple[str, ...]:
@@ -250,20 +246,26 @@ class Book:
             found |= direct
         return [one for one in self.chapters if one.stem in found - {chapter.stem}]
 
+    def parameters(self, chapter: ChapterText) -> dict[str, Any]:
+        """Parameters of a chapter with their defaults: those of the chapters that it takes from, and its own."""
+        needed = [*self.upstream(chapter, asked=True), chapter]
+        return {name: value for one in needed for name, value in one.parameters.items()}
+
+    def choices(self, chapter: ChapterText) -> list[str]:
+        """Parameters on which a chapter's results depend: all but the run's name."""
+        return [name for name in self.parameters(chapter) if name != "run"]
+
     def key(self, chapter: ChapterText, values: Mapping[str, Any], data_hash: str = "") -> str:
         """Short hash of all that the results of a chapter depend on.
 
         Parameters
         ----------
-        values : parameters by name; must hold all that the chapter and its upstream declare
+        values : parameters by name; must hold those of the chapter
         data_hash : of the survey, if it is a folder
         """
         facts: list[Any] = [science_hash(), data_hash]
         for one in [*self.upstream(chapter), chapter]:
-            missing = [name for name in one.choices if name not in values]
-            if missing:
-                raise ValueError(f"{chapter.stem}: needs {one.stem}, so it must declare {', '.join(missing)}, too")
-            facts.append([one.stem, one.code, {name: values[name] for name in one.choices}])
+            facts.append([one.stem, one.code, {name: values[name] for name in self.choices(one)}])
         return _hash(facts)
 
     def outputs_key(self, chapter: ChapterText, values: Mapping[str, Any], data_hash: str = "") -> str:

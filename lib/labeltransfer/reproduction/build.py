@@ -27,6 +27,8 @@ from .tables import html
 
 VARIANTS = "variants"
 INJECTED = "injected-parameters"
+FIRST_CELL = {"code_prompt_show": "Parameters and imports"}
+"""What stands in place of the first cell of a chapter, which is hidden."""
 START = "from labeltransfer.reproduction.execute import end_with_parent; end_with_parent(); "
 START += "from jupyter_book.cli.main import main; main()"
 
@@ -146,6 +148,9 @@ def with_outputs(run: Run, chapter: ChapterText) -> NotebookNode:
     """
     executed = [cell for cell in run.cells(chapter) if run.name != DEFAULT or INJECTED not in tags(cell)]
     notebook = notebook_of(chapter.path)
+    for cell in notebook.cells:
+        if "parameters" in tags(cell):
+            cell.metadata["mystnb"] = FIRST_CELL
     for number, cell in enumerate(executed):
         if INJECTED in tags(cell):
             values = nbformat.v4.new_code_cell(cell.source, metadata={"tags": [INJECTED, "hide-input"]})

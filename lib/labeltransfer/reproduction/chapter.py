@@ -20,7 +20,7 @@ import labeltransfer as lt
 from ..evidence import SURVEY_PARAMETERS
 from ..evidence.claims import PLAIN, checks
 from ..evidence.numbers import Number, read_numbers, write_json
-from ..files import read_arrays, write_arrays
+from ..files import kind_of, read_arrays, write_arrays
 from .book import Book, ChapterText, runs_folder, science_hash
 from .drawings import keep_figure_data, of_the_paper
 from .numbers import Recorder, glue, quoted_values
@@ -40,31 +40,33 @@ def open_chapter(stem: str, namespace: Mapping[str, Any], book: Book | None = No
     Raises
     ------
     ValueError, TypeError
-        If there is no such chapter, or a parameter is missing, misspelt (by papermill's -p) or has a wrong value.
+        If there is no such chapter, or a parameter is missing, misspelt or has a wrong value.
     """
     book = book or Book()
     text = book.chapter(stem)
-    for name in _injected(namespace):
+    for name in _given(namespace):
         known(name)
     missing = [name for name in text.parameters if name not in namespace]
     if missing:
         raise ValueError(
             f"{stem}: parameters {', '.join(missing)} have no value; run the cell tagged `parameters` first"
         )
-    values = check_all({name: namespace[name] for name in text.parameters})
+    values = check_all({name: namespace.get(name, value) for name, value in book.parameters(text).items()})
     check_name(values.get("run", "default"))
     chapter = Chapter(book, text, values)
     keep_figure_data(text, chapter.path)
     return chapter
 
 
-def _injected(namespace: Mapping[str, Any]) -> list[str]:
-    """Names that papermill has set: those of the cell that it puts in, among what the notebook has executed so far.
+def _given(namespace: Mapping[str, Any]) -> list[str]:
+    """Names in the cells of parameters that the notebook has executed: in its own, and in that which papermill adds.
 
-    Papermill sets any name, so that one that is misspelt would change nothing without a word.
+    Anything can be set there, so that a name that is misspelt would change nothing without a word.
     """
-    cells = [source for source in namespace.get("In", ()) if source.startswith("# Parameters\n")]
-    return [name for source in cells for name in re.findall(r"^(\w+) = ", source, re.MULTILINE)]
+    executed = list(namespace.get("In", ()))
+    own = [source for source in executed if re.search(r"^run: str = ", source, re.MULTILINE)][-1:]
+    added = [source for source in executed if source.startswith("# Parameters\n")]
+    return re.findall(r"^(\w+)(?:: \w+)? = ", "\n".join([*own, *added]), re.MULTILINE)
 
 
 @functools.lru_cache(maxsize=2)
@@ -141,21 +143,29 @@ class Chapter(Recorder):
         else:
             raise TypeError(f"{name}: found {type(thing).__name__}, wanted a table, a dict of arrays, or a noun of lt")
 
-    def load(self, name: str, kind: Any = dict) -> Any:
-        """Take a result of an earlier chapter; if that has not run with these parameters, it runs first.
+    def load(self, *names: str) -> Any:
+        """Take results of earlier chapters; a chapter that has not run with these parameters runs first.
 
         Parameters
         ----------
-        name : as given to `save`
-        kind : what it is: `Table`, `dict`, or a class with a method ``read``
+        names : as given to `save`
+
+        Returns
+        -------
+        What was saved, a noun of the library, a table, or a dict of arrays; of several names a tuple
         """
+        found = tuple(map(self._loaded, names))
+        return found if len(found) > 1 else found[0]
+
+    def _loaded(self, name: str) -> Any:
         writer = self.book.writer(name)
-        path = self.path(name, ".fits" if kind is Table else ".npz", of=writer)
-        if not path.exists():
+        table, arrays = (self.path(name, suffix, of=writer) for suffix in (".fits", ".npz"))
+        if not (table.exists() or arrays.exists()):
             self._run_first(writer)
-        if kind is dict:
-            return read_arrays(path, "arrays")[0]
-        return (lt.catalogue if kind is Table else kind).read(path)
+        if table.exists():
+            return lt.catalogue.read(table)
+        kind = kind_of(arrays)
+        return read_arrays(arrays, kind)[0] if kind == "arrays" else getattr(lt, kind).read(arrays)
 
     def numbers_file(self, chapter: ChapterText) -> Path:
         """Where the numbers of a chapter of this run lie."""
@@ -173,7 +183,7 @@ class Chapter(Recorder):
             return
         for one in [*(one for one in self.book.upstream(needed) if not self._has_run(one)), needed]:
             print(f"{one.stem} has not run with these parameters yet: running it first …", flush=True)
-            given = json.dumps({name: self.values[name] for name in one.parameters if name in self.values})
+            given = json.dumps({name: self.values[name] for name in self.book.parameters(one) if name in self.values})
             out = self.path(one.stem, ".ipynb", of=one)
             command = ["-m", "labeltransfer.reproduction.execute", one.stem, str(out), given]
             done = call(self.book, command, LABELTRANSFER_SCIENCE=science_hash())

@@ -142,7 +142,7 @@ def execute_chapter(
 
     Parameters
     ----------
-    parameters : values to set; those the chapter does not declare are left out
+    parameters : values to set; those on which the chapter does not depend are left out
     check : execute the chapter's twin by nbval, which compares the numbers of its checked cells; parameters are then
         those of the twin
 
@@ -160,7 +160,7 @@ def execute_chapter(
             differences = _by_nbval(book, chapter, unfinished)
         else:
             _by_papermill(
-                chapter, {key: parameters[key] for key in chapter.parameters if key in parameters}, unfinished
+                chapter, {key: parameters[key] for key in book.parameters(chapter) if key in parameters}, unfinished
             )
     unfinished.replace(out)
     if differences:

@@ -93,8 +93,9 @@ class Recorder:
         self,
         key: str,
         values: Any,
-        labels: Sequence[str] = PAPER_LABELS,
+        labels: Sequence[str] | None = None,
         *,
+        of: Sequence[str] | None = None,
         unit: str | None = None,
         digits: int | tuple[int, int] = (1, 4),
         sign: str = "",
@@ -104,14 +105,17 @@ class Recorder:
         Parameters
         ----------
         key : what the number is; a place for the label may stand in it, as in ``linear_{}_error``
-        values : (L,) in the order of the run's labels, or label to value, or None if there are none
-        labels : for which to record one
+        values : (L,), or label to value, or None if there are none
+        labels : for which to record one; default those of `of`, or else the paper's
+        of : labels in whose order the values are; default the run's
         unit : if it is not the label's own
         digits : after the point; two of them are for labels in K and for all others
         sign : "+" to write it in front of positive numbers
         """
         if values is not None and not isinstance(values, Mapping):
-            values = dict(zip(self.label_names, values, strict=True))
+            values = dict(zip(self.label_names if of is None else of, values, strict=True))
+        if labels is None:
+            labels = PAPER_LABELS if of is None else of
         for name in labels:
             own = LABELS[name].unit if unit is None else unit
             n_digits = digits if isinstance(digits, int) else digits[LABELS[name].unit != "K"]

@@ -1,7 +1,7 @@
 """Every choice of the reproduction: its name, type, range, default, what the paper has, and what it does.
 
-This is the only place where parameters are described. The `parameters` cells of the chapters repeat the defaults, so
-that the notebooks can be read and run alone; a test keeps the two equal.
+This is the only place where parameters are described. The `parameters` cells of the chapters repeat the defaults of
+those that they name, so that the notebooks can be read alone; a test keeps the two equal.
 """
 
 from __future__ import annotations

@@ -47,17 +47,6 @@ class Sweep:
     chapters: str | None
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How one run of a sweep ended; `message` is empty if it went well."""
-
-    name: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"  {self.name}: {(self.message or 'finished').splitlines()[0]}"
-
-
 def read_sweep(path: str | Path, book: Book) -> Sweep:
     """Read a sweep file, and check every parameter of every run before any of them begins.
 
@@ -139,7 +128,7 @@ def run_sweep(
     say: Callable[[str], None] = print_now,
     *,
     replace: bool = False,
-) -> list[Outcome]:
+) -> dict[str, str]:
     """Make the runs of a sweep, each in a process of its own; one that fails does not stop the others.
 
     The base comes first. The others take from it the chapters that their parameters do not touch. What is finished
@@ -149,37 +138,47 @@ def run_sweep(
     ----------
     workers : how many at a time; by default as many as cores and memory allow
     replace : runs of these names with other parameters may be lost
+
+    Returns
+    -------
+    name of each run to why it failed, in order; empty if it went well
     """
     first, *others = sweep.runs
     say(f"{len(sweep.runs)} runs, the first is {first}")
     options = ["--replace"] if replace else []
-    outcomes = [_one(book, first, sweep, options)]
-    say(str(outcomes[0]))
+    messages = {first: _one(book, first, sweep, options)}
+    say(_ended(first, messages[first]))
     memory = _memory_of(book, first)
     at_once = workers or room(memory or MEMORY_OF_A_CHAPTER)
     options += [] if memory is None else ["--from", first]
     options += ["--workers", str(max(1, available_cores() // at_once))]  # chapters of a run at a time
     with ThreadPoolExecutor(at_once) as pool:
         try:
-            for outcome in pool.map(lambda name: _one(book, name, sweep, options), others):
-                say(str(outcome))
-                outcomes.append(outcome)
+            ended = pool.map(lambda name: _one(book, name, sweep, options), others)
+            for name, message in zip(others, ended, strict=True):
+                messages[name] = message
+                say(_ended(name, message))
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             for child in psutil.Process().children():
                 child.terminate()
             raise
-    return outcomes
+    return messages
 
 
-def _one(book: Book, name: str, sweep: Sweep, options: Sequence[str]) -> Outcome:
+def _ended(name: str, message: str) -> str:
+    return f"  {name}: {(message or 'finished').splitlines()[0]}"
+
+
+def _one(book: Book, name: str, sweep: Sweep, options: Sequence[str]) -> str:
+    """Make one run; why it failed, empty if it went well."""
     command = ["-m", "labeltransfer", "run", name, *options]
     command += ["--resume"] if (runs_folder(book.root) / name / "run.json").exists() else []
     command += [] if sweep.chapters is None else ["--chapters", sweep.chapters]
     for key, value in sweep.runs[name].items():
         command += ["-p", key, value if isinstance(value, str) else json.dumps(value)]
     done = call(book, command, **ONE_THREAD)
-    return Outcome(name, "" if done.returncode == 0 else (done.stderr.strip() or f"ended with {done.returncode}"))
+    return "" if done.returncode == 0 else (done.stderr.strip() or f"ended with {done.returncode}")
 
 
 def _memory_of(book: Book, name: str) -> float | None:
@@ -189,11 +188,6 @@ def _memory_of(book: Book, name: str) -> float | None:
     except (OSError, ValueError):
         return None
     return max((1e6 * chapter["peak_memory"] for chapter in chapters.values()), default=0.0)
-
-
-def finished(outcomes: Sequence[Outcome]) -> list[str]:
-    """Names of the runs of a sweep that are there to compare."""
-    return [one.name for one in outcomes if not one.message]
 
 
 def collect(book: Book, sweep: Sweep, path: Path) -> Path:

@@ -180,8 +180,8 @@ class ParameterReference(Shown):
         return list(PARAMETERS.values())
 
     def chapters(self, parameter: Parameter) -> list[ChapterText]:
-        """Chapters that declare a parameter: what it is changes their results. (The run's name changes nothing.)"""
-        return [chapter for chapter in self.book.chapters if parameter.name in chapter.choices]
+        """Chapters that depend on a parameter: what it is changes their results. (The run's name changes nothing.)"""
+        return [chapter for chapter in self.book.chapters if parameter.name in self.book.choices(chapter)]
 
     def claims(self, parameter: Parameter) -> list[Claim]:
         """Claims of the paper that those chapters check."""
@@ -214,7 +214,8 @@ class FigureMap(Shown):
 
     def by_chapter(self) -> ChapterFigures:
         """The way back: the figures of each chapter."""
-        return ChapterFigures({chapter: drawn for chapter in self.book.chapters if (drawn := drawings(chapter))})
+        found = {chapter: drawn for chapter in self.book.chapters if (drawn := drawings(chapter))}
+        return ChapterFigures(self.book, found)
 
     def __repr__(self) -> str:
         return "\n".join(f"{one.paper:8} {one.chapter.stem:22} {', '.join(one.functions)}" for one in self.of_the_paper)
@@ -224,6 +225,7 @@ class FigureMap(Shown):
 class ChapterFigures(Shown):
     """Figures and parameters of each chapter that draws."""
 
+    book: Book
     drawings: dict[ChapterText, list[Drawing]]
 
     def __repr__(self) -> str:
