@@ -4,10 +4,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.table import MaskedColumn, Table
+from astropy.table import MaskedColumn, QTable, Table
+from astropy.time import Time
 
 from labeltransfer import Labels, catalogue
 from labeltransfer.inference import LabelFit
+from labeltransfer.labels.registry import RESERVED
 
 NAMES = ("teff", "logg", "a_k")
 
@@ -308,3 +310,71 @@ def test_a_catalogue_whose_own_name_is_no_text_is_written_and_read(tmp_path):
         catalogue.write(catalogue.assemble(some_fit(2, part.stem)), part)
     assert [len(table) for table in catalogue.join(parts, tmp_path / "\udcff.parquet")] == [2, 2]
     assert len(catalogue.read(tmp_path / "\udcff.parquet")) == 4
+
+
+@pytest.mark.parametrize("suffix", ["fits", "ecsv", "parquet", "csv"])
+def test_every_name_of_a_star_comes_back(tmp_path, suffix):
+    ids = ["#1", "# 2", '#a"b', "a", "12.10", "7.0", "0012", "1E5"]
+    catalogue.write(Table({"id": ids, "teff": np.arange(8.0)}), tmp_path / f"a.{suffix}")
+    assert catalogue.read(tmp_path / f"a.{suffix}")["id"].tolist() == ids
+
+
+def test_every_column_of_a_catalogue_is_reserved():
+    fit = some_fit()
+    options = {"distance": np.zeros(4), "reference": True, "label_range": np.zeros((2, 3))}
+    table = catalogue.assemble(fit, some_stars(fit), total_covariance=fit.labels.covariance, **options)
+    others = {*table.colnames, *catalogue.STAR_COLUMNS} - set(NAMES)
+    assert not [name for name in others if not RESERVED.fullmatch(name)]
+
+
+@pytest.mark.parametrize("name", ["ζ", "a" * 70])
+def test_names_that_fits_cannot_have_are_refused_before_the_work(tmp_path, name):
+    for form in ("a.fits", "a.FITS.gz"):
+        with pytest.raises(ValueError, match=rf"{form}: column '{name}' has a name that FITS cannot.*write .parquet"):
+            catalogue.check_labels(form, ("teff", name))
+    with pytest.raises(ValueError, match=r"a.fits: column 'cov_b+_c+'"):
+        catalogue.check_labels("a.fits", ("b" * 40, "c" * 40))
+    with pytest.raises(ValueError, match=rf"a.fits: column '{name}' has"):
+        catalogue.write(Table({"id": ["a"], name: [1.0]}), tmp_path / "a.fits")
+    for form in ("parquet", "ecsv", "csv"):
+        catalogue.check_labels(f"a.{form}", ("teff", name))
+        catalogue.write(Table({"id": ["a"], name: [1.0]}), tmp_path / f"a.{form}")
+        assert catalogue.read(tmp_path / f"a.{form}").colnames == ["id", name]
+
+
+@pytest.mark.parametrize("suffix", ["fits", "ecsv", "parquet", "csv"])
+def test_tables_with_units_and_with_what_no_file_can_say(tmp_path, suffix, caplog):
+    table = QTable(some_catalogue(), meta={"truth": Table({"a": [1]}), "OBSERVER": "é\n"})
+    catalogue.write(table, tmp_path / f"a.{suffix}")
+    again = catalogue.read(tmp_path / f"a.{suffix}")
+    np.testing.assert_array_equal(again["teff"], some_catalogue()["teff"])
+    if suffix != "csv":
+        assert (str(again["teff"].unit), again["teff"].description) == ("K", some_catalogue()["teff"].description)
+        assert again.meta["OBSERVER"] == ("\\xe9\\n" if suffix == "fits" else "é\n")
+    assert "truth" in table.meta
+    assert "the Table in meta['truth'] is left out" in caplog.text
+    table["seen"] = Time(["2020-01-01"] * len(table))
+    if suffix == "ecsv":
+        catalogue.write(table, tmp_path / "b.ecsv")
+    else:
+        with pytest.raises(ValueError, match=f"b.{suffix}: column seen holds Time, wanted numbers or text"):
+            catalogue.write(table, tmp_path / f"b.{suffix}")
+
+
+@pytest.mark.parametrize("ids", [np.array([b"1 ", b"2"]), [1, 2], [1.0, 2.0], ["1", "2"]])
+def test_what_is_known_of_the_stars_is_taken_however_it_is_written(ids):
+    fit = some_fit(2)
+    fit = replace(fit, labels=replace(fit.labels, ids=["1", "2"]))
+    stars = Table({"ID": ids, "RA": [10.0, 20.0], "Dec": [1.0, 2.0], "OBSID": np.array([-9999, 2**53 + 1])})
+    table = catalogue.assemble(fit, stars)
+    assert table["id"].tolist() == ["1", "2"]
+    assert table["ra"].tolist() == [10.0, 20.0]
+    assert np.isfinite(table["glon"]).all()
+    assert table["obsid"].tolist() == [0, 2**53 + 1]
+    for wrong, message in (
+        (["1", "x"], "column OBSID: found 'x', wanted numbers"),
+        ([1.0, 2.0**53], "row 2 has 9007199254740992.0"),
+    ):
+        stars["OBSID"] = wrong
+        with pytest.raises(ValueError, match=message):
+            catalogue.assemble(fit, stars)

@@ -108,3 +108,24 @@ def test_ids_may_be_numbers(numbers):
 )
 def test_figures_write_an_abundance_as_the_field_does(name, symbol):
     assert make_label(name, "dex" if "_" in name else "km/s").symbol == symbol
+
+
+@pytest.mark.parametrize("name", ["good", "RA", "z", "snr", "reduced_chi2", "n_pixels", "id", "teff_err", "cov_a_b"])
+def test_no_label_is_called_like_another_column_of_a_catalogue(name):
+    for make in (lambda: register_label(name, ""), lambda: Labels.from_table({"star": ["a"], name: [1.0]}, name)):
+        with pytest.raises(ValueError, match=rf"label name '(?i:{name})': a column of catalogues is called so"):
+            make()
+    assert name not in LABELS
+
+
+@pytest.mark.parametrize(("met", "read"), [("", "km/s"), ("km/s", ""), ("", "")])
+def test_a_sound_file_is_read_whatever_the_session_met_before(tmp_path, met, read):
+    try:
+        register_label("vbroad", read)
+        Labels(["a"], ("vbroad",), [[6.9]]).write(tmp_path / "x.npz")
+        del LABELS["vbroad"]
+        register_label("vbroad", met)
+        assert Labels.read(tmp_path / "x.npz").names == ("vbroad",)
+        assert LABELS["vbroad"].unit == (met or read)
+    finally:
+        LABELS.pop("vbroad", None)

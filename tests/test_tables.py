@@ -1,5 +1,6 @@
 """Tables as people write them: spreadsheets, NumPy, R, VizieR, packed; and which of their values are none."""
 
+import cProfile
 import gzip
 import os
 
@@ -639,3 +640,204 @@ def test_what_a_spreadsheet_made_of_long_numbers_is_seen(tmp_path):
         tables.whole_numbers(table, "obsid", tmp_path / "t.csv")
     assert tables.numbers(table, "teff", "t.csv").tolist() == [4800, 5000]
     assert table["ra"].tolist() == [1.5, 2.5]
+
+
+# --- names of stars come back as they are written
+
+
+@pytest.mark.parametrize(
+    ("names", "ids"),
+    [
+        (["12.10", "7.0", "0x12", "-01"], None),
+        (["1.1", "1.10", "1.100", "4.100"], None),
+        (["7.0", "7.1", "007", "1e5"], None),
+        (["12", "-7", "101"], None),
+        (["True", "False"], None),
+        (["3018047382918404353.0", "12.0"], ["3018047382918404353", "12"]),
+    ],
+)
+@pytest.mark.parametrize(("mark", "column"), [(",", "id"), (" ", "star_id"), ("\t", "who"), ("|", "obsid")])
+def test_names_that_look_like_numbers_stay_as_they_are_written(tmp_path, names, ids, mark, column):
+    rows = [f"{column}{mark}teff{mark}logg", *(f"{name}{mark}4500.5{mark}2" for name in names)]
+    (tmp_path / "t.txt").write_text("\n".join(rows) + "\n")
+    assert Labels.from_table(tmp_path / "t.txt", "teff,logg", ids=column).ids.tolist() == (ids or names)
+    assert [tables.read_table(tmp_path / "t.txt")[name].dtype.kind for name in ("teff", "logg")] == ["f", "i"]
+
+
+def test_a_name_that_is_missing_among_numbers_names_no_star(tmp_path):
+    (tmp_path / "t.csv").write_text("id,teff\n12,4500\nNaN,4600\n,4700\n")
+    assert tables.text(tables.read_table(tmp_path / "t.csv"), "id").tolist() == ["12", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("content", "ids"),
+    [
+        ("id,teff\n#1,4500\n# 2,4600\na,4700\n# the end\n", ["#1", "# 2", "a"]),
+        ("id teff\n#1 4500\na 4700\n# the end\n", ["#1", "a"]),
+        ("# a comment\nid|teff\n#1|4500\n#|4600\n", ["#1", "#"]),
+        ("# %ECSV 1.0\n# ---\n# datatype:\n# - {name: id, datatype: string}\n# - {name: teff, datatype: int64}\n"
+         "id teff\n#1 4500\n\"# 2\" 4600\n", ["#1", "# 2"]),
+    ],
+)  # fmt: skip
+def test_a_row_whose_name_begins_with_the_mark_of_comments_is_a_row(tmp_path, content, ids):
+    (tmp_path / "t.txt").write_text(content)
+    assert Labels.from_table(tmp_path / "t.txt").ids.tolist() == ids
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "arrow"])
+@pytest.mark.parametrize("index", [["b", "c", "a"], [2, 0, 1], [12.5, 1.5, 3.5], None, "rest"])
+def test_the_index_of_a_data_frame_names_the_stars_from_files_too(tmp_path, form, index):
+    pandas, arrow = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    frame = pandas.DataFrame({"teff": [4500.0, 4600.0, 4700.0]}, index=None if index == "rest" else index)
+    frame = frame[1:] if index == "rest" else frame
+    if form == "arrow":
+        source = arrow.Table.from_pandas(frame)
+    else:
+        source = tmp_path / f"t.{form}"
+        getattr(frame, f"to_{form}")(source)
+    assert Labels.from_table(source).ids.tolist() == Labels.from_table(frame).ids.tolist()
+
+
+def test_an_index_with_a_name_names_the_stars_from_parquet(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"teff": [4500.0, 4600.0]}, index=pandas.Index(["b", "a"], name="who"))
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert Labels.from_table(tmp_path / "t.parquet").ids.tolist() == ["b", "a"]
+
+
+@pytest.mark.parametrize(("rows", "ids"), [('"1",4500\n"2",4600\n', ["0", "1"]), ('"a",4500\n"b",4600\n', ["a", "b"])])
+def test_names_of_rows_of_r_name_stars_but_its_numbers_do_not(tmp_path, rows, ids):
+    (tmp_path / "t.csv").write_text(f'"","teff"\n{rows}')
+    assert Labels.from_table(tmp_path / "t.csv").ids.tolist() == ids
+
+
+def test_stars_that_are_numbered_though_a_column_may_name_them_are_told(tmp_path, caplog):
+    (tmp_path / "t.csv").write_text("who,teff\nb,4500\na,4600\n")
+    assert Labels.from_table(tmp_path / "t.csv").ids.tolist() == ["0", "1"]
+    assert "no column names the stars, they are numbered; ids= says if who does" in caplog.text
+
+
+SOURCE = 3456789012345678901  # of Gaia
+
+
+@pytest.mark.parametrize("ids", [[SOURCE, SOURCE + 1, 7.0], [2**63 + 5, -1, 7], [np.uint64(SOURCE), -1, "7"]])
+def test_names_of_mixed_kinds_keep_their_digits(ids):
+    names = [str(int(one)) for one in ids]
+    assert tables.words(ids).tolist() == names
+    assert Labels(ids, ("teff",), [[4500.0]] * 3).ids.tolist() == names
+
+
+@pytest.mark.parametrize(
+    "ids", [np.array([2.0**60, 1]), [2.0**60, 1], np.array([2.0**24, 1], "f4"), [np.float32(2.0**24), 1]]
+)
+def test_names_that_floating_point_rounded_are_refused(ids):
+    teff = [4500.0] * 2
+    for make in (lambda: Labels(ids, ("teff",), np.c_[teff]), lambda: Labels.from_table({"id": ids, "teff": teff})):
+        with pytest.raises(ValueError, match=r"found 1.* \(float\d\d\), wanted names of stars with all their digits"):
+            make()
+
+
+@pytest.mark.parametrize("kind", ["i8", "u8", str, object])
+def test_long_whole_numbers_keep_all_digits(kind):
+    table = Table({"source_id": np.array([SOURCE, 7]).astype(kind)})
+    assert tables.whole_numbers(table, "source_id", "t").tolist() == [SOURCE, 7]
+    with pytest.raises(ValueError, match="column source_id: row 1 has 9223372036854775813"):
+        tables.whole_numbers(Table({"source_id": [2**63 + 5]}), "source_id", "t")
+
+
+def test_columns_of_a_votable_are_called_by_their_names_and_one_table_is_wanted(tmp_path):
+    votable = pytest.importorskip("astropy.io.votable")
+    first, second = (votable.from_table(Table({"id": ["a"], "teff": [4500.0]})) for _ in range(2))
+    for field in first.get_first_table().fields:
+        field.ID = f"col_{field.name}"
+    first.to_xml(str(tmp_path / "t.xml"))
+    assert Labels.from_table(tmp_path / "t.xml").names == ("teff",)
+    first.resources.append(second.resources[0])
+    first.to_xml(str(tmp_path / "two.xml"))
+    with pytest.raises(ValueError, match=r"two.xml: .*it holds 2 tables .*, wanted one; write the one that is meant"):
+        tables.read_table(tmp_path / "two.xml")
+
+
+def test_a_large_table_of_text_is_read_by_the_fast_reader_and_not_field_by_field(tmp_path):
+    rows = "".join(f"{100 + n}|{'|'.join([str(n)] * 12)}|00:10\n" for n in range(2000))
+    (tmp_path / "t.csv").write_text(f"obsid|{'|'.join(f'n{n}' for n in range(12))}|time\n{rows}")
+    tables.column_names(tmp_path / "t.csv")
+    with cProfile.Profile() as profile:
+        table = tables.read_table(tmp_path / "t.csv")
+    assert [table[name].dtype.kind for name in table.colnames] == ["i"] * 13 + ["U"]
+    assert sum(one.callcount for one in profile.getstats()) < 20 * 2000
+
+
+# --- labels, their columns and their errors
+
+
+@pytest.fixture
+def forgotten():
+    """Labels that a test meets are forgotten after it."""
+    before = dict(LABELS)
+    yield
+    LABELS.clear()
+    LABELS.update(before)
+
+
+def test_a_mapping_gives_the_column_of_each_label():
+    columns = {"id": ["a"], "teff": [1.0], "Teff_spec": [4500.0], "e_Teff_spec": [50.0], "g": [2.5]}
+    labels = Labels.from_table(columns, {"teff": "Teff_spec", "log g": "g"})
+    assert (labels.names, labels.values.tolist()) == (("teff", "logg"), [[4500.0, 2.5]])
+    assert labels.errors[0, 0] == 50.0
+    with pytest.raises(ValueError, match="table: no column Teff_phot; the table has id, teff"):
+        Labels.from_table(columns, {"teff": "Teff_phot"})
+    with pytest.raises(ValueError, match="label names: found a mapping of teff, wanted names alone"):
+        Labels(["a"], {"teff": "Teff_spec"}, [[4500.0]])
+
+
+@pytest.mark.parametrize(
+    ("asked", "names", "values"),
+    [
+        (["log g", "[M/H]"], ("logg", "fe_h"), [2.5, -0.3]),
+        ("M_H", ("fe_h",), [-0.3]),
+        ("fe_h", ("fe_h",), [-0.5]),
+        ("temperature,FE_H", ("teff", "fe_h"), [4500.0, -0.5]),
+        ("[alpha/Fe]", ("alpha_fe",), [0.1]),
+    ],
+)
+def test_labels_that_are_asked_for_by_other_names_are_those_that_are_known(forgotten, asked, names, values):
+    columns = {"id": ["a"], "T_eff": [4500.0], "log g": [2.5], "[M/H]": [-0.3], "FE_H": [-0.5], "alpha_fe": [0.1]}
+    labels = Labels.from_table(columns, asked)
+    assert (labels.names, labels.values[0].tolist()) == (names, values)
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["err_teff", "teff_uncertainty", "teff_std", "Teff_sigma", "d_teff", "u_teff", "s_teff", "teff_sig", "TEFF_E"],
+)
+def test_errors_are_found_by_their_other_names(column):
+    assert Labels.from_table({"id": ["a"], "Teff": [4500.0], column: [50.0]}).errors == [[50.0]]
+
+
+def test_what_only_looks_like_an_error_is_told_and_scandium_is_no_error_of_carbon(forgotten):
+    table = Table({"c_h": [0.1], "Sc_H": [0.2], "teff": [4500.0], "teff_err_sys": [50.0], "Dy_H": [0.3], "y_h": [0.3]})
+    found = read_labels(table, ["teff", "c_h", "y_h"], "t")
+    assert found.covariance is None
+    assert found.notes[-1] == "teff_err_sys may be errors of teff: not used"
+
+
+def test_columns_that_are_no_abundance_are_left_out_and_told(forgotten, caplog):
+    columns = {"id": ["a", "b"], "teff": [4500.0, 4600.0], "P_M": [0.5, 0.9], "alpha": [120.0, 140.0]}
+    columns |= {"N_H": [3e20, 4e21], "C_H": ["high", "low"], "mg_fe": [0.1, 0.2]}
+    assert Labels.from_table(columns).names == ("teff", "mg_fe")
+    assert "n_h left out, for its column is taken for another thing: table: column N_H: 2 of 2 values" in caplog.text
+    assert "alpha_m left out" in caplog.text
+    with pytest.raises(ValueError, match="column N_H: 2 of 2 values of n_h lie outside"):
+        Labels.from_table(columns, "n_h")
+
+
+@pytest.mark.parametrize("first", ["plain", "m/s", "km/s"])
+def test_the_unit_of_a_label_does_not_depend_on_the_table_that_is_met_first(forgotten, caplog, first):
+    met = {"plain": [6.9], "m/s": [6900.0] * units.m / units.s, "km/s": [6.9] * units.km / units.s}
+    for kind in dict.fromkeys([first, *met]):
+        labels = Labels.from_table({"id": ["a"], "vbroad": met[kind]}, "vbroad")
+        np.testing.assert_allclose(labels.values, [[6.9]])
+    assert LABELS["vbroad"].unit == "km/s"
+    assert ("label vbroad is in km/s from now on" in caplog.text) is (first == "plain")
+    assert register_label("vbroad", "").unit == "km/s"

@@ -13,7 +13,7 @@ from .columns import (
     is_own,
     stack,
 )
-from .formats import arrow_table, best_format, format_of, join, read, write
+from .formats import arrow_table, best_format, check_labels, format_of, join, read, write
 from .sky import galactic, healpix_mean
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "arrow_table",
     "assemble",
     "best_format",
+    "check_labels",
     "data_model",
     "format_of",
     "galactic",

@@ -13,7 +13,7 @@ from astropy.units import Unit
 
 from ..inference import LabelFit
 from ..labels import LABELS
-from ..tables import numbers
+from ..tables import find_column, numbers, text, whole_numbers
 from .sky import galactic
 
 DISTANCE_CUT = 2.5
@@ -94,8 +94,8 @@ def assemble(
     Parameters
     ----------
     fit : N stars
-    stars : the same stars in the same order; its columns of `STAR_COLUMNS` are taken over; glon and glat are worked out
-        from ra and dec where they are not there
+    stars : the same stars in the same order; its columns of `STAR_COLUMNS`, in upper or lower case, are taken over;
+        glon and glat are worked out from ra and dec where they are not there
     total_covariance : (N, L, L) of the labels with everything that counts as error, in the labels' units; by default
         the formal one of the fit
     distance : (N,) label distance from the reference set
@@ -120,9 +120,10 @@ def assemble(
         If `fit` and `stars` do not name the same stars in the same order, or a covariance has another shape.
     """
     n_stars = len(fit)
-    if stars is not None and "id" not in getattr(stars, "colnames", ()):
+    column = find_column(stars, ("id",)) if isinstance(stars, Table) else None
+    if stars is not None and column is None:
         raise TypeError(f"catalogue: stars: found a {type(stars).__name__}, wanted an astropy Table with a column id")
-    if stars is not None and not np.array_equal(np.asarray(stars["id"]), fit.labels.ids):
+    if stars is not None and column and not np.array_equal(text(stars, column), fit.labels.ids):
         raise ValueError(
             f"catalogue: {n_stars} fits and {len(stars)} rows of stars do not name the same stars in order"
         )
@@ -178,21 +179,25 @@ def _known(stars: Table | None) -> dict[str, np.ndarray]:
     if stars is None:
         return {}
     stars = Table(stars, copy=False)  # no QTable
-    found = {name: _star_column(stars, name) for name in STAR_COLUMNS if name in stars.colnames and name != "id"}
+    columns = {name: find_column(stars, (name,)) for name in STAR_COLUMNS if name != "id"}
+    found = {name: _star_column(stars, column, name) for name, column in columns.items() if column}
     if {"ra", "dec"} <= set(found) and not {"glon", "glat"} <= set(found):
         found["glon"], found["glat"] = galactic(found["ra"], found["dec"])
     return {name: found[name] for name in STAR_COLUMNS if name in found}
 
 
-def _star_column(stars: Table, name: str) -> np.ndarray:
+def _star_column(stars: Table, column: str, name: str) -> np.ndarray:
     """What is known of the stars, in our unit; unknown is NaN, and 0 for the number of the observation."""
     if name == "obsid":
-        values = np.ma.filled(np.ma.asarray(stars[name]), 0)
-        return np.nan_to_num(values).astype(np.int64) if values.dtype.kind == "f" else values
-    return numbers(stars, name, "catalogue: stars", "deg" if name in ANGLES else "")
+        return np.maximum(whole_numbers(stars, column, "catalogue: stars"), 0)
+    return numbers(stars, column, "catalogue: stars", "deg" if name in ANGLES else "")
 
 
 def _add(catalogue: Table, name: str, values: np.ndarray, unit: str, description: str) -> None:
+    if name in catalogue.colnames:
+        raise ValueError(
+            f"catalogue: found two columns {name}, wanted labels whose columns all have names of their own"
+        )
     catalogue[name] = values
     catalogue[name].unit = unit or None
     catalogue[name].description = description

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from io import StringIO
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
+from astropy.io.misc import yaml
 from astropy.table import Column, Table
 from astropy.table.meta import get_yaml_from_table
 from astropy.units import Unit
+from yaml import YAMLError
 
 from .. import tables
 from ..files import written_whole
 from ..options import CATALOGUE_FORMATS
 from .columns import stack, ucd
+
+_log = logging.getLogger(__name__)
+
+LONGEST_NAME = 68
+"""Letters that the name of a column has at most in FITS."""
 
 LENGTH = "table::len::"
 """Under which astropy keeps the length of a column of text in a Parquet file."""
@@ -52,7 +62,7 @@ def write(table: Table, path: str | Path) -> None:
     Raises
     ------
     ValueError
-        If the suffix is another.
+        If the suffix is another, or the format has no word for the name of a column, or for what a column holds.
     ImportError
         If Parquet is asked for and PyArrow is not installed.
     """
@@ -60,7 +70,8 @@ def write(table: Table, path: str | Path) -> None:
     form = format_of(path)
     if form == ".parquet":
         tables.parquet_module(path)
-    table = _with_plain_text(table)
+    table = _with_plain_text(table, path)
+    check_column_names(path, table.colnames)
     with written_whole(path) as temporary:
         if form in (".fits", ".fits.gz"):
             _write_fits(table, temporary)
@@ -68,8 +79,32 @@ def write(table: Table, path: str | Path) -> None:
             with temporary.open("wb") as stream:  # for PyArrow opens no file whose name is no text
                 tables.parquet_module(path).write_table(arrow_table(table), stream)
         else:
-            with temporary.open("w", encoding="utf-8", newline="") as stream:
-                table.write(stream, format=f"ascii.{form[1:]}")
+            with temporary.open("w", encoding="utf-8", newline="") as stream, StringIO(newline="") as content:
+                table.write(content, format=f"ascii.{form[1:]}")
+                lines = content.getvalue().replace("\r\n", "\n").split("\n")
+                stream.write("\n".join(tables.quoted(lines, "," if form == ".csv" else " ")))
+
+
+def check_labels(path: str | Path, names: Sequence[str]) -> None:
+    """Refuse labels whose columns the format of a catalogue cannot have, before there is any.
+
+    Raises
+    ------
+    ValueError
+        Naming the file, the column, and the formats that can.
+    """
+    pairs = (f"cov_{first}_{second}" for first, second in combinations(names, 2))
+    check_column_names(path, [*names, *(f"{name}_err_formal" for name in names), *pairs])
+
+
+def check_column_names(path: str | Path, names: Sequence[str]) -> None:
+    """The same for the columns of any table."""
+    wrong = next((name for name in names if not name.isascii() or len(name) > LONGEST_NAME), None)
+    if format_of(path) in (".fits", ".fits.gz") and wrong is not None:
+        raise ValueError(
+            f"{path}: column {wrong!r} has a name that FITS cannot have (at most {LONGEST_NAME} letters, all of them "
+            "ASCII); write .parquet or .ecsv instead, or rename the label"
+        )
 
 
 def best_format() -> str:
@@ -77,19 +112,37 @@ def best_format() -> str:
     return ".parquet" if find_spec("pyarrow") else ".fits"
 
 
-def _with_plain_text(table: Table) -> Table:
+def _with_plain_text(table: Table, path: Path) -> Table:
     """The same table; what is no text in names (bytes that are not UTF-8, line breaks) as escapes, ``\\udcff``.
 
-    A masked name is empty.
+    A masked name is empty. What no format can say of its ``meta`` is left out.
     """
-    plain = table.copy(copy_data=False)
+    plain = Table(table, copy=False)
+    plain.meta = {key: value for key, value in table.meta.items() if _can_be_said(value)}
+    for key in table.meta.keys() - plain.meta.keys():
+        _log.warning("the %s in meta[%r] is left out of the file", type(table.meta[key]).__name__, key)
     for name in plain.colnames:
+        if not isinstance(plain[name], Column):
+            if format_of(path) == ".ecsv":
+                continue
+            raise ValueError(
+                f"{path}: column {name} holds {type(plain[name]).__name__}, wanted numbers or text; leave it out, or "
+                "write .ecsv"
+            )
         if plain[name].dtype.kind == "U":
             words = np.ma.filled(np.ma.asarray(plain[name]), "").tolist()
             printable = [word if word.isprintable() else "".join(map(_escaped, word)) for word in words]
             if printable != words:
                 plain[name] = Column(printable, description=plain[name].description, meta=plain[name].meta)
     return plain
+
+
+def _can_be_said(value: Any) -> bool:
+    try:
+        yaml.dump(value)
+    except YAMLError:
+        return False
+    return True
 
 
 def _escaped(character: str) -> str:
@@ -121,12 +174,19 @@ def _write_fits(table: Table, path: Path) -> None:
             hdu.header[f"{OWN_UNIT}{number}"], unit, comment = unit, "", f"{comment} [{unit}]"
         for card, value in (("TUNIT", unit), ("TCOMM", comment), ("TUCD", ucd(name))):
             if value:
-                hdu.header[f"{card}{number}"] = value
+                hdu.header[f"{card}{number}"] = _ascii(value)
     for key, value in table.meta.items():
         if len(key) <= 8 and isinstance(value, str | int | float):
-            hdu.header[key.upper()] = value
+            hdu.header[key.upper()] = _ascii(value)
     hdu.header["EXTNAME"] = "CATALOGUE"
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, overwrite=True)
+
+
+def _ascii(value: Any) -> Any:
+    """Text as the header of a FITS file can have it: other letters, and line breaks, as escapes."""
+    return (
+        "".join(map(_escaped, value)).encode("ascii", "backslashreplace").decode() if isinstance(value, str) else value
+    )
 
 
 def _fits_knows(unit: str) -> bool:

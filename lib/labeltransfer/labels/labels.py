@@ -13,8 +13,8 @@ from astropy import units
 from astropy.table import Table
 
 from ..files import read_arrays, write_arrays
-from ..tables import find_column, plain, read_table, text, together, unit_of, words
-from .columns import labels_in, read_labels
+from ..tables import find_column, is_index, of_arrow, plain, read_table, text, together, unit_of, words
+from .columns import read_labels, usable_labels
 from .registry import LABELS, NamesLabels, check_names, known_name, register_label
 
 _log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def frozen(array: Any, dtype: Any = None) -> np.ndarray:
 def identifiers(ids: Any, what: str) -> np.ndarray:
     """Check star identifiers: one dimension, text, none twice."""
     plain_text = isinstance(ids, np.ndarray) and ids.dtype.kind == "U" and not isinstance(ids, np.ma.MaskedArray)
-    array = ids if plain_text else words(ids if hasattr(ids, "dtype") else np.array(ids, dtype=object))
+    array = ids if plain_text else words(ids)
     if array.ndim != 1:
         raise ValueError(f"{what}: ids have shape {array.shape}, wanted (N,)")
     if (array == "").any():
@@ -104,7 +104,7 @@ class Labels(NamesLabels):
     def of(self, ids: Any) -> Labels:
         """Rows of these stars, in this order; a star that the table lacks is an error."""
         row_of = {name: row for row, name in enumerate(self.ids.tolist())}
-        wanted = np.atleast_1d(words(ids if hasattr(ids, "dtype") else np.array(ids, dtype=object))).tolist()
+        wanted = np.atleast_1d(words(ids)).tolist()
         missing = [name for name in wanted if name not in row_of]
         if missing:
             raise ValueError(f"Labels: {len(missing)} of {len(wanted)} stars are not in {self!r}, first {missing[0]!r}")
@@ -148,7 +148,7 @@ class Labels(NamesLabels):
     def from_table(
         cls,
         table: Any,
-        names: str | Sequence[str] | None = None,
+        names: str | Sequence[str] | Mapping[str, str] | None = None,
         ids: Any = None,
         errors: str | None = "_err",
     ) -> Labels:
@@ -159,8 +159,9 @@ class Labels(NamesLabels):
 
         Parameters
         ----------
-        table : astropy `Table`, pandas `DataFrame`, mapping of names to columns, or the path of a file
-        names : labels in any case, or names of columns; by default every label that the table has
+        table : astropy `Table`, pandas `DataFrame`, PyArrow table, mapping of names to columns, or the path of a file
+        names : labels in any case, or names of columns, or a mapping of labels to columns; by default every label that
+            the table has
         ids : (N,) names of the stars, or the column that holds them; by default one of `ID_COLUMNS` (an index of that
             name first), the index of the `DataFrame`, or "0", "1", …; whole numbers are written without a point
         errors : what the names of the errors' columns end with (``e_teff`` is known, too); None to leave them alone
@@ -176,8 +177,8 @@ class Labels(NamesLabels):
         Labels(2 stars; teff; with covariances)
         """
         where = str(table) if isinstance(table, str | Path) else "table"
-        source, index = _as_table(table)
-        names = labels_in(source) if names is None else names
+        source, index = _as_table(table, (ids,) if isinstance(ids, str) else ())
+        names = usable_labels(source, where) if names is None else names
         if not names:
             raise ValueError(f"{where}: no column of a label; it has {', '.join(source.colnames)}; give `names`")
         found = read_labels(source, names, where, errors)
@@ -190,6 +191,9 @@ class Labels(NamesLabels):
             raise ValueError(f"{where}: no column {ids} of star names; it has {', '.join(source.colnames)}")
         if ids is None:
             ids = np.arange(len(source))
+            written = [name for name in source.colnames if getattr(source[name], "dtype", ids.dtype).kind in "US"]
+            if written:
+                _log.warning(f"{where}: no column names the stars, they are numbered; ids= says if {written[0]} does")
         stars = text(source, str(find_column(source, (ids,)))) if isinstance(ids, str) else ids
         return cls(stars, found.names, found.values, found.covariance)
 
@@ -239,12 +243,19 @@ def _nan_where(array: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     return array if mask is None else np.where(mask, np.nan, array)
 
 
-def _as_table(source: Any) -> tuple[Table, Any]:
-    """Any table as astropy's, and the names that a DataFrame's index gives, or its column if it has a name."""
+def _as_table(source: Any, names: Sequence[str] = ()) -> tuple[Table, Any]:
+    """Any table as astropy's, and the names that an index of pandas gives, or its column if it is one.
+
+    Parameters
+    ----------
+    names : columns of text that name stars
+    """
     if isinstance(source, str | Path):
-        return read_table(source), None
+        source = read_table(source, names=names)
+    elif hasattr(source, "column_names") and hasattr(source, "schema"):
+        source = of_arrow(source)
     if isinstance(source, Table):
-        return Table(source, copy=False), None
+        return Table(source, copy=False), next((one for one in source.colnames if is_index(source, one)), None)
     if isinstance(source, np.ndarray) and source.dtype.names:
         return Table(np.atleast_1d(source)), None
     if isinstance(source, Mapping):

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from astropy import units
+
+from ..tables import plain_name
+
+_log = logging.getLogger(__name__)
 
 BOUNDS_OF_UNITS = {"dex": (-20.0, 20.0), "mag": (-20.0, 50.0), "K": (0.0, 1e6)}
 """Physical range of a label that states none, by its unit; a label in another unit may have any value."""
 
 BOUNDS_OF_ABUNDANCES = (-8.0, 8.0)
 """The same for an abundance relative to the Sun's."""
+
+
+RESERVED = re.compile(
+    r"id|obsid|ra|dec|glon|glat|snr|snr_g|z|reduced_chi2|n_pixels|label_distance|outside|converged|good|cool|edge"
+    r"|reference|cov_.*|.*_err(_formal)?"
+)
+"""Columns of a catalogue that are none of labels, or only of their errors: no label can be called so."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +61,11 @@ def make_label(name: str, unit: str, symbol: str | None = None, bounds: tuple[fl
     name, unit = str(name).strip(), str(unit).strip()
     if not name or "," in name:
         raise ValueError(f"label name {name!r}: wanted one word, for example mg_fe")
+    if RESERVED.fullmatch(name.casefold()):
+        raise ValueError(
+            f"label name {name!r}: a column of catalogues is called so, and one of both would be lost; wanted another "
+            f"name, for example {name}_star: rename the column of the table"
+        )
     try:
         units.Unit(unit)
     except (ValueError, TypeError) as error:
@@ -62,7 +80,8 @@ def make_label(name: str, unit: str, symbol: str | None = None, bounds: tuple[fl
 def register_label(name: str, unit: str, symbol: str | None = None, bounds: tuple[float, float] | None = None) -> Label:
     """Make a further label known, for example ``register_label("mg_fe", "dex")``.
 
-    Registering the same label again does nothing. A call that fails changes nothing.
+    Registering the same label again does nothing, without a unit, too; a label that was met without a unit gets it. A
+    call that fails changes nothing.
 
     Parameters
     ----------
@@ -80,13 +99,25 @@ def register_label(name: str, unit: str, symbol: str | None = None, bounds: tupl
     >>> register_label("mg_fe", "dex").axis
     '[Mg/Fe] [dex]'
     """
-    label = make_label(name, unit, symbol, bounds)
-    known = LABELS.get(known_name(label.name))
-    if known is None:
-        return LABELS.setdefault(label.name, label)
-    if known.unit != label.unit and units.Unit(known.unit) != units.Unit(label.unit):
-        raise ValueError(f"label {name!r} is already known in {known.unit!r}, not {label.unit!r}; choose another name")
-    return known
+    return remember(make_label(name, unit, symbol, bounds))
+
+
+def remember(label: Label) -> Label:
+    """Make a label known, and give it as it is known then; errors as of `register_label`."""
+    name = known_name(label.name)
+    known = LABELS.get(name)
+    if known is None or (label.unit and not known.unit):
+        if known is not None:
+            _log.warning("label %s is in %s from now on; what came without a unit is taken for it", name, label.unit)
+        LABELS[name] = replace(label, name=name)
+    elif not label.unit and known.unit:
+        _log.warning("label %s comes without a unit; it is taken for %s, in which it is known", name, known.unit)
+    elif known.unit != label.unit and units.Unit(known.unit) != units.Unit(label.unit):
+        raise ValueError(
+            f"label {label.name!r} is already known in {known.unit!r}, not {label.unit!r}; choose another name, or use "
+            "what is in another unit in a session of its own"
+        )
+    return LABELS[name]
 
 
 class NamesLabels:
@@ -133,8 +164,13 @@ def distinct_names(names: str | Iterable[str]) -> tuple[str, ...]:
     ValueError
         If there is none, or one occurs twice.
     """
+    if isinstance(names, Mapping):
+        raise ValueError(f"label names: found a mapping of {', '.join(map(str, names))}, wanted names alone, as a list")
     spelled = [known_name(name) for name in (names.split(",") if isinstance(names, str) else names)]
     spelled = [name if name in LABELS else abundance_name(name) or name.lower() for name in spelled]
+    meant = [name if name in LABELS or abundance_name(name) else _USUAL.get(plain_name(name), name) for name in spelled]
+    often = Counter(meant)
+    spelled = [name if often[known] > 1 else known for name, known in zip(spelled, meant, strict=True)]
     if not all(spelled) or not spelled:
         raise ValueError("label names: found none, or an empty one; wanted for example teff,logg")
     if len(set(spelled)) < len(spelled):
@@ -145,6 +181,9 @@ def distinct_names(names: str | Iterable[str]) -> tuple[str, ...]:
 OTHER_UNITS = {"vmic": "km/s", "vsini": "km/s", "age": "Gyr", "mass": "solMass"}
 """Units of labels that become known when a table has them, whatever the unit of the column."""
 
+USUAL_UNITS = ("K", "km/s")
+"""Units of further labels whose columns are in one that can be converted to it, so that all tables agree."""
+
 BOUNDS_OF_LABELS = {"vmic": (0.0, 50.0), "vsini": (0.0, 1000.0), "age": (0.0, 50.0), "mass": (0.0, 500.0)}
 """Physical ranges of these labels."""
 
@@ -154,6 +193,9 @@ ag cd in sn sb te ba la ce pr nd sm eu gd tb dy ho er tm yb lu hf ta w re os ir 
 """.split()  # noqa: SIM905
 
 _ABUNDANCE = re.compile(r"\[?\s*(?P<element>[a-z]{1,2}|alpha|α)(?P<ion>i{1,2})?\s*[/_]\s*(?P<relative>h|fe|m)\s*\]?")
+
+_NO_ABUNDANCE = re.compile(r"[bfhikpsuvwy]_m")
+"""What no survey calls an abundance, but others a probability of membership, or a magnitude: ``P_M``, ``V_M``."""
 
 PAPER_LABELS = ("teff", "logg", "fe_h", "alpha_m", "a_k")
 """The five labels of the paper, in the order of eq. 6; `fe_h` is APOGEE's PARAM_M_H, as in the paper."""
@@ -170,6 +212,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "mass": ("mass",),
 }
 """Columns that usually hold a label, APOGEE's before LAMOST's, whose have other names; see `label_column`."""
+
+
+_USUAL = {plain_name(column): label for label, columns in COLUMNS.items() for column in columns}
+"""The label that a column of a usual name holds, whatever its brackets and blanks: ``log g``, ``[M/H]``."""
 
 
 def usual_columns(name: str) -> tuple[str, ...]:
@@ -189,7 +235,7 @@ def abundance_symbol(name: str) -> str | None:
 
 def abundance_name(column: str) -> str | None:
     """The label's name if a column is called like an abundance (``MG_FE``, ``[Mg/Fe]``, ``O_H``), or None."""
-    found = _ABUNDANCE.fullmatch(column.strip().lower())
+    found = None if _NO_ABUNDANCE.fullmatch(column.strip().lower()) else _ABUNDANCE.fullmatch(column.strip().lower())
     if found is None or found["element"].replace("α", "alpha") not in ELEMENTS or found["element"] == found["relative"]:
         return None
     return f"{found['element'].replace('α', 'alpha')}{found['ion'] or ''}_{found['relative']}"

@@ -11,6 +11,8 @@ import numpy as np
 from astropy import units
 from astropy.table import Column, Table
 
+from .words import text
+
 MISSING = -9999.0
 """What both surveys write where they know no value; APOGEE's photometry has −9999.99 instead."""
 
@@ -109,35 +111,6 @@ def wanted_column(table: Table, names: Sequence[str], where: object) -> str:
     return found
 
 
-def text(table: Table, name: str) -> np.ndarray:
-    """(N,) one column as text, see `words`."""
-    return words(table[name])
-
-
-def words(values: Any) -> np.ndarray:
-    """Any values as text without surrounding blanks: bytes decoded, whole numbers without a point, no value as ""."""
-    masked = np.ma.getmaskarray(np.ma.asarray(values)) if isinstance(values, np.ma.MaskedArray) else None
-    array = np.asarray(np.ma.getdata(values))
-    if array.dtype.kind in "fT":
-        array = array.astype(object)
-    if array.dtype.kind == "S":
-        array = np.char.decode(array, "utf-8", "replace")
-    elif array.dtype.kind == "O":
-        array = np.array([_word(one) for one in array.ravel().tolist()], dtype=str).reshape(array.shape)
-    found = np.char.strip(array.astype(str))
-    return found if masked is None else np.where(masked, "", found)
-
-
-def _word(one: Any) -> str:
-    if isinstance(one, bytes):
-        return one.decode("utf-8", "replace")
-    if isinstance(one, np.ndarray) and one.dtype.kind == "U":  # text of variable length in FITS, letter by letter
-        return "".join(np.asarray(one).tolist())
-    if isinstance(one, float) and one.is_integer():
-        return str(int(one))
-    return "" if one is None or one is np.ma.masked or str(one) in ("nan", "NaT", "<NA>") else str(one)
-
-
 def numbers(table: Table, name: str, where: object, unit: str = "", errors_of: str | None = None) -> np.ndarray:
     """(N,) one column as float64 in `unit`; masked values, empty text and what `is_missing` become NaN.
 
@@ -230,9 +203,9 @@ def together(values: Any) -> Any:
         return units.Quantity(values) if all(np.ndim(one) == 0 for one in values) else np.stack(values)
     if isinstance(values, list | tuple) and any(isinstance(one, np.ma.MaskedArray) for one in values):
         return np.ma.stack([np.ma.asarray(one) for one in values])
-    if isinstance(values, list | tuple) and {int, float} <= set(map(type, values)):
-        return np.array(values, dtype=object)
-    return values
+    kinds = set(map(type, values)) if isinstance(values, list | tuple) else set()
+    whole = any(issubclass(kind, int | np.integer) for kind in kinds) and np.ndim(values[0]) == 0
+    return np.array(values, dtype=object) if whole and np.asarray(values).dtype.kind == "f" else values
 
 
 def unit_of(values: Any) -> Any:

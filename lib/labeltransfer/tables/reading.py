@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import codecs
-import csv
 import json
-import re
 import warnings
 import zlib
 from collections.abc import Sequence
 from importlib import import_module
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -21,33 +18,17 @@ from astropy.table import Column, MaskedColumn, Table
 from astropy.utils.data import get_readable_fileobj
 from astropy.utils.exceptions import AstropyWarning
 
-from .columns import is_number, words
-from .identifiers import AS_WRITTEN, has_exponent, has_lost_digits
+from .text_tables import FIRST_LINES, read_text
+from .words import mark_index, words
 
 DAMAGE = (OSError, ValueError, TypeError, EOFError, KeyError, IndexError, AttributeError, AstropyWarning, zlib.error)
 """What readers of tables raise for a file that was cut short or is something else."""
 
-MARKS = {
-    codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
-}  # fmt: skip
-"""Byte-order marks and the code that each begins, the longer of two that begin alike first."""
-
-FIRST_LINES = 200
-"""Lines of text, below its comments, that tell which columns a table has."""
-
 CONTENTS = {b"SIMPLE  =": ".fits", b"PAR1": ".parquet", b"<?xml": ".vot", b"<votable": ".vot", b"# %ECSV": ".ecsv"}
 """How files begin whose format shows, whatever they are called."""
 
-TEXT_FORMATS = {
-    "ascii.ecsv": re.compile("# %ECSV"),
-    "ascii.ipac": re.compile(r"(\\.*\n)*(\|.*\|\s*\n){1,4} "),
-    "ascii.mrt": re.compile(r"(?s).*?^Byte-by-byte Description of file", re.MULTILINE),
-}
-"""How text begins that astropy reads as it is."""
 
-
-def read_table(path: str | Path, extension: str = "") -> Table:
+def read_table(path: str | Path, extension: str = "", names: Sequence[str] = ()) -> Table:
     """Read a table from FITS, ECSV, Parquet, VOTable or text; packed or not, whatever the file is called.
 
     Text may be separated by ``|``, comma, semicolon, tab or blanks, with or without a byte-order mark; its column names
@@ -57,6 +38,7 @@ def read_table(path: str | Path, extension: str = "") -> Table:
     Parameters
     ----------
     extension : of a FITS file, the table HDU whose name holds this word, if there is one; else the longest
+    names : columns of text that name stars besides those of the usual names, which stay as they are written, too
 
     Raises
     ------
@@ -77,9 +59,9 @@ def read_table(path: str | Path, extension: str = "") -> Table:
         elif suffix == ".parquet":
             table = _read_parquet(path)
         elif suffix in (".xml", ".vot", ".votable"):
-            table = Table.read(path, format="votable")
+            table = _read_votable(path)
         else:
-            table = _read_text(path)
+            table = read_text(_content(path), names)
     except DAMAGE as error:
         if isinstance(error, PermissionError):
             raise
@@ -136,11 +118,24 @@ def _table_hdu(hdus: fits.HDUList, extension: str) -> int | None:
     return max(named or filled, key=lambda number: hdus[number].header.get("NAXIS2", 0), default=None)
 
 
+def _read_votable(path: Path) -> Table:
+    found = list(import_module("astropy.io.votable").parse(path).iter_tables())
+    if len(found) != 1:
+        names = ", ".join(str(one.name or one.ID or "without a name") for one in found)
+        raise ValueError(f"it holds {len(found)} tables ({names}), wanted one; write the one that is meant by itself")
+    return found[0].to_table(use_names_over_ids=True)
+
+
 def _read_parquet(path: Path) -> Table:
     parquet = parquet_module(path)
     with path.open("rb") as stream:  # for PyArrow opens no file whose name is no text
-        content = parquet.read_table(stream)
-    facts = json.loads((content.schema.metadata or {}).get(b"labeltransfer", b"{}"))
+        return of_arrow(parquet.read_table(stream))
+
+
+def of_arrow(content: Any) -> Table:
+    """A PyArrow table as astropy's, with the units and the like that we, and the index that pandas, keep in it."""
+    metadata = content.schema.metadata or {}
+    facts = json.loads(metadata.get(b"labeltransfer", b"{}"))
     plain = [one.name for one in content.schema if not one.type.num_fields]  # without lists in a field
     table = Table({name: _of_parquet(content.column(name)) for name in plain}, meta=facts.get("meta"))
     for name in table.colnames:
@@ -150,6 +145,13 @@ def _read_parquet(path: Path) -> Table:
         table[name].description = facts.get("descriptions", {}).get(name)
         if name in facts.get("ucds", {}):
             table[name].meta["ucd"] = facts["ucds"][name]
+    index = (json.loads(metadata.get(b"pandas", b"{}")).get("index_columns") or [None])[0]
+    if isinstance(index, dict) and index.get("kind") == "range":
+        numbers, index = np.arange(index["start"], index["stop"], index["step"]), index["name"] or "__index_level_0__"
+        if index not in table.colnames and len(numbers) == len(table) and len(table):
+            table[index] = numbers
+    if index in table.colnames:
+        mark_index(table, index)
     return table
 
 
@@ -175,116 +177,10 @@ def parquet_module(path: Path) -> Any:
         raise ImportError(f"{path}: Parquet tables need pyarrow: `pip install pyarrow`, or use .fits or .csv") from None
 
 
-def _read_text(path: Path, n_lines: int | None = None) -> Table:
-    """Text of any of the usual kinds: the header alone is looked at here, the rows are astropy's to read."""
-    content = _decoded(_content(path)).rstrip("\x1a")  # the end of a file of DOS
-    lines = content.splitlines()
-    if n_lines is not None:
-        begins = next((n for n, line in enumerate(lines) if not line.startswith(("#", "\\"))), 0)
-        lines = lines[: begins + n_lines]
-    if lines and re.fullmatch(r'"?sep=.?"?', lines[0]):  # by which spreadsheets tell each other the delimiter
-        del lines[0]
-    first = "\n".join(lines[:FIRST_LINES])
-    known = next((form for form, begins in TEXT_FORMATS.items() if begins.match(first)), None)
-    if known:
-        return Table.read("\n".join(lines), format=known)
-    head, units_of = _header(lines)
-    if not head:
-        raise ValueError("found no text, wanted column names")
-    delimiter = _delimiter(head)
-    if content[-1:] not in ("\n", "\r") and delimiter != " " and head[-1].count(delimiter) < head[0].count(delimiter):
-        raise ValueError(f"cut short: the last line, {head[-1]!r}, has no end and fewer fields than there are columns")
-    if delimiter == ";" and not any(re.search(r"\d\.\d", line) for line in head):
-        head = [head[0], *(re.sub(r"(?<=\d),(?=\d)", ".", line) for line in head[1:])]
-    table = Table.read(
-        "\n".join([*head, ""]),
-        format={" ": "ascii.basic", "\t": "ascii.tab"}.get(delimiter, "ascii.csv"),
-        delimiter=delimiter,
-        guess=False,
-        fill_values=[(word, "0") for word in ("", "null", "NULL", "NA", "N/A", "--")],
-    )
-    _keep_names(table, head[1:], delimiter)
-    for place, name in enumerate(table.colnames):
-        written = table[name]
-        if written.dtype.kind == "U" and not np.ma.is_masked(written) and set(written.tolist()) <= {"True", "False"}:
-            table.replace_column(name, Column(written == "True"))
-        if place < len(units_of) and units_of[place].strip(" -"):
-            table[name].unit = units.Unit(units_of[place].strip(), parse_strict="silent")
-        if name != name.strip().lstrip("#").strip():
-            table.rename_column(name, name.strip().lstrip("#").strip())
-    return table
-
-
-def _keep_names(table: Table, lines: Sequence[str], delimiter: str) -> None:
-    """Columns of whole numbers of which some are `AS_WRITTEN` (names like 0012, 3.45E+08) become the text they are."""
-    begins = re.compile(rf'(^|{re.escape(delimiter)})\s*"?({AS_WRITTEN})')
-    if not any(map(begins.search, lines)):
-        return
-    single = lines if delimiter != " " else [" ".join(line.split()) for line in lines]
-    columns = zip_longest(*csv.reader(single, delimiter=delimiter, skipinitialspace=True), fillvalue="")
-    for name, written in zip(table.colnames, columns, strict=False):
-        whole = table[name].dtype.kind in "if" and all("." not in word or has_exponent(word) for word in written)
-        if whole and any(re.match(AS_WRITTEN, one) if "." not in one else has_lost_digits(one) for one in written):
-            table.replace_column(name, Column(np.where(np.ma.getmaskarray(table[name]), "", written)))
-
-
 def _content(path: Path) -> bytes:
     """The bytes of a file, unpacked if they are packed, whatever the file is called."""
     with get_readable_fileobj(str(path), encoding="binary") as stream:
         return stream.read()
-
-
-def _decoded(content: bytes) -> str:
-    """What a byte-order mark says, else UTF-8, or the Western European code that spreadsheets write."""
-    code = next((code for mark, code in MARKS.items() if content.startswith(mark)), "utf-8")
-    if code == "utf-8" and b"\0" in content:
-        raise ValueError("found zero bytes, wanted text in UTF-8, or in UTF-16 with a byte-order mark")
-    try:
-        return content.decode(code)
-    except UnicodeDecodeError:
-        if code != "utf-8":
-            raise
-        return content.decode("cp1252", "replace")
-
-
-def _header(lines: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The lines from the column names on, without comments, and the units if a line below the names gives them.
-
-    The names may stand in the last of the comments before the data, as NumPy writes them, units in one below; or above
-    a line of dashes, with a line of units between the two, as VizieR does.
-    """
-    start = next((n for n, line in enumerate(lines) if line.strip() and not line.startswith("#")), None)
-    comments = [line for line in lines[: len(lines) if start is None else start] if line.startswith("#")]
-    if start is None:
-        return ([comments[-1].lstrip("# ")] if comments else []), []
-    body = [line for line in lines[start:] if line.strip() and not line.startswith("#")]
-    if comments:
-        said = [line.lstrip("#").strip() for line in comments]
-        mark = _delimiter([said[-1], body[0]])
-        data, *fields = (line.split(None if mark == " " else mark) for line in (body[0], *said[::-1]))
-        if len(fields[0]) == len(data) and any(is_number(word) for word in data):
-            if len(fields) > 1 and len(fields[1]) == len(data) and all(map(_is_unit, fields[0])):
-                return [said[-2], *body], fields[0]
-            return [said[-1], *body], []
-    dashes = next((n for n, line in enumerate(body[1:4], start=1) if re.fullmatch(r"[-\s|;,]*-[-\s|;,]*", line)), None)
-    if dashes is None:
-        return body, []
-    mark = _delimiter(body[:1])
-    return [body[0], *body[dashes + 1 :]], body[1].split(mark) if dashes > 1 and mark != " " else []
-
-
-def _is_unit(word: str) -> bool:
-    try:
-        units.Unit(word.strip(" -"))
-    except ValueError:
-        return False
-    return True
-
-
-def _delimiter(lines: Sequence[str]) -> str:
-    """What separates the fields: the most frequent mark of the first line that the second has, too; else blanks."""
-    counts = {mark: lines[0].count(mark) for mark in "|\t;," if all(mark in line for line in lines[:2])}
-    return max(counts, key=lambda mark: counts[mark]) if counts else " "
 
 
 def column_names(path: str | Path) -> list[str]:
@@ -300,7 +196,7 @@ def column_names(path: str | Path) -> list[str]:
         if _suffix(path) in (".parquet", ".xml", ".vot", ".votable"):
             return read_table(path).colnames
         if _suffix(path) not in (".fits", ".fit"):
-            return _read_text(path, FIRST_LINES).colnames
+            return read_text(_content(path), n_lines=FIRST_LINES).colnames
         with fits.open(path, memmap=False, lazy_load_hdus=True) as hdus:
             hdu = _table_hdu(hdus, "")
             return [] if hdu is None else list(hdus[hdu].columns.names)
