@@ -10,7 +10,7 @@ import numpy as np
 from astropy.table import Table
 
 from .. import apogee, tables
-from ..labels import Labels, label_column, labels_in, read_labels, usual_columns
+from ..labels import Labels, label_column, read_labels, usable_labels, usual_columns
 from ..labels.columns import error_column
 from ..labels.registry import abundance_name
 from ..lamost.catalogue import (
@@ -161,7 +161,7 @@ def labels_in_table(path: str | Path) -> tuple[str, ...]:
         If there is no such table, or it has none of them.
     """
     source = tables.read_table(path)
-    names = labels_in(source)
+    names = usable_labels(source, path)
     columns = {name: label_column(source, name) or name for name in names}
     empty = [
         name

@@ -95,6 +95,7 @@ def label_survey(  # type: ignore[misc]  # the options of the two above are thes
                 logging.getLogger(__name__).warning("not read: %s: %s", failure.path, failure.reason)
             return catalogue.read(path)
     output = checked_output(output, source, replace)
+    catalogue.check_labels(output, transfer.model.label_names)
     folder = Path(parts) if parts else _beside(output)
     check_output(folder / NOTE, "note on the parts", replace=True)
     suffix = catalogue.best_format()
