@@ -9,7 +9,7 @@ import sys
 import pytest
 from astropy.io import fits
 
-from labeltransfer.command import COMMANDS, main
+from labeltransfer.command import COMMANDS, main, parser
 from labeltransfer.command.book import read_parameters
 from labeltransfer.command.process import in_words, log_to_stderr
 
@@ -180,6 +180,50 @@ def test_what_train_is_asked_is_checked_first(tmp_path, capsys, options, message
         code = end.code
     assert code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text", ["teff", "teff=", "=50", "teff:50", "teff=-1", "teff=nan", "teff=fifty", "teff=50,", "teff=50,teff=60"]
+)
+def test_label_errors_of_the_shell_are_checked_first(tmp_path, capsys, text):
+    with pytest.raises(SystemExit):
+        main(["train", str(tmp_path), "-o", str(tmp_path / "model.npz"), "--label-errors", text])
+    assert "wanted every label once, with a number that is not negative: teff=50,logg=0.1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "passed"),
+    [
+        ([], {"rng": None}),
+        (["--seed", "3"], {"rng": 3}),
+        (["--label-errors", "TEFF=50, [Mg/Fe]=0.1"], {"rng": None, "label_errors": {"teff": 50.0, "mg_fe": 0.1}}),
+    ],
+)
+def test_train_asks_learn_for_nothing_unasked(monkeypatch, tmp_path, options, passed):
+    def learn(survey, **given):
+        raise ValueError(repr(given) if given != passed else "as it should be")
+
+    monkeypatch.setattr("labeltransfer.archive.open_survey", lambda *given, **options: None)
+    monkeypatch.setattr("labeltransfer.transfer.learn", learn)
+    given = parser(arguments := ["train", str(tmp_path), "-o", str(tmp_path / "m.npz"), *options]).parse_args(arguments)
+    with pytest.raises(ValueError, match="as it should be"):
+        given.call(given)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", ".", "-o", "model.pkl"],
+        ["train", ".", "-o", "there.npz"],
+        ["infer", "m.npz", "a.fits", "-o", "labels.doc"],
+        ["infer", "m.npz", "a.fits", "-o", "there.csv"],
+    ],
+)
+def test_an_output_that_cannot_be_is_refused_before_anything_is_loaded(tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there.npz").touch()
+    (tmp_path / "there.csv").touch()
+    assert loaded(f"from labeltransfer.command import main; assert main({arguments!r}) == 2") == []
 
 
 def test_simulate_writes_a_survey_and_never_into_a_full_folder(tmp_path, capsys):
@@ -354,3 +398,11 @@ def test_messages_of_the_library_are_as_loud_as_asked(capsys):
         assert [line[-1] for line in capsys.readouterr().err.splitlines()] == shown.split()
     logging.getLogger("labeltransfer").handlers.clear()
     logging.getLogger("labeltransfer").setLevel(logging.NOTSET)
+
+
+def test_what_a_sub_command_does_not_understand_is_told_below_its_own_usage(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "spectra", *(f"spec-{n}.fits" for n in range(9)), "-o", "model.npz"])
+    told = capsys.readouterr().err
+    assert "usage: labeltransfer train" in told
+    assert "unrecognized arguments: spec-0.fits spec-1.fits spec-2.fits and 6 more" in told

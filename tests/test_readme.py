@@ -46,4 +46,5 @@ def test_the_blocks_run_in_order_in_one_folder(tmp_path):
         command = ["bash", "-c", call] if language == "bash" else [sys.executable, "-c", text]
         done = subprocess.run(command, cwd=tmp_path, env=own, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{text}\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}"
-    assert {"model.npz", "labels.fits", "store", "labels.parquet", "mine.npz"} <= {p.name for p in tmp_path.iterdir()}
+    written = {"model.npz", "labels.fits", "store", "labels.parquet", "mine.npz", "lamost.npz", "lamost.csv"}
+    assert written <= {path.name for path in tmp_path.iterdir()}

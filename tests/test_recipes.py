@@ -11,9 +11,10 @@ import oracle
 from labeltransfer.labels import Labels
 from labeltransfer.reference import ReferenceSet, usual_distance
 from labeltransfer.spectra import Spectra
-from labeltransfer.transfer import LabelTransfer, learn, learning
+from labeltransfer.transfer import LabelTransfer, compare_recipes, learn, learning
 from labeltransfer.transfer.choices import Asked, Trials, label_covariance
-from labeltransfer.transfer.recipes import GIVEN_BACK, _rounds, every_so_many_pixels, suspects
+from labeltransfer.transfer.recipes import GIVEN_BACK, ROUND, _rounds, every_so_many_pixels, suspects
+from labeltransfer.transfer.report import balance
 from labeltransfer.validation import cross_fit
 
 TRUTH = oracle.known_model(60, 3)
@@ -580,3 +581,170 @@ def test_a_seed_is_as_good_as_a_generator():
         learn(spectra, labels, recipe="paper", order=1, rng=rng).starts for rng in (7, np.random.default_rng(7))
     )
     np.testing.assert_array_equal(by_seed, by_generator)
+
+
+# ---- the report
+
+
+def test_a_clip_in_rounds_is_one_line_of_the_balance(learnt):
+    rounds = {"spectra": 80, f"{ROUND}1": 3, f"{ROUND}2": 5, "reference stars": 75}
+    assert balance(rounds) == {
+        "spectra": 80, "excised by the cross-fitted clip (3, 5 after each round)": 5, "reference stars": 75
+    }  # fmt: skip
+    assert balance({f"{ROUND}1": 2}) == {"excised by the cross-fitted clip": 2}
+    assert sum("cross-fitted clip" in line for line in learnt[0].report) == 1
+
+
+@pytest.mark.parametrize(("strength", "told"), [(1.0, "1 (all)"), (0.0, "0 (none)"), (0.25, "0.25")])
+def test_the_share_of_label_errors_that_was_undone_is_called_a_share(strength, told):
+    errors = dict(zip(NAMES, 0.1 * TRUTH.scales, strict=True))
+    options = {"order": 1, "error_factor": 1.0, "n_folds": 2, "label_error_strength": strength}
+    report = learn(REFERENCE.spectra, REFERENCE.labels, label_errors=errors, **options).report
+    assert f"errors of the reference labels (stated): share undone in training: {told}" in report
+
+
+def test_errors_that_are_smaller_than_cross_validation_shows_are_warned_of(tmp_path):
+    """Unless the reference labels are known to be that uncertain, also after the transfer went through a file."""
+    noise = 0.5 * TRUTH.scales * np.random.default_rng(5).standard_normal(REFERENCE.labels.values.shape)
+    labels, options = with_values(REFERENCE.labels.values + noise), {"label_error_strength": 0.0, "order": 1}
+    silent = learn(REFERENCE.spectra, labels, **options)
+    stated = learn(REFERENCE.spectra, labels, label_errors=dict(zip(NAMES, 0.5 * TRUTH.scales, strict=True)), **options)
+    warned = [any("wider than the errors (teff by" in line for line in one.report) for one in (silent, stated)]
+    assert warned == [True, False]
+    pull = silent.validation.table["pull"][0]
+    assert any(line.startswith("cross-validation: teff") and f"pulls {pull:.3g} wide" in line for line in silent.report)
+    assert all(pull > 1.5 for pull in silent.validation.table["pull"])
+    stated.write(tmp_path / "model.npz")
+    for one in (stated, LabelTransfer.read(tmp_path / "model.npz")):
+        np.testing.assert_allclose(one.validation.table["pull"], 1.0, atol=0.3)
+    np.testing.assert_array_equal(stated.cross_validate(3).labels.errors, stated.validation.labels.errors)
+
+
+def test_a_distance_cut_that_most_reference_stars_fail_is_warned_of():
+    paper, robust = (learn(REFERENCE.spectra[:80], REFERENCE.labels[:80], recipe=of) for of in ("paper", "robust"))
+    told = [any("reference stars themselves lie outside" in line for line in one.report) for one in (paper, robust)]
+    assert told == [True, False]
+
+
+# ---- where labels may act
+
+
+@pytest.mark.parametrize(
+    ("censoring", "message"),
+    [
+        (
+            {"teff": np.ones(61, bool)},
+            r"'teff': found bool of shape \(61,\), wanted booleans of shape \(60,\), True where",
+        ),
+        ({"teff": np.ones(60)}, r"'teff': found float64 of shape \(60,\), wanted booleans"),
+        ({"teff": (5100.0, 5200.0)}, r"'teff': found float64 of shape \(2,\), wanted .* \[\(low, high\), …\] in Å"),
+        ({"teff": [(5100.0, 5200.0), (5300.0,)]}, r"'teff': found object of shape \(2,\), wanted"),
+        ({"teff": [(9900, 9950)]}, "'teff': no pixel between 9900 and 9950 Å; wanted ranges within"),
+        ({"mass": [(5100, 5200)]}, "censoring: no label 'mass'; the labels are teff, logg, fe_h"),
+        (np.ones((60, 2), bool), r"found ndarray of shape \(60, 2\), wanted .* or booleans of shape \(60, 3\)"),
+    ],
+)
+def test_censoring_is_checked_before_the_spectra_are_normalized(monkeypatch, censoring, message):
+    monkeypatch.setattr(learning, "normalize", None)
+    with pytest.raises(ValueError, match=message):
+        learn(replace(REFERENCE.spectra, normalized=False), REFERENCE.labels, censoring=censoring)
+
+
+@pytest.mark.parametrize("recipe", ["paper", "robust"])
+def test_ranges_of_wavelength_say_where_a_label_may_act(recipe):
+    wave = REFERENCE.spectra.wavelength
+    inside = ((wave >= wave[5]) & (wave <= wave[20])) | (wave >= wave[40])
+    ranges = [(wave[5], wave[20]), (wave[40], wave[-1] + 9)]
+    options = {"recipe": recipe, "order": 1, "error_factor": 1.0}
+    one, two = (
+        learn(REFERENCE.spectra, REFERENCE.labels, censoring={"logg": acts}, **options) for acts in (inside, ranges)
+    )
+    np.testing.assert_array_equal(one.model.coefficients, two.model.coefficients)
+    np.testing.assert_array_equal(two.model.linear_coefficients[1] != 0, inside)
+
+
+# ---- doors
+
+
+def test_fewer_stars_than_folds_are_called_too_few():
+    one = REFERENCE.labels.select(["teff"])
+    with pytest.raises(
+        ValueError, match="learn: 5 stars with spectra and all labels are too few for 8 folds; wanted more"
+    ):
+        learn(REFERENCE.spectra[:5], one)
+
+
+def test_segments_that_are_no_list_are_told_what_one_is():
+    with pytest.raises(ValueError, match=r"segments: found \(4700, 4720\), wanted .* in a list: \[\(low, high\), …\]"):
+        learn(REFERENCE.spectra, REFERENCE.labels, segments=(4700, 4720))
+
+
+def test_recipes_are_compared_on_own_spectra_too():
+    options = {"recipes": {"paper": {"recipe": "paper", "order": 1}}, "n_folds": 2, "n_stars": 60}
+    one, two = (compare_recipes(REFERENCE.spectra, rng, labels=REFERENCE.labels, **options) for rng in (None, 0))
+    assert list(one["label"]) == list(NAMES)
+    assert list(one["scatter"]) == list(two["scatter"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            (REFERENCE.spectra, REFERENCE.labels),
+            r"found Labels for rng; give them by name: compare_recipes\(spectra, labels=",
+        ),
+        ((REFERENCE.spectra,), "found spectra with labels of type NoneType, wanted labels=Labels"),
+        (([REFERENCE.spectra],), r"found Spectra, wanted surveys \(open_survey\), or Spectra and labels"),
+    ],
+)
+def test_recipes_are_compared_on_nothing_else(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        compare_recipes(*arguments)
+
+
+def test_errors_and_figures_say_what_they_are(learnt):
+    assert repr(learnt[0].errors) == "ErrorModel(3 labels; a floor of 2 parts, leverage in 10 terms)"
+    assert repr(learnt[0].plot).startswith(
+        "TransferPlots(one_to_one, residuals, spectrum and gradients of LabelTransfer("
+    )
+
+
+# ---- figures
+
+
+def words_of(figure):
+    return "\n".join(text.get_text() for text in figure.findobj(lambda one: hasattr(one, "get_text")))
+
+
+def test_one_to_one_shows_equal_ranges_and_the_words_of_the_report(learnt):
+    figure = learnt[0].plot.one_to_one(["logg"])
+    (panel,) = figure.axes
+    assert panel.get_xlim() == panel.get_ylim()
+    assert panel.get_ylabel().startswith("cross-validated")
+    assert "excised" in words_of(figure)
+    row = learnt[0].validation.table[1]
+    assert f"robust scatter {row['robust_scatter']:.3f} dex" in panel.get_title("left")
+    all_kept = replace(learnt[0].validation, kept=np.ones(400, bool))
+    assert "excised" not in words_of(replace(learnt[0], validation=all_kept).plot.one_to_one())
+
+
+def test_residuals_are_total_pulls_and_those_beyond_the_axis_are_counted(learnt):
+    panel = learnt[0].plot.residuals().axes[0]
+    beyond = int((np.abs(learnt[0].validation.pulls[:, 0]) > 5).sum())
+    assert beyond > 0
+    pull = learnt[0].validation.table["pull"][0]
+    assert panel.get_title("left") == f"pulls {pull:.2f} wide\n{beyond} of 400 beyond ±5"
+
+
+def test_a_window_of_a_spectrum_is_shown_and_described(learnt):
+    wave = learnt[0].model.wavelength
+    figure = learnt[0].plot.spectrum(3, window=(wave[10], wave[30]))
+    assert figure.axes[0].get_xlim() == pytest.approx((wave[10], wave[30]))
+    assert "[Fe/H]" in figure.axes[0].get_title("left")
+    assert r"reduced $\chi^2$" in figure.axes[0].get_title("left")
+
+
+@pytest.mark.parametrize("window", [5, "ab", (5200, 5100), (1.0, 2.0), (np.nan, 5200)])
+def test_a_window_without_pixels_is_refused(learnt, window):
+    with pytest.raises(ValueError, match=r"plot.spectrum: window: found .*, wanted \(low, high\) with pixels within"):
+        learnt[0].plot.spectrum(3, window=window)

@@ -479,3 +479,8 @@ def test_a_subset_of_all_stars_is_the_training_itself():
     everyone, without_one = train_subsets(reference, np.array([np.ones(300), np.arange(300) > 0]))
     np.testing.assert_allclose(everyone.coefficients, train(reference).coefficients, atol=1e-8)
     assert not np.array_equal(everyone.coefficients, without_one.coefficients)
+
+
+def test_spectra_without_labels_train_nothing():
+    with pytest.raises(TypeError, match="train: found Spectra, wanted a ReferenceSet"):
+        train(oracle.draw(oracle.known_model(20, 2, 1), 30, 1).spectra)

@@ -262,3 +262,25 @@ def test_trends_of_labels_are_found_without_the_outliers():
     assert scatter[1] == pytest.approx(20.0, rel=0.15)
     np.testing.assert_array_equal(trends(labels, reference.unknown(), ("teff",)), np.full((3, 1), np.nan))
     assert all(values.shape == (0,) for values in trends(labels, reference, ()))
+
+
+def test_pulls_count_the_errors_of_the_reference_labels_where_they_are_known():
+    values = REFERENCE.labels.values
+    errors = np.full((300, 3, 3), np.nan)
+    errors[:, 0, 0] = 4.0**2
+    fitted = Labels(REFERENCE.ids, REFERENCE.labels.names, values + 10.0, np.tile(9.0 * np.eye(3), (300, 1, 1)))
+    fit = replace(cross_validate(REFERENCE, np.arange(300) % 2, STARTS), labels=fitted, converged=np.arange(300) > 0)
+    reference = Labels(REFERENCE.ids, REFERENCE.labels.names, values, errors)
+    checked = CrossValidation(fit, reference, np.ones(300, bool))
+    np.testing.assert_allclose(checked.pulls[1:], np.tile([10 / 5, 10 / 3, 10 / 3], (299, 1)))
+    assert np.isnan(checked.pulls[0]).all()
+    assert checked.table.colnames[-3:] == ["pull", "spread", "n"]
+
+
+def test_starting_points_that_are_not_given_are_always_the_same():
+    drawn, same = (starting_points(REFERENCE.labels, rng=rng) for rng in (None, 0))
+    np.testing.assert_array_equal(drawn, same)
+    model = train(REFERENCE)
+    fits = [infer(model, REFERENCE.spectra[:50], starts) for starts in (None, None, drawn)]
+    np.testing.assert_array_equal(fits[0].labels.values, fits[1].labels.values)
+    assert (np.abs(fits[0].labels.values - fits[2].labels.values) < 0.01 * fits[2].labels.errors).mean() > 0.95

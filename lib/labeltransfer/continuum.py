@@ -80,7 +80,9 @@ def check_segments(segments: Sequence[Sequence[float]]) -> tuple[tuple[float, fl
     try:
         return tuple((float(low), float(high)) for low, high in segments)
     except (TypeError, ValueError):
-        raise ValueError(f"segments: found {segments!r}, wanted (low, high) in Å of every detector") from None
+        raise ValueError(
+            f"segments: found {segments!r}, wanted (low, high) in Å of every detector, in a list: [(low, high), …]"
+        ) from None
 
 
 def check_spectra(what: str, spectra: object) -> None:

@@ -142,8 +142,8 @@ class CrossValidation:
 
     Attributes
     ----------
-    fit : labels from the spectra, with errors
-    labels : reference labels of the same stars
+    fit : the cross-validated labels, ``fit.labels``, with total errors if the recipe knows them (robust), else formal
+    labels : reference labels of the same stars, with their errors as far as these are known
     kept : (N,) False for stars that no model was trained on, because their reference labels look wrong
     """
 
@@ -157,12 +157,23 @@ class CrossValidation:
         return np.where(self.fit.converged[:, None], self.fit.labels.values - self.labels.values, np.nan)
 
     @property
+    def pulls(self) -> np.ndarray:
+        """(N, L) residuals over errors: those of the fit and, where they are known, those of the reference labels."""
+        error = np.hypot(self.fit.labels.errors, np.nan_to_num(self.labels.errors))
+        return np.divide(self.residuals, error, out=np.full_like(error, np.nan), where=error > 0)
+
+    @property
     def table(self) -> Summary:
-        """Label by label: bias and scatter of all stars, median and robust scatter, spread of the labels, counts."""
+        """Label by label: bias and scatter of all stars, median and robust scatter, robust width of the pulls, counts.
+
+        ``spread`` is the robust scatter of the reference labels from star to star.
+        """
         bias, scatter = bias_and_scatter(self.residuals)
         median, robust = bias_and_scatter(self.residuals, robust=True)
+        _, pull = bias_and_scatter(self.pulls, robust=True)
         _, spread = bias_and_scatter(self.labels.values, robust=True)
-        columns = {"bias": bias, "scatter": scatter, "median": median, "robust_scatter": robust, "spread": spread}
+        columns = {"bias": bias, "scatter": scatter, "median": median, "robust_scatter": robust, "pull": pull}
+        columns["spread"] = spread
         return Summary({"label": self.labels.names, **columns, "n": np.isfinite(self.residuals).sum(axis=0)})
 
     def __repr__(self) -> str:

@@ -110,9 +110,9 @@ def train_subsets(
     -------
     K models, all with the pivots and scales of the whole reference set; of S strengths S times K, strength by strength.
     """
-    spectra, labels = reference.spectra, reference.labels
     counts = np.ascontiguousarray(counts, dtype=float)
     _check(reference, counts, ridge)
+    spectra, labels = reference.spectra, reference.labels
     pivots, scales = scaling(labels.values, labels.names)
     scaled = (labels.values - pivots) / scales
     design = _design(labels, scaled, order)
@@ -169,6 +169,9 @@ def pixels_of_block(n_stars: int, n_pixels: int) -> int:
 
 
 def _check(reference: ReferenceSet, counts: np.ndarray, ridge: float) -> None:
+    if not isinstance(reference, ReferenceSet):
+        found = type(reference).__name__
+        raise TypeError(f"train: found {found}, wanted a ReferenceSet (ReferenceSet.join(spectra, labels))")
     if not len(reference):
         raise ValueError("train: the reference set has no stars")
     if not reference.spectra.normalized:

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from labeltransfer import __version__
 
@@ -30,6 +30,21 @@ class Command(NamedTuple):
     help: str
     extra: str = ""
     interrupted: str = ""
+
+
+SHOWN = 3
+"""Arguments that are not understood, named one by one."""
+
+
+class SubParser(argparse.ArgumentParser):
+    """Of a sub-command: what it does not understand is an error of its own, below its own usage."""
+
+    def parse_known_args(self, *given: Any) -> Any:  # type: ignore[override]
+        known, rest = super().parse_known_args(*given)
+        if rest:
+            more = f" and {len(rest) - SHOWN} more" if len(rest) > SHOWN else ""
+            self.error(f"unrecognized arguments: {' '.join(rest[:SHOWN])}{more}")
+        return known, rest
 
 
 GOES_ON = "what is finished is kept; the same command goes on there"
@@ -63,7 +78,7 @@ def parser(arguments: Sequence[str] | None = None) -> argparse.ArgumentParser:
     )  # fmt: skip
     top.add_argument("--version", action="version", version=f"labeltransfer {__version__}")
     _add_loudness(top, 0)
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=SubParser)
     named = None if arguments is None else next((word for word in arguments if not word.startswith("-")), "")
     for name, command in COMMANDS.items():
         one = commands.add_parser(name, help=command.help, description=f"{command.help[0].upper()}{command.help[1:]}.")

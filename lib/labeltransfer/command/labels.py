@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from ..options import CATALOGUE_FORMATS, CONVENTIONS, FILES_PER_BLOCK, MASKS, SCHEDULERS, SPECTRA_FORMATS
-from .arguments import a_count, a_path, or_auto
+from .arguments import a_count, a_path, check_free, errors_by_label, or_auto
 from .extras import need
 
 LOSSES = 3
@@ -110,31 +110,35 @@ def train(command: argparse.ArgumentParser) -> None:
     command.add_argument("--order", metavar="N", type=or_auto(int), help="of the polynomial in the labels, or auto")
     command.add_argument("--error-factor", metavar="X", type=or_auto(float),
                          help="by which the errors of the flux are too small, or auto")  # fmt: skip
-    command.add_argument("--seed", type=a_count, default=2017, metavar="S", help="of the starting points; default 2017")
+    command.add_argument("--label-errors", metavar="A=X,B=Y", type=errors_by_label,
+                         help="for example teff=50,logg=0.1; default: those of the table")  # fmt: skip
+    command.add_argument("--seed", type=a_count, metavar="S", help="of starting points and folds; default 0")
     command.set_defaults(call=_train)
 
 
 def _train(given: argparse.Namespace) -> int:
-    import numpy as np
+    check_free(given.output, "model", [".npz"], given.replace)
 
     from ..archive import open_survey
     from ..files import check_output, written_whole
     from ..labels.registry import distinct_names
     from ..transfer import LabelTransfer, learn
+    from ..transfer.report import balance
 
-    if given.output.suffix.lower() != ".npz":
-        raise ValueError(f"-o {given.output}: found suffix {given.output.suffix!r}, wanted .npz")
     inputs = [given.folder, *([given.labels] if given.labels else [])]
     check_output(given.output, "model", inputs=inputs, replace=given.replace,
                  is_ours=lambda path: bool(LabelTransfer.read(path)))  # fmt: skip
     names = None if given.label_names is None else distinct_names(given.label_names)
     survey = open_survey("folder", given.folder, names, mask=given.mask, label_table=given.labels)
     choices = {name: getattr(given, name) for name in ("recipe", "order", "error_factor")}
+    if given.label_errors:
+        spelled = distinct_names(list(given.label_errors))
+        choices["label_errors"] = dict(zip(spelled, given.label_errors.values(), strict=True))
     chosen: dict[str, Any] = {name: value for name, value in choices.items() if value is not None}
-    transfer = learn(survey, rng=np.random.default_rng(given.seed), **chosen)
+    transfer = learn(survey, rng=given.seed, **chosen)
     with written_whole(given.output, replace=given.replace) as temporary:
         transfer.write(temporary)
-    counts = transfer.counts or {}
+    counts = balance(transfer.counts or {})
     for what, count in counts.items():
         print(f"{count:9,}  {what}")
     counted = {f"{count:,} {what}" for what, count in counts.items()}
@@ -158,6 +162,8 @@ def infer(command: argparse.ArgumentParser) -> None:
 
 
 def _infer(given: argparse.Namespace) -> int:
+    check_free(given.output, "catalogue", CATALOGUE_FORMATS, given.replace)
+
     from ..archive.store import is_store
     from ..survey import label_survey
     from ..survey.road import checked_output

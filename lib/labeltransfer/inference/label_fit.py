@@ -108,8 +108,14 @@ class LabelFit:
         return cls(labels=labels, n_free=facts["n_free"], **{name: arrays[name] for name in _PER_STAR})
 
 
-def starting_points(labels: Labels, n_starts: int = 7, *, rng: np.random.Generator) -> np.ndarray:
-    """(S, L) labels of stars drawn at random from the reference labels, in physical units (section 2.3)."""
+def starting_points(labels: Labels, n_starts: int = 7, *, rng: np.random.Generator | int | None = None) -> np.ndarray:
+    """(S, L) labels of stars drawn at random from the reference labels, in physical units (section 2.3).
+
+    Parameters
+    ----------
+    rng : draws the stars, or the seed of one that does; by default always the same
+    """
+    rng = np.random.default_rng(0 if rng is None else rng)
     known = labels.values[labels.known]
     if not 1 <= n_starts <= len(known):
         raise ValueError(f"n_starts: found {n_starts}, wanted 1 to {len(known)}, the number of stars with all labels")
@@ -119,7 +125,7 @@ def starting_points(labels: Labels, n_starts: int = 7, *, rng: np.random.Generat
 def infer(
     model: CannonModel,
     spectra: Spectra,
-    starts: np.ndarray,
+    starts: np.ndarray | None = None,
     *,
     fixed: Mapping[str, float | np.ndarray] | None = None,
     priors: Mapping[str, tuple[float | np.ndarray, float | np.ndarray]] | None = None,
@@ -131,7 +137,8 @@ def infer(
     ----------
     model : of P pixels and L labels
     spectra : N normalized spectra on the model's pixels
-    starts : (S, L) starting points in physical units, see `starting_points`
+    starts : (S, L) starting points in physical units, see `starting_points`; by default the model's pivots, and in each
+        label one scale to either side of them
     fixed : label name to the value(s) it is held at, one number or (N,)
     priors : label name to mean(s) and standard deviation(s) of a Gaussian prior, numbers or (N,); NaN for no prior
     dtype : of the big matrix products; by default that of the spectra. Single precision moves labels by 1e-5 of their
@@ -152,6 +159,9 @@ def infer(
         raise ValueError(f"infer: {spectra!r}; normalize the spectra first")
     if why := model.why_other_pixels(spectra.wavelength):
         raise ValueError(f"infer: the pixels of {spectra!r} are not those of {model!r}: {why}; resample the spectra")
+    if starts is None:
+        one_scale = np.diag(model.scales)
+        starts = model.pivots + np.vstack([0.0 * one_scale[:1], one_scale, -one_scale])
     starts = np.atleast_2d(np.asarray(starts, float))
     if starts.shape != (max(len(starts), 1), len(model.label_names)) or not np.isfinite(starts).all():
         wanted = f"wanted finite (S, {len(model.label_names)}) with S >= 1"

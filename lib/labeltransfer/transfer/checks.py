@@ -6,6 +6,7 @@ import logging
 import reprlib
 from collections.abc import Mapping
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ ENOUGH = 30
 logger = logging.getLogger(__name__)
 
 
-def check(candidates: ReferenceSet, asked: Asked, recipe: str, n_folds: int) -> None:
+def check(candidates: ReferenceSet, asked: Asked, recipe: str, n_folds: int, n_pixels: int) -> None:
     """ValueError for what would fail, or mislead, after minutes of training."""
     if recipe == "paper" and (asked.order == "auto" or asked.finds_error_factor):
         raise ValueError("recipe 'paper' chooses no order and no error factor: give numbers, or take recipe 'robust'")
@@ -38,13 +39,16 @@ def check(candidates: ReferenceSet, asked: Asked, recipe: str, n_folds: int) -> 
             raise ValueError(f"error_factor: found {factor!r}, wanted a number, 'auto' or 'by wavelength'")
     elif not (np.isfinite(factor).all() and np.min(factor) > 0):
         raise ValueError(f"error_factor: found {factor!r}, wanted positive numbers")
-    elif np.shape(factor) not in ((), candidates.spectra.wavelength.shape):
+    elif np.shape(factor) not in ((), (n_pixels,)):
         raise ValueError(f"error_factor has shape {np.shape(factor)}, wanted a number or one for each pixel")
     _check_label_errors(asked)
     n_stars, n_terms = len(candidates), asked.n_terms(asked.first_order(len(candidates)))
     trained = n_stars if recipe == "paper" else n_stars - -(-n_stars // max(n_folds, 2))
-    if trained > n_terms and recipe != "paper" and not 2 <= n_folds <= n_stars:
+    if trained > n_terms and recipe != "paper" and n_folds < 2:
         raise ValueError(f"n_folds: found {n_folds}, wanted 2 to {n_stars}, the number of stars")
+    if trained > n_terms and recipe != "paper" and n_folds > n_stars:
+        few = f"{n_stars} stars with spectra and all labels are too few for {n_folds} folds"
+        raise ValueError(f"learn: {few}; wanted more stars, or n_folds of 2 to {n_stars}")
     if trained <= n_terms:
         raise ValueError(
             f"learn: {n_stars} stars with spectra and all labels{'' if recipe == 'paper' else f' in {n_folds} folds'} "
@@ -59,6 +63,44 @@ def check(candidates: ReferenceSet, asked: Asked, recipe: str, n_folds: int) -> 
         raise ValueError(f"learn: labels {', '.join(names)}: one follows exactly from the others; leave it out")
     if candidates.spectra.wavelength[-1] < SHORTEST:
         raise ValueError(f"learn: {candidates.spectra!r}: wanted wavelengths in Å; see Spectra.from_arrays for others")
+
+
+def check_censoring(
+    given: Mapping[str, Any] | np.ndarray | None, names: tuple[str, ...], wavelength: np.ndarray
+) -> dict[str, np.ndarray] | np.ndarray | None:
+    """The pixels, of these wavelengths (P,), at which labels may act, as booleans; ValueError for anything else."""
+    if isinstance(given, Mapping):
+        unknown = [name for name in given if name not in names]
+        if unknown:
+            raise ValueError(f"censoring: no label {unknown[0]!r}; the labels are {', '.join(names)}")
+        return {name: _where_it_acts(name, where, wavelength) for name, where in given.items()}
+    if given is not None and np.shape(given) != (wavelength.size, len(names)):
+        found, whole = f"{type(given).__name__} of shape {np.shape(given)}", (wavelength.size, len(names))
+        raise ValueError(f"censoring: found {found}, wanted booleans or ranges by label, or booleans of shape {whole}")
+    return given
+
+
+def _where_it_acts(name: str, where: Any, wavelength: np.ndarray) -> np.ndarray:
+    """(P,) booleans from themselves or from ranges of wavelength."""
+    try:
+        found = np.asarray(where)
+    except ValueError:  # a pair that is none
+        found = np.asarray(where, dtype=object)
+    if found.dtype == bool and found.shape == wavelength.shape:
+        return found
+    if found.dtype.kind not in "iuf" or found.ndim != 2 or found.shape[1] != 2:
+        raise ValueError(
+            f"censoring of {name!r}: found {found.dtype} of shape {found.shape}, wanted booleans of shape "
+            f"({wavelength.size},), True where the label may act, or ranges of wavelength where it may, "
+            "[(low, high), …] in Å"
+        )
+    acts = (wavelength >= found[:, :1]) & (wavelength <= found[:, 1:])
+    empty = np.flatnonzero(~acts.any(axis=1))
+    if empty.size:
+        low, high = found[empty[0]]
+        ends = f"{wavelength[0]:.0f} to {wavelength[-1]:.0f} Å"
+        raise ValueError(f"censoring of {name!r}: no pixel between {low:g} and {high:g} Å; wanted ranges within {ends}")
+    return np.asarray(acts.any(axis=0))
 
 
 def _check_label_errors(asked: Asked) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from time import perf_counter
 from typing import Any
@@ -13,6 +14,7 @@ from astropy.table import Table, vstack
 from ..archive.opening import Survey
 from ..labels import Labels
 from ..reference import ReferenceSet, quality_cuts
+from ..spectra import Spectra
 from ..survey import normalized
 from ..validation import Summary, assign_folds, bias_and_scatter
 from .learning import learn
@@ -25,10 +27,11 @@ TRUE_LABELS = "true labels"
 
 
 def compare_recipes(
-    surveys: Iterable[Survey],
-    rng: np.random.Generator,
+    surveys: Iterable[Survey] | Spectra,
+    rng: np.random.Generator | int | None = None,
     recipes: Mapping[str, Mapping[str, Any]] | None = None,
     *,
+    labels: Labels | None = None,
     snr_min: float = 50.0,
     n_folds: int = 8,
     n_stars: int | None = None,
@@ -44,9 +47,10 @@ def compare_recipes(
 
     Parameters
     ----------
-    surveys : see `open_survey`
-    rng : draws the stars and the folds
+    surveys : see `open_survey`; or spectra of one's own, as `learn` takes them, with `labels`
+    rng : draws the stars and the folds, or the seed of one that does; by default always the same
     recipes : name to options of `learn`; by default both recipes as they are
+    labels : of spectra of one's own, matched by their ids
     snr_min : stars kept aside of lower S/N do not count, of a simulated survey
     n_folds : of which one, or each, is kept aside
     n_stars : of those that pass the cuts so many are drawn; by default all
@@ -64,13 +68,18 @@ def compare_recipes(
     ------
     ValueError
         If `pixel_step` is less than one, or too few stars are left to learn from.
+    TypeError
+        If they are neither surveys nor spectra with labels.
     """
     if pixel_step < 1:
         raise ValueError(f"pixel_step: found {pixel_step}, wanted 1 or more")
+    if isinstance(rng, Labels):
+        raise TypeError("compare_recipes: found Labels for rng; give them by name: compare_recipes(spectra, labels=…)")
+    rng = np.random.default_rng(0 if rng is None else rng)
     chosen = dict(recipes or RECIPES)
     tables = []
-    for survey in surveys:
-        stars, truth = _candidates(survey, rng, n_stars, pixel_step)
+    for sample in _samples(surveys, labels):
+        stars, truth = _drawn(sample, rng, n_stars, pixel_step)
         folds, order = assign_folds(len(stars), n_folds, rng), rng.permutation(len(stars))
         on_truth = {"recipe": "robust", "label_errors": dict.fromkeys(stars.labels.names, 0.0)}
         trained = chosen if truth is None else {**chosen, TRUE_LABELS: on_truth}
@@ -82,26 +91,52 @@ def compare_recipes(
                 (np.sort(order[folds[order] != fold][:most]), np.flatnonzero(folds == fold))
                 for fold in ([0] if truth is not None else np.unique(folds))
             ]
-            rows = _one(stars, taught, truth, splits, {"simulated": survey.simulated, **options}, snr_min)
+            rows = _one(stars, taught, truth, splits, {"simulated": sample.simulated, **options}, snr_min)
             rows.add_column(name, 0, "recipe")
-            rows.add_column(survey.description, 0, "survey")
+            rows.add_column(sample.description, 0, "survey")
             tables.append(rows)
     return Summary(vstack(tables))
 
 
-def _candidates(
-    survey: Survey, rng: np.random.Generator, n_stars: int | None, pixel_step: int
+@dataclass(frozen=True)
+class _Sample:
+    """Stars to compare recipes on, and their true labels if these are known."""
+
+    description: str
+    simulated: bool
+    stars: ReferenceSet
+    truth: Labels | None
+
+
+def _samples(surveys: Any, labels: Labels | None) -> Iterator[_Sample]:
+    """The stars of one's own spectra and labels; or of every survey those that pass the cuts."""
+    if isinstance(surveys, Spectra):
+        if not isinstance(labels, Labels):
+            found = type(labels).__name__
+            raise TypeError(f"compare_recipes: found spectra with labels of type {found}, wanted labels=Labels")
+        yield _Sample("own spectra", False, ReferenceSet.join(surveys.masked_without_star(), labels), None)
+        return
+    for survey in [surveys] if hasattr(surveys, "overlap") else surveys:
+        if not hasattr(survey, "overlap"):
+            found = type(survey).__name__
+            raise TypeError(f"compare_recipes: found {found}, wanted surveys (open_survey), or Spectra and labels")
+        overlap = survey.overlap()
+        rows = np.flatnonzero(~np.any(list(quality_cuts(overlap.labels, overlap.flagged).values()), axis=0))
+        rows = rows[overlap.spectra.good_pixels[rows] > 0]
+        stars = ReferenceSet(overlap.spectra[rows], overlap.labels[rows])
+        truth = None if overlap.truth is None else overlap.truth[rows].select(stars.labels.names)
+        yield _Sample(survey.description, survey.simulated, stars, truth)
+
+
+def _drawn(
+    sample: _Sample, rng: np.random.Generator, n_stars: int | None, pixel_step: int
 ) -> tuple[ReferenceSet, Labels | None]:
-    """Stars of the overlap that pass the cuts, normalized, and their true labels if these are known."""
-    overlap = survey.overlap()
-    rows = np.flatnonzero(~np.any(list(quality_cuts(overlap.labels, overlap.flagged).values()), axis=0))
-    rows = rows[overlap.spectra.good_pixels[rows] > 0]
+    """So many of the stars, normalized, at every so many pixels, and their true labels."""
+    rows = np.arange(len(sample.stars))
     if n_stars is not None and n_stars < len(rows):
         rows = np.sort(rng.choice(rows, n_stars, replace=False))
-    labels = overlap.labels[rows]
-    stars = ReferenceSet(normalized(overlap.spectra[rows], 50.0, "paper"), labels)
-    truth = None if overlap.truth is None else overlap.truth[rows].select(labels.names)
-    return every_so_many_pixels(stars, pixel_step).reference, truth
+    stars = ReferenceSet(normalized(sample.stars.spectra[rows], 50.0, "paper"), sample.stars.labels[rows])
+    return every_so_many_pixels(stars, pixel_step).reference, None if sample.truth is None else sample.truth[rows]
 
 
 def _one(

@@ -126,15 +126,11 @@ class LabelTransfer:
         """
         prepared = self.prepared(spectra)
         fit = infer(self.model, prepared, self.starts)
-        distance, scales = None, distance_scales(self.model, self.recipe)
-        if scales:
-            n_nearest = min(10, len(self.reference_labels))
-            distance = label_distance(fit.labels, self.reference_labels, scales=scales, n_nearest=n_nearest)
         return catalogue.assemble(
             fit,
             stars,
             total_covariance=self.total_covariance(fit),
-            distance=distance,
+            distance=distance_from(self.reference_labels, fit.labels, distance_scales(self.model, self.recipe)),
             distance_cut=self.distance_cut,
             chi2_cut=self.chi2_cut,
             label_range=self.model.label_range,
@@ -178,7 +174,7 @@ class LabelTransfer:
 
         Parameters
         ----------
-        folds : into how many parts the stars are divided
+        folds : into how many parts the stars are divided, whatever `n_folds` of `learn` was
         groups : (N,) for every star of `reference` its cluster, plate or night; stars of one group are left out
             together. By default those that it learnt with
         rng : draws the folds, or the seed of one that does; by default always the same
@@ -188,7 +184,7 @@ class LabelTransfer:
         ValueError
             If the transfer comes from a file, which does not hold spectra.
         """
-        if self.reference is None:
+        if self.reference is None or self.validation is None:
             raise ValueError("cross_validate: a transfer read from a file has no spectra; learn again")
         reference, groups = self.reference, self.groups if groups is None else groups
         fold_of = assign_folds(len(reference), folds, np.random.default_rng(0 if rng is None else rng), groups)
@@ -197,11 +193,11 @@ class LabelTransfer:
         if self.errors is not None:
             covariance = self.total_covariance(fit)
             fit = replace(fit, labels=Labels(fit.labels.ids, fit.labels.names, fit.labels.values, covariance))
-        return CrossValidation(fit, reference.labels, kept)
+        return CrossValidation(fit, self.validation.labels, kept)
 
     @property
     def plot(self) -> TransferPlots:
-        """Figures: ``plot.one_to_one()``, ``plot.spectrum(star)``, ``plot.gradients()``, ``plot.residuals()``."""
+        """Figures: ``one_to_one()``, ``residuals()``, ``spectrum(star, window=(low, high))`` and ``gradients()``."""
         from ..figures.transfer_figures import TransferPlots
 
         return TransferPlots(self)
@@ -244,12 +240,14 @@ class LabelTransfer:
         """
         arrays, facts = read_arrays(path, "LabelTransfer")
         with reading(path, "LabelTransfer"):
+            own_units = {name: (unit, facts.get("symbols", {}).get(name)) for name, unit in facts["units"].items()}
+        for name, (unit, symbol) in own_units.items():
+            register_label(name, unit, symbol)
+        with reading(path, "LabelTransfer"):
             return cls._of(arrays, facts)
 
     @classmethod
     def _of(cls, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> LabelTransfer:
-        for name, unit in facts["units"].items():
-            register_label(name, unit, facts.get("symbols", {}).get(name))
         names = tuple(facts["units"])
         parts: dict[str, Any] = {name: arrays[name] for name in _MODEL_ARRAYS}
         model = CannonModel(names, **parts, **facts["model"])
@@ -282,16 +280,16 @@ def _validation_arrays(validation: CrossValidation) -> dict[str, np.ndarray]:
     arrays = {f"fit_{name}": getattr(fit, name) for name in _FIT}
     arrays |= {"fit_ids": labels.ids, "fit_values": fit.labels.values, "fit_reference": labels.values}
     arrays["fit_kept"] = validation.kept
-    if fit.labels.covariance is not None:
-        arrays["fit_covariance"] = fit.labels.covariance
-    return arrays
+    covariances = {"fit_covariance": fit.labels.covariance, "fit_reference_covariance": labels.covariance}
+    return arrays | {name: covariance for name, covariance in covariances.items() if covariance is not None}
 
 
 def _validation_of(arrays: Mapping[str, np.ndarray], names: tuple[str, ...], n_free: int) -> CrossValidation:
     ids = arrays["fit_ids"]
     labels = Labels(ids, names, arrays["fit_values"], arrays.get("fit_covariance"))
     fit = LabelFit(labels=labels, n_free=n_free, **{name: arrays[f"fit_{name}"] for name in _FIT})
-    return CrossValidation(fit, Labels(ids, names, arrays["fit_reference"]), arrays["fit_kept"].astype(bool))
+    reference = Labels(ids, names, arrays["fit_reference"], arrays.get("fit_reference_covariance"))
+    return CrossValidation(fit, reference, arrays["fit_kept"].astype(bool))
 
 
 def distance_scales(model: CannonModel, recipe: str) -> dict[str, float]:
@@ -299,6 +297,12 @@ def distance_scales(model: CannonModel, recipe: str) -> dict[str, float]:
     if recipe == "robust":
         return dict(zip(model.label_names, model.scales.tolist(), strict=True))
     return {name: scale for name, scale in LABEL_SCALES.items() if name in model.label_names}
+
+
+def distance_from(reference: Labels, labels: Labels, scales: Mapping[str, float]) -> np.ndarray | None:
+    """(N,) label distance of N stars from the reference stars; None without a label that has a scale."""
+    n_nearest = min(10, len(reference))
+    return label_distance(labels, reference, scales=scales, n_nearest=n_nearest) if scales else None
 
 
 def with_error_factor(spectra: Spectra, factor: float | np.ndarray) -> Spectra:

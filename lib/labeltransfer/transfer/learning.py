@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,15 +17,14 @@ from ..continuum import check_segments, check_smoothing, normalize
 from ..inference import starting_points
 from ..labels import Labels
 from ..options import check_option, check_whole
-from ..reference import ReferenceSet, label_distance, quality_cuts, usual_distance
+from ..reference import ReferenceSet, quality_cuts, usual_distance
 from ..spectra import Spectra
-from ..survey import normalized
 from ..tables import words
-from ..validation import assign_folds, one_each
+from ..validation import CrossValidation, assign_folds, one_each
 from . import recipes
-from .checks import check
+from .checks import check, check_censoring
 from .choices import Asked, usual_order
-from .label_transfer import LabelTransfer, distance_scales
+from .label_transfer import LabelTransfer, distance_from, distance_scales
 from .report import lines
 
 RECIPES = ("robust", "paper")
@@ -52,7 +52,7 @@ def learn(
     recipe: str = "robust",
     order: int | str | None = None,
     ridge: float = 0.0,
-    censoring: Mapping[str, np.ndarray] | np.ndarray | None = None,
+    censoring: Mapping[str, np.ndarray | Sequence[tuple[float, float]]] | np.ndarray | None = None,
     error_factor: float | str | np.ndarray | None = None,
     label_errors: Mapping[str, float] | str = "auto",
     label_error_strength: float | str = "auto",
@@ -86,7 +86,9 @@ def learn(
     order : 1, 2 (the paper), 3 or, with recipe robust, ``"auto"``: by cross-validated likelihood, with a ridge if there
         are few stars. By default 2 or, with recipe robust and three labels at most or fewer than fifty stars a term,
         ``"auto"``
-    ridge, censoring : of `train`
+    ridge : of `train`
+    censoring : where each label may act, by its name: (P,) booleans, True where it may, or wavelength ranges
+        ``[(low, high), …]`` [Å], ends included; labels without a name here act everywhere. Or (P, L) booleans
     error_factor : by what the reported flux errors are divided: a number, (P,), ``"auto"`` (the default of robust) or
         ``"by wavelength"``; the paper's recipe takes the errors as they are
     label_errors : standard errors of the reference labels by name, in the labels' units, for all stars;
@@ -130,13 +132,13 @@ def learn(
     factor = error_factor if error_factor is not None else ("auto" if recipe == "robust" else 1.0)
     check_smoothing(width, convention)
     pieces = None if segments is None else check_segments(segments)
-    how = {"width": width, "convention": convention, "segments": pieces}
+    how: dict[str, Any] = {"width": width, "convention": convention, "segments": pieces}
     settings: dict[str, Any] = {**how, "simulated": simulated}
     if isinstance(spectra, Spectra):
         if not isinstance(labels, Labels):
             raise TypeError(f"learn: found labels of type {type(labels).__name__}, wanted Labels (Labels.from_table)")
         settings |= {"normalized_before": spectra.normalized}
-        candidates, counts, notes = _joined(spectra, labels, recipe, alpha_m_min, how)
+        candidates, counts, notes = _joined(spectra, labels, recipe, alpha_m_min)
     else:
         if not hasattr(spectra, "overlap"):
             raise TypeError(f"learn: found {type(spectra).__name__}, wanted Spectra (Spectra.from_arrays), or a survey")
@@ -146,36 +148,40 @@ def learn(
         settings |= {"mask": spectra.mask, "simulated": spectra.simulated}
     if order is None:
         order = usual_order(candidates) if recipe == "robust" else 2
+    names, pixels = candidates.labels.names, _pixels(candidates.spectra.wavelength, pieces)
     asked = Asked(
-        candidates.labels.names,
+        names,
         order,
         ridge,
         factor,
         label_errors,
         label_error_strength,
-        censoring,
+        check_censoring(censoring, names, pixels),
         clip_sigma,
         2.0 * width,
     )
     if n_folds is None:
         n_folds = FEW_FOLDS if len(candidates) > MANY_STARS * asked.n_terms(asked.fixed_order) else FOLDS
-    check(candidates, asked, recipe, n_folds)
+    check(candidates, asked, recipe, n_folds, pixels.size)
     if len(candidates) < n_starts:
         raise ValueError(
             f"n_starts: found {len(candidates)} stars with spectra and good labels, wanted {n_starts} or more"
         )
     starts = starting_points(candidates.labels, n_starts, rng=rng) if starts is None else np.atleast_2d(starts)
     group_of = _groups_of(groups, spectra, candidates)
+    if not candidates.spectra.normalized:
+        candidates = ReferenceSet(normalize(candidates.spectra, **how), candidates.labels)
     if recipe == "paper":
         learnt = recipes.paper(candidates, starts, asked)
     else:
         folds = assign_folds(len(candidates), n_folds, rng, group_of)
         learnt = recipes.robust(candidates, starts, folds, asked, group_of)
+        learnt.validation = _with_known_errors(learnt)
     kept = candidates.labels[learnt.kept]
     counts = {**counts, **learnt.counts, "reference stars": len(kept)}
     unreadable = counts.pop("unreadable files", None)
     counts |= {} if unreadable is None else {"unreadable files": unreadable}
-    distance_cut, chi2_cut = _cuts(learnt) if recipe == "robust" else (DISTANCE_CUT, CHI2_MAX)
+    distance_cut, chi2_cut, outside = _cuts(learnt, recipe)
     return LabelTransfer(
         learnt.model,
         kept,
@@ -189,7 +195,7 @@ def learn(
         distance_cut=distance_cut,
         chi2_cut=chi2_cut,
         tried=learnt.tried,
-        report=(*notes, *lines(learnt, counts, asked, logger)),
+        report=(*notes, *lines(learnt, counts, asked, logger, outside)),
         validation=learnt.validation,
         reference=learnt.reference,
         groups=group_of,
@@ -198,7 +204,7 @@ def learn(
 
 
 def _joined(
-    spectra: Spectra, labels: Labels, recipe: str, alpha_m_min: float, how: Mapping[str, Any]
+    spectra: Spectra, labels: Labels, recipe: str, alpha_m_min: float
 ) -> tuple[ReferenceSet, dict[str, int], tuple[str, ...]]:
     known = np.isfinite(labels.values[np.isin(labels.ids, spectra.ids)])
     counts = {
@@ -222,20 +228,39 @@ def _joined(
         counts |= {reason: int((stars & np.isin(labels.ids, spectra.ids)).sum()) for reason, stars in excised.items()}
         keep = ~np.any(list(excised.values()), axis=0) if excised else np.ones(len(labels), dtype=bool)
         labels = labels[keep]
-    candidates = ReferenceSet.join(spectra, labels)
-    if not spectra.normalized:
-        candidates = ReferenceSet(normalize(candidates.spectra, **how), candidates.labels)
-    return candidates, counts, notes
+    return ReferenceSet.join(spectra, labels), counts, notes
 
 
-def _cuts(learnt: recipes.Learnt) -> tuple[float, float]:
-    """Label distance and reduced χ² beyond which stars are unlike the reference stars, as labelled unseen."""
+def _pixels(wavelength: np.ndarray, segments: Sequence[tuple[float, float]] | None) -> np.ndarray:
+    """Wavelengths that the normalization leaves."""
+    if segments is None:
+        return wavelength
+    return wavelength[np.any([(wavelength >= low) & (wavelength <= high) for low, high in segments], axis=0)]
+
+
+def _with_known_errors(learnt: recipes.Learnt) -> CrossValidation:
+    """Its validation; of the errors of the reference labels it has those that are known."""
+    assert learnt.validation is not None
+    labels, known = learnt.reference.labels, learnt.label_errors_known
+    covariance = labels.covariance if known.any() else None
+    if covariance is not None:
+        covariance = np.where(np.outer(known, known), covariance, np.nan)
+    return replace(learnt.validation, labels=Labels(labels.ids, labels.names, labels.values, covariance))
+
+
+def _cuts(learnt: recipes.Learnt, recipe: str) -> tuple[float, float, float]:
+    """Label distance and reduced χ² of the catalogue's flags, and the share of the reference stars outside that.
+
+    Those of recipe robust are such that stars beyond them are unlike the reference stars, as these are labelled unseen.
+    """
     assert learnt.validation is not None
     fit = learnt.validation.fit[learnt.kept & learnt.validation.fit.converged]
-    kept, scales = learnt.reference.labels[learnt.kept], distance_scales(learnt.model, "robust")
-    found = label_distance(fit.labels, kept, scales=scales, n_nearest=min(10, len(kept)))
+    kept, scales = learnt.reference.labels[learnt.kept], distance_scales(learnt.model, recipe)
+    found = distance_from(kept, fit.labels, scales)
+    if recipe == "paper" or found is None:
+        return DISTANCE_CUT, CHI2_MAX, 0.0 if found is None else float(np.mean(~(found < DISTANCE_CUT)))
     distance = max(usual_distance(kept, NEAR, scales=scales), float(np.nanquantile(found, NEAR)))
-    return distance, min(CHI2_MAX, MARGIN * float(np.quantile(fit.reduced_chi2, SHARE)))
+    return distance, min(CHI2_MAX, MARGIN * float(np.quantile(fit.reduced_chi2, SHARE))), 1.0 - NEAR
 
 
 def _of_survey(
@@ -249,7 +274,7 @@ def _of_survey(
     keep = ~np.any(list(excised.values()), axis=0)
     if not keep.any():
         raise ValueError(f"{survey.description}: none of {len(overlap)} stars passes the cuts on labels and flags")
-    candidates = ReferenceSet.join(normalized(overlap.spectra[keep], **how), overlap.labels[keep])
+    candidates = ReferenceSet.join(overlap.spectra[keep].masked_without_star(), overlap.labels[keep])
     counts = {**overlap.counts, **{reason: int(stars.sum()) for reason, stars in excised.items()}}
     return candidates, {**counts, "unreadable files": len(overlap.unreadable)}, overlap.notes
 

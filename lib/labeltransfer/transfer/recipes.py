@@ -32,6 +32,9 @@ and the recipe costs no more than a few trainings."""
 FACTOR_RESTS, CLIP_RESTS = 0.02, 0.002
 """Relative change of the error factor, and share of the stars judged anew, that call for no further round."""
 
+ROUND = "excised by the cross-fitted clip until the end of round "
+"""What counts of the clip are called, with the number of the round."""
+
 GIVEN_BACK = "of them given back: without them the others are labelled no better"
 
 SMOOTHED = 300.0
@@ -151,7 +154,7 @@ def _rounds(
                 f"terms, order {options['order']}: do labels go together, has one two values or the same for most "
                 "stars, or no pixel by censoring? Leave that label out, or take order=1"
             )
-        counts[f"excised by the cross-fitted clip until the end of round {number}"] = int((~again).sum())
+        counts[f"{ROUND}{number}"] = int((~again).sum())
         rests = rests and bool((again != kept).mean() <= CLIP_RESTS)
         kept = again
         if rests:

@@ -62,6 +62,10 @@ class ErrorModel:
         for name in ("floor", "inverse", "residual"):
             object.__setattr__(self, name, frozen(getattr(self, name), float))
 
+    def __repr__(self) -> str:
+        (n_labels, n_parts), n_terms = self.floor.shape, len(self.inverse)
+        return f"ErrorModel({n_labels} labels; a floor of {n_parts} parts, leverage in {n_terms} terms)"
+
     def covariance(self, model: CannonModel, fit: LabelFit) -> np.ndarray:
         """(N, L, L) total covariances in physical units, with the correlations of the formal ones.
 
