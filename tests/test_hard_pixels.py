@@ -71,7 +71,7 @@ def test_pixels_of_a_block_in_another_order():
     reference = heavy_tails(0)
     vectors = train(reference, order=1).label_vector(reference.labels.values)
     allowed = np.ones((40, vectors.shape[1]), dtype=bool)
-    block = PixelBlock.of(reference.spectra, slice(0, 4), allowed, 0.0, Design(vectors.T))
+    block = PixelBlock.of(reference.spectra, slice(0, 4), allowed, np.zeros(len(vectors.T)), Design(vectors.T))
     for rows in ([3, 1, 1, 0], [0, 1, 2, 3]):
         np.testing.assert_array_equal(block[np.array(rows)].flux, block.flux[rows])
 

@@ -484,3 +484,15 @@ def test_a_subset_of_all_stars_is_the_training_itself():
 def test_spectra_without_labels_train_nothing():
     with pytest.raises(TypeError, match="train: found Spectra, wanted a ReferenceSet"):
         train(oracle.draw(oracle.known_model(20, 2, 1), 30, 1).spectra)
+
+
+def test_a_ridge_on_what_a_quadratic_adds_draws_it_to_a_straight_line():
+    reference = oracle.draw(oracle.known_model(20, 2, 1), 60, 1)
+    line, quadratic = train(reference, order=1), train(reference, order=2)
+    drawn, loose = (train(reference, order=2, ridge=ridge, ridge_from=2) for ridge in (1e14, 1e-6))
+    np.testing.assert_allclose(drawn.coefficients[:, :3], line.coefficients, atol=1e-6)
+    np.testing.assert_allclose(drawn.coefficients[:, 3:], 0.0, atol=1e-9)
+    np.testing.assert_allclose(loose.coefficients, quadratic.coefficients, atol=1e-6)
+    slopes_too = train(reference, order=2, ridge=1e14)
+    np.testing.assert_allclose(slopes_too.coefficients[:, 1:], 0.0, atol=1e-9)
+    assert slopes_too.training_hash != drawn.training_hash

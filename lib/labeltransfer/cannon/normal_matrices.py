@@ -85,16 +85,15 @@ class PixelBlock:
     counts: np.ndarray
 
     @classmethod
-    def of(cls, spectra: Spectra, pixels: slice, allowed: np.ndarray, ridge: float, design: Design) -> PixelBlock:
-        """Some pixels of all spectra, each taken once; `allowed` (P, M); the ridge spares the constant term."""
+    def of(cls, spectra: Spectra, pixels: slice, allowed: np.ndarray, ridge: np.ndarray, design: Design) -> PixelBlock:
+        """Some pixels of all spectra, each taken once; `allowed` (P, M)."""
         flux, ivar = (np.array(x[:, pixels].T, dtype=float, order="C") for x in (spectra.flux, spectra.ivar))
         flux[ivar == 0] = 0.0
         absurd = (np.abs(flux).max(axis=1) > ABSURD) | (ivar.max(axis=1) > ABSURD)
         if absurd.any():
             flux[absurd], ivar[absurd] = 0.0, 0.0
             logger.warning("train: %d pixels with a flux or ivar above %g are left out", absurd.sum(), ABSURD)
-        on_terms = ridge * (np.arange(allowed.shape[1]) > 0)
-        return cls(flux, ivar, allowed[pixels], on_terms, design, np.ones(len(spectra)))
+        return cls(flux, ivar, allowed[pixels], ridge, design, np.ones(len(spectra)))
 
     def __getitem__(self, rows: np.ndarray) -> PixelBlock:
         if np.array_equal(rows, np.arange(len(self.flux))):

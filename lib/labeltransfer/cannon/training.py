@@ -39,6 +39,7 @@ def train(
     order: int = 2,
     censoring: np.ndarray | Mapping[str, np.ndarray] | None = None,
     ridge: float = 0.0,
+    ridge_from: int = 1,
     label_errors: LabelErrorsOption = "ignore",
     label_error_strength: float = 1.0,
 ) -> CannonModel:
@@ -51,6 +52,8 @@ def train(
     censoring : which labels may act where: (P, L) booleans, or label name to (P,) booleans, other labels everywhere
     ridge : width⁻² of a Gaussian prior around zero on every coefficient but the constant [flux⁻²], for labels scaled
         by the pivots and scales of the model
+    ridge_from : degree of the terms from which on the ridge acts: 2 spares the slopes, and draws a quadratic towards a
+        straight line
     label_errors : what is done about the covariances of the reference labels. Errors of the labels flatten the slopes:
         errors of 0.2 (0.5) scales for every star leave 0.96 (0.80) of them.
 
@@ -76,7 +79,9 @@ def train(
     """
     options: dict[str, Any] = {"label_errors": label_errors, "label_error_strength": label_error_strength}
     everyone = np.ones((1, len(reference)))
-    return train_subsets(reference, everyone, order=order, censoring=censoring, ridge=ridge, **options)[0]
+    return train_subsets(
+        reference, everyone, order=order, censoring=censoring, ridge=ridge, ridge_from=ridge_from, **options
+    )[0]
 
 
 def train_subsets(
@@ -86,6 +91,7 @@ def train_subsets(
     order: int = 2,
     censoring: np.ndarray | Mapping[str, np.ndarray] | None = None,
     ridge: float = 0.0,
+    ridge_from: int = 1,
     label_errors: LabelErrorsOption = "ignore",
     label_error_strength: float | Sequence[float] = 1.0,
     exact: bool | Sequence[bool] | np.ndarray = True,
@@ -99,7 +105,7 @@ def train_subsets(
     Parameters
     ----------
     counts : (K, N) how often each star is taken in each of the K trainings
-    order, censoring, ridge, label_errors : see `train`
+    order, censoring, ridge, ridge_from, label_errors : see `train`
     label_error_strength : see `train`; of several, each is applied to all K trainings, which are made once
     exact : of all trainings, or (K,) of each. If not, the maximum is reached to a tenth of the formal errors, which is
         enough to compare options, other maxima are searched for less closely (of 65 stars one pixel in seventy has a
@@ -119,12 +125,13 @@ def train_subsets(
     strengths = [float(strength) for strength in np.atleast_1d(label_error_strength)]
     errors = label_errors_of(labels, scaled, scales, order, label_errors, strengths)
     allowed = allowed_terms(censoring, labels.names, spectra.wavelength.size, order)
+    prior = prior_of_terms(ridge, ridge_from, len(labels.names), order)
     exactly = np.broadcast_to(exact, len(counts))
     coefficients = np.zeros((len(strengths), len(counts), *allowed.shape))
     scatter = np.full(coefficients.shape[:3], np.inf)
 
     def one_block(pixels: slice) -> Counter[str]:
-        block, found = PixelBlock.of(spectra, pixels, allowed, ridge, design), Counter[str]()
+        block, found = PixelBlock.of(spectra, pixels, allowed, prior, design), Counter[str]()
         whole = maximize(block, rough=not exactly.any())
         maxima = adjust(block, counts, whole, exactly) if (counts != 1).any() else [whole] * len(counts)
         shared = CorrectedScore(block, errors, whole.variance) if label_errors == "correct" else None
@@ -144,7 +151,7 @@ def train_subsets(
         return found
 
     _report(over_blocks(one_block, len(allowed), pixels_of_block(*spectra.flux.shape)))
-    fingerprint = _fingerprint(reference, (order, ridge, label_errors, allowed.tobytes()))
+    fingerprint = _fingerprint(reference, (order, prior.tobytes(), label_errors, allowed.tobytes()))
     return [
         CannonModel(
             labels.names,
@@ -241,6 +248,11 @@ def allowed_terms(
             raise ValueError(f"censoring has shape {np.shape(censoring)}, wanted (P, L) = {acts.shape}")
         acts = np.asarray(censoring, dtype=bool)
     return np.stack([acts[:, list(term)].all(axis=1) for term in terms(len(names), order)], axis=1)
+
+
+def prior_of_terms(ridge: float, ridge_from: int, n_labels: int, order: int) -> np.ndarray:
+    """(M,) the ridge on every term, from a degree on."""
+    return ridge * np.array([len(term) >= max(1, ridge_from) for term in terms(n_labels, order)])
 
 
 def _report(found: list[Counter[str]]) -> None:

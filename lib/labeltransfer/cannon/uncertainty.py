@@ -11,7 +11,7 @@ from ..reference import ReferenceSet
 from .label_errors import corrected_matrices
 from .model import CannonModel
 from .normal_matrices import Design, PixelBlock, inverted, unpacked, weighted_products, weights
-from .training import LabelErrorsOption, allowed_terms, label_errors_of, pixels_of_block
+from .training import LabelErrorsOption, allowed_terms, label_errors_of, pixels_of_block, prior_of_terms
 
 
 def coefficient_variance(
@@ -20,6 +20,7 @@ def coefficient_variance(
     *,
     censoring: np.ndarray | Mapping[str, np.ndarray] | None = None,
     ridge: float = 0.0,
+    ridge_from: int = 1,
     label_errors: LabelErrorsOption = "ignore",
     label_error_strength: float = 1.0,
 ) -> np.ndarray:
@@ -32,7 +33,7 @@ def coefficient_variance(
     ----------
     reference : N stars, those of the training
     model : trained on them; see `train`
-    censoring, ridge, label_errors, label_error_strength : those of the training
+    censoring, ridge, ridge_from, label_errors, label_error_strength : those of the training
 
     Returns
     -------
@@ -43,12 +44,13 @@ def coefficient_variance(
     design = Design(model.label_vector(labels.values).T)
     errors = label_errors_of(labels, scaled, model.scales, model.order, label_errors, [label_error_strength])
     allowed = allowed_terms(censoring, labels.names, model.wavelength.size, model.order)
+    prior = prior_of_terms(ridge, ridge_from, len(labels.names), model.order)
     upper = np.triu_indices(allowed.shape[1])
     variance = np.where(model.determined, model.scatter, 0.0) ** 2
     packed = np.zeros((len(allowed), upper[0].size))
 
     def one_block(pixels: slice) -> None:
-        block = PixelBlock.of(reference.spectra, pixels, allowed, ridge, design)
+        block = PixelBlock.of(reference.spectra, pixels, allowed, prior, design)
         weight = weights(block.ivar, variance[pixels], block.counts)
         normal = weighted_products(weight, design)
         inverse = inverted(normal, block)

@@ -19,8 +19,9 @@ STRENGTHS, OF_KNOWN = (0.25, 0.5, 0.75, 1.0), (0.25, 0.5, 1.0)
 """Shares λ of the label errors that are tried beside none: of what residuals allow at most, and of known errors (a
 quarter is right for errors that were stated twice too large)."""
 
-RIDGES = (0.0, 1e2, 1e3, 1e4, 1e5)
-"""Ridges that are tried where there are few stars: coefficients of a prior width of 0.1, 0.03, 0.01 and 0.003."""
+RIDGES, LOOSENED = (0.0, 1e2, 1e3, 1e4, 1e5), (1e6, 1e5, 1e4, 1e3, 0.0)
+"""Ridges that are tried where there are few stars, on the slopes of a straight line, and on what a higher order adds to
+the order below: coefficients of a prior width of 0.1 for 1e2, and of 0.001 for 1e6."""
 
 STARS_PER_TERM = 50
 """With more, a ridge of that size changes nothing."""
@@ -80,6 +81,7 @@ class Asked:
     def options(self, order: int, ridge: float | None = None, step: int = 1) -> dict[str, Any]:
         """Of `train`, for every so many pixels."""
         options: dict[str, Any] = {"order": order, "ridge": self.ridge if ridge is None else ridge}
+        options["ridge_from"] = 1 if self.ridge else order
         if isinstance(self.censoring, Mapping):
             options["censoring"] = {name: np.asarray(pixels)[::step] for name, pixels in self.censoring.items()}
         elif self.censoring is not None:
@@ -111,9 +113,10 @@ def choose_order(
 ) -> Choice:
     """Orders up to 3 that the stars can determine, without and (few stars) with a ridge, while they gain.
 
-    A higher order is tried from the ridge before the best of the order below on: it hardly needs a smaller one.
+    The ridge of a higher order acts on the terms that it adds, and is loosened step by step: so a quadratic begins as a
+    straight line, and is as curved as the stars tell.
     """
-    trials, ridges = Trials(reference, folds, kept, starts), list(RIDGES)
+    trials = Trials(reference, folds, kept, starts)
     fewest = int(((folds != np.unique(folds)[:, None]) & kept).sum(axis=1).min())
     for order in (1, 2, 3):
         n_terms = asked.n_terms(order)
@@ -121,10 +124,10 @@ def choose_order(
             break
         few = fewest < STARS_PER_TERM * n_terms and not asked.ridge
         before = trials.lowest
-        trials.make(asked.options(order, ridge, step) for ridge in (ridges if few else [asked.ridge]))
+        ridges = (LOOSENED if order > 1 else RIDGES) if few else (asked.ridge,)
+        trials.make(asked.options(order, ridge, step) for ridge in ridges)
         if trials.lowest >= before:
             break
-        ridges = ridges[max(0, ridges.index(trials.best["ridge"]) - 1) :] if few else ridges
     return trials.choice("order")
 
 
@@ -202,11 +205,6 @@ class Trials:
         self.options: list[dict[str, Any]] = []
         self.residuals: list[np.ndarray] = []
         self.losses: list[np.ndarray] = []
-
-    @property
-    def best(self) -> dict[str, Any]:
-        """Options of the lowest mean loss."""
-        return self.options[int(np.argmin([loss.mean() for loss in self.losses]))]
 
     @property
     def lowest(self) -> float:

@@ -83,9 +83,9 @@ def learn(
     labels : of the same stars, matched by their ids; stars without all labels are left out, and counted
     rng : draws starting points and folds, or the seed of one that does; by default always the same
     recipe : ``"robust"`` or ``"paper"``
-    order : 1, 2 (the paper), 3 or, with recipe robust, ``"auto"``: by cross-validated likelihood, with a ridge if there
-        are few stars. By default 2 or, with recipe robust and three labels at most or fewer than fifty stars a term,
-        ``"auto"``
+    order : 1, 2 (the paper), 3 or, with recipe robust, ``"auto"``: by cross-validated likelihood, with a ridge on what
+        an order adds if there are few stars. By default 2 or, with recipe robust and three labels at most or fewer than
+        fifty stars a term, ``"auto"``
     ridge : of `train`
     censoring : where each label may act, by its name: (P,) booleans, True where it may, or wavelength ranges
         ``[(low, high), …]`` [Å], ends included; labels without a name here act everywhere. Or (P, L) booleans
