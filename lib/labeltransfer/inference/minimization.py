@@ -137,6 +137,13 @@ def _solve(matrix: np.ndarray, damping: float, right: np.ndarray, factor: np.nda
 
 
 @compiled()
+def _copy(values: np.ndarray, target: np.ndarray) -> None:
+    """One by one: an assignment of arrays takes seconds to compile."""
+    for k in range(values.size):
+        target[k] = values[k]
+
+
+@compiled()
 def minimize(
     packed: np.ndarray,
     b: np.ndarray,
@@ -199,7 +206,8 @@ def minimize(
             damping = 1e-3
             for steps in range(MAX_STEPS):
                 _downhill(A, excess, x, prior_mean[n], prior_weight[n], free, jacobian, half, normal, gradient)
-                hessian[:] = normal
+                for k in range(n_labels):
+                    _copy(normal[k], hessian[k])
                 if steps >= PATIENCE:
                     _bend(x, excess, parents, factors, free, jacobian, second, hessian)
                 if not _solve(hessian, damping, gradient, factor, step) and not _solve(
@@ -213,13 +221,16 @@ def minimize(
                 _terms(trial, parents, factors, v, jacobian, False)
                 new = _form(A, b[n], v, excess) + _penalty(trial, prior_mean[n], prior_weight[n])
                 if length2 <= STEP_TOLERANCE or new < height:
-                    x[:], height, damping = trial, new, damping / 10.0
+                    _copy(trial, x)
+                    height, damping = new, damping / 10.0
                     if length2 <= STEP_TOLERANCE and damping < 1e-2:
-                        minima[s], heights[s] = x, height
+                        _copy(x, minima[s])
+                        heights[s] = height
                         break
                     joined = _joined(x, minima, heights, s, normal)
                     if joined >= 0:
-                        minima[s], heights[s] = minima[joined], heights[joined]
+                        _copy(minima[joined], minima[s])
+                        heights[s] = heights[joined]
                         break
                     _terms(x, parents, factors, v, jacobian, True)
                 else:
@@ -234,7 +245,7 @@ def minimize(
         winner = 0
         while heights[winner] > lowest + SAME_HEIGHT:
             winner += 1
-        best_x[n] = minima[winner]
+        _copy(minima[winner], best_x[n])
         _terms(best_x[n], parents, factors, v, jacobian, True)
         chi2[n] = _form(A, b[n], v, excess)
         _downhill(A, excess, best_x[n], prior_mean[n], prior_weight[n], free, jacobian, half, normal, gradient)
@@ -260,7 +271,8 @@ def _invert(
         unit[k] = 1.0
         if not _solve(normal, 0.0, unit, factor, column):
             return False
-        inverse[k] = column if free[k] else 0.0 * column
+        for q in range(free.size):
+            inverse[k, q] = column[q] if free[k] else 0.0
     return True
 
 

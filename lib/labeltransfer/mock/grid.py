@@ -256,11 +256,14 @@ def _kriging(
     trend = _trend(x)
     for i in range(x.shape[0]):
         for k in range(trend.shape[1]):
-            scores[i] += trend[i, k] * trend_weights[k]
+            for c in range(scores.shape[1]):
+                scores[i, c] += trend[i, k] * trend_weights[k, c]
         for n in range(nodes.shape[0]):
             square = 0.0
             for a in range(x.shape[1]):
                 square += ((x[i, a] - nodes[n, a]) / lengths[a]) ** 2
             r = np.sqrt(5.0 * square)
-            scores[i] += (1.0 + r + r * r / 3.0) * np.exp(-r) * weights[n]
+            kernel = (1.0 + r + r * r / 3.0) * np.exp(-r)
+            for c in range(scores.shape[1]):
+                scores[i, c] += kernel * weights[n, c]
     return scores

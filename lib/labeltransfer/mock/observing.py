@@ -8,7 +8,7 @@ import numpy as np
 
 from ..parallel.compiled import compiled
 from .assumed import Assumed
-from .detector import SKY_PATCH, detect
+from .detector import SKY_PATCH, detect, median
 from .grid import GRID_LABELS, SyntheticGrid
 from .lamost_instrument import (
     COMMON,
@@ -172,10 +172,12 @@ def _expose(
             rest[n], rest_log_start, velocity[n], broadening, a_k[n], band_strength, airmass, calibration[n],
             arm_offsets[n], start, instrument, signal[:q], seen[:q],
         )  # fmt: skip
-        signal[:q] *= counts / np.median(signal[COMMON[0] : COMMON[1] : 32])
+        brightness = counts / median(signal[COMMON[0] : COMMON[1] : 32])
+        for j in range(q):
+            signal[j] *= brightness
         detect(
             start, seen[:q], snr[n], error_factor, floor_scale, instrument, normals[n], uniforms[n], sky_normals[n],
             signal[:q], one_ivar[:q], and_mask[n, :q], or_mask[n, :q],
         )  # fmt: skip
-        wavelength[n, :q] = instrument.wavelength[start : start + q]
-        flux[n, :q], ivar[n, :q] = signal[:q], one_ivar[:q]
+        for j in range(q):
+            wavelength[n, j], flux[n, j], ivar[n, j] = instrument.wavelength[start + j], signal[j], one_ivar[j]

@@ -11,8 +11,9 @@ from ..parallel.compiled import compiled
 SPEED_OF_LIGHT = 299_792.458
 """km/s"""
 
-GAP, LARGE, AROUND = 5.0, 80.0, 10
-"""A step of so many times this percentile of those around it, so many to either side, may be a gap, …"""
+GAP, SHARE, AROUND = 5.0, 0.2, 10
+"""A step that is so many times longer than all but this share of those around it, so many to either side, may be a
+gap, …"""
 
 COARSE = 3.0
 """… and is one if it is so many times that of the grid, too: merged exposures have uneven steps without gaps."""
@@ -61,9 +62,12 @@ def _step_of(grid: np.ndarray, p: int) -> float:
 
 @compiled()
 def _is_gap(wavelength: np.ndarray, left: int) -> bool:
-    """Whether the step from a pixel to the next is `GAP` times what is large around it: uneven steps are no gaps."""
-    steps = np.diff(wavelength[max(left - AROUND, 0) : left + 2 + AROUND])
-    return steps.size > 1 and wavelength[left + 1] - wavelength[left] > GAP * np.percentile(steps, LARGE)
+    """Whether the step from a pixel to the next is `GAP` times most of those around it: uneven steps are no gaps."""
+    step, long = wavelength[left + 1] - wavelength[left], 0
+    first, last = max(left - AROUND, 0), min(left + 1 + AROUND, wavelength.size - 1)
+    for i in range(first, last):
+        long += GAP * (wavelength[i + 1] - wavelength[i]) >= step
+    return long <= SHARE * (last - first - 1) and last - first > 1
 
 
 @compiled()
