@@ -96,9 +96,8 @@ class ChapterText:
 
     @cached_property
     def title(self) -> str:
-        """First heading."""
-        prose = "\n".join(cell.source for cell in self.all_cells if not cell.is_code)
-        found = re.search(r"^# (.+)$", prose, re.MULTILINE)
+        """First heading, which stands before all code."""
+        found = re.search(r"^# (.+)$", self.text, re.MULTILINE)
         return found[1].strip() if found else self.stem
 
     @property
@@ -110,11 +109,6 @@ class ChapterText:
     def cells(self) -> list[Cell]:
         """Code cells."""
         return [cell for cell in self.all_cells if cell.is_code]
-
-    @property
-    def is_notebook(self) -> bool:
-        """Whether the page has code cells."""
-        return "{code-cell}" in self.text
 
     @cached_property
     def code(self) -> str:
@@ -130,7 +124,9 @@ class ChapterText:
             raise ValueError(f"{self.path.name}: {error}") from None
 
     def _named(self, method: str) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(re.findall(rf"chapter\.{method}\(\s*\"(\w+)\"", self.code)))
+        """Names with which calls of a method of the chapter begin."""
+        calls = re.findall(rf'chapter\.{method}\(((?:\s*"\w+",?)+)', self.code)
+        return tuple(dict.fromkeys(re.findall(r"\w+", " ".join(calls))))
 
     @property
     def writes(self) -> tuple[str, ...]:
@@ -140,8 +136,7 @@ class ChapterText:
     @property
     def reads(self) -> tuple[str, ...]:
         """Results that it takes."""
-        calls = re.findall(r"chapter\.load\(([^)]*)\)", self.code)
-        return tuple(dict.fromkeys(re.findall(r"\"(\w+)\"", " ".join(calls))))
+        return self._named("load")
 
     @property
     def asks(self) -> tuple[str, ...]:
@@ -189,8 +184,8 @@ class Book:
 
     @cached_property
     def chapters(self) -> list[ChapterText]:
-        """Those pages that are notebooks."""
-        return [chapter for chapter in map(ChapterText, self.pages) if chapter.is_notebook]
+        """Those pages that are notebooks: they have code cells."""
+        return [chapter for chapter in map(ChapterText, self.pages) if "{code-cell}" in chapter.text]
 
     @cached_property
     def declared(self) -> dict[str, Any]:
@@ -293,21 +288,20 @@ def _hash(facts: list[Any]) -> str:
 
 
 @functools.cache
-def package_hash(package: Path = PACKAGE) -> str:
+def package_hash() -> str:
     """Hash of the whole library, data files included."""
-    return digest_of_contents(source_files(package), package)
+    return digest_of_contents(source_files(PACKAGE), PACKAGE)
 
 
 @functools.cache
-def science_hash(package: Path = PACKAGE) -> str:
+def science_hash() -> str:
     """Hash of what numbers depend on: the library without its figures, the claims and this machinery.
 
     A run sets $LABELTRANSFER_SCIENCE when it begins, so that its chapters find each other's results even while
     somebody edits the library.
     """
-    of_this_run = os.environ.get("LABELTRANSFER_SCIENCE")
-    if of_this_run:
+    if of_this_run := os.environ.get("LABELTRANSFER_SCIENCE"):
         return of_this_run
     apart = ("figures", "evidence", "reproduction")
-    paths = [path for path in source_files(package) if path.relative_to(package).parts[0] not in apart]
-    return digest_of_contents(paths, package)
+    paths = [path for path in source_files(PACKAGE) if path.relative_to(PACKAGE).parts[0] not in apart]
+    return digest_of_contents(paths, PACKAGE)

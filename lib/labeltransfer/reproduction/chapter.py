@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections import namedtuple
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,11 +85,10 @@ class Chapter(Recorder):
     """
 
     def __init__(self, book: Book, text: ChapterText, values: dict[str, Any]) -> None:
-        self.book, self.text, self.values = book, text, values
-        self.stem = text.stem
+        super().__init__(values)
+        self.book, self.text, self.stem = book, text, text.stem
         self.parameters: Any = namedtuple("Parameters", values)(**values)
         self.data_folder = runs_folder(book.root) / values.get("run", "default") / "data"
-        super().__init__()
 
     def __repr__(self) -> str:
         return f"Chapter({self.stem}; run {self.values.get('run', 'default')})"
@@ -132,14 +131,12 @@ class Chapter(Recorder):
     def save(self, name: str, thing: Any) -> None:
         """Keep a result for later chapters: a noun of the library, a table, or a dict of arrays."""
         if isinstance(thing, Table):
-            path = self.path(name, ".fits")
-            lt.catalogue.write(thing, path)
+            lt.catalogue.write(thing, self.path(name, ".fits"))
         elif isinstance(thing, Mapping):
-            path = self.path(name, ".npz")
-            write_arrays(path, "arrays", {key: np.asarray(value) for key, value in thing.items()})
+            arrays = {key: np.asarray(value) for key, value in thing.items()}
+            write_arrays(self.path(name, ".npz"), "arrays", arrays)
         elif hasattr(thing, "write"):
-            path = self.path(name, ".npz")
-            thing.write(path)
+            thing.write(self.path(name, ".npz"))
         else:
             raise TypeError(f"{name}: found {type(thing).__name__}, wanted a table, a dict of arrays, or a noun of lt")
 
@@ -177,25 +174,22 @@ class Chapter(Recorder):
 
     def _run_first(self, needed: ChapterText) -> None:
         """Run a chapter, and before it those that it needs itself, as far as they have not run."""
-        from .execute import call
+        from .execute import Cost, environment, execute_chapter, of_kernels, side_by_side
+
+        def begin(one: ChapterText) -> Callable[[], Cost]:
+            print(f"{one.stem} has not run with these parameters yet: running it first …", flush=True)
+            out = self.path(one.stem, ".ipynb", of=one)
+            return functools.partial(execute_chapter, self.book, one, self.values, out)
 
         if self._has_run(needed):
             return
-        for one in [*(one for one in self.book.upstream(needed) if not self._has_run(one)), needed]:
-            print(f"{one.stem} has not run with these parameters yet: running it first …", flush=True)
-            given = json.dumps({name: self.values[name] for name in self.book.parameters(one) if name in self.values})
-            out = self.path(one.stem, ".ipynb", of=one)
-            command = ["-m", "labeltransfer.reproduction.execute", one.stem, str(out), given]
-            done = call(self.book, command, LABELTRANSFER_SCIENCE=science_hash())
-            if done.returncode:
-                raise RuntimeError(f"{one.stem}, which {self.stem} needs, failed:\n{done.stderr.strip()[-3000:]}")
+        absent = [one for one in [*self.book.upstream(needed), needed] if not self._has_run(one)]
+        with environment(LABELTRANSFER_SCIENCE=science_hash(), **of_kernels(self.book)):
+            for one, ended in side_by_side(self.book, absent, begin, at_once=1):
+                if error := ended.exception():
+                    raise RuntimeError(f"{one.stem}, which {self.stem} needs, failed:\n{error}") from error
 
     # ---- numbers ----------------------------------------------------------------------------------------------------
-
-    @property
-    def label_names(self) -> list[str]:
-        """Labels of this run."""
-        return list(self.values.get("label_names", PARAMETERS["label_names"].default))
 
     def holds(self, words: str, condition: Any) -> None:
         """Stand for a comparison that the page makes in these words, in prose or alt text.

@@ -14,7 +14,7 @@ from ..evidence.verdicts import Spread
 from ..files import written_whole
 from .book import Book
 from .drawings import Drawing, of_the_paper
-from .record import Record, Run
+from .record import Run
 from .tables import html
 
 KEY_FIGURES = ("Fig. 6", "Fig. 8", "Fig. 13", "Fig. 14", "Fig. 15")
@@ -63,22 +63,13 @@ class NumberRow:
         if self.tolerance or self.spread:
             return max(self.tolerance or 0.0, 2 * (self.spread or 0.0))
         first = abs(self.values[0] or 0)
-        return 3 * math.sqrt(max(first, 1)) if self.is_count else max(CHANCE * first, 2 * self.last_digit)
-
-    @property
-    def is_count(self) -> bool:
-        """Whether all values are whole numbers without a unit, which vary by their root."""
-        return not self.unit and all(value is None or float(value).is_integer() for value in self.values)
+        counts = not self.unit and all(value is None or float(value).is_integer() for value in self.values)
+        return 3 * math.sqrt(max(first, 1)) if counts else max(CHANCE * first, 2 * 10.0**-self.n_digits)
 
     @property
     def n_digits(self) -> int:
         """How many are printed after the point."""
         return len(self.texts[0].partition(".")[2])
-
-    @property
-    def last_digit(self) -> float:
-        """One in the last digit that is printed."""
-        return 10.0**-self.n_digits
 
     def difference_texts(self) -> tuple[str, ...]:
         """As ``+1.3 × tolerance``, ``+12 %`` or, for a number near zero, ``+0.021``; empty if nothing can be said."""
@@ -88,8 +79,8 @@ class NumberRow:
         if self.tolerance:
             return f"{difference / self.tolerance:+.1f} × tolerance"
         first = self.values[0] or 0.0
-        far_from_zero = abs(first) > max(20 * self.last_digit, 5 * (self.spread or 0.0), abs(difference) / 10)
-        if far_from_zero and self.unit != "%":
+        near_zero = max(20 * 10.0**-self.n_digits, 5 * (self.spread or 0.0), abs(difference) / 10)
+        if abs(first) > near_zero and self.unit != "%":
             return f"{100 * difference / first:+.0f} %"
         return f"{difference:+,.{self.n_digits}f}"
 
@@ -136,7 +127,7 @@ class Comparison:
 
     def write_json(self, path: str | Path) -> Path:
         """Write names, parameters and numbers of the runs."""
-        runs = [{"name": one.name, "parameters": one.parameters, "data": one.data} for one in self.records]
+        runs = [{name: getattr(one.record, name) for name in ("name", "parameters", "data")} for one in self.runs]
         rows = [{**asdict(one), "differences": one.differences, "matters": one.matters} for one in self.rows]
         return write_json(path, runs=runs, numbers=rows)
 
@@ -146,15 +137,11 @@ class Comparison:
             temporary.write_text(html("Comparison", self), encoding="utf-8")
         return Path(path)
 
-    @property
-    def records(self) -> list[Record]:
-        """Those of the runs."""
-        return [run.record for run in self.runs]
-
     def parameters(self) -> list[list[str]]:
         """Those that differ: a row each, of the name and the values."""
-        names = dict.fromkeys(name for record in self.records for name in record.parameters if name != "run")
-        rows = [[name, *(str(record.parameters.get(name, NONE)) for record in self.records)] for name in names]
+        given = [run.record.parameters for run in self.runs]
+        names = dict.fromkeys(name for one in given for name in one if name != "run")
+        rows = [[name, *(str(one.get(name, NONE)) for one in given)] for name in names]
         return [cells for cells in rows if len(set(cells[1:])) > 1]
 
     def figures(self) -> list[tuple[Drawing, dict[str, str]]]:
@@ -168,10 +155,8 @@ class Comparison:
 
 def _line(key: str, unit: str, cells: Sequence[str]) -> str:
     """Of the comparison as text: the number's name and unit, then texts and differences in turn."""
-    widths = itertools.chain([15], itertools.cycle([15, 18]))
-    return (
-        f"  {key:28}{unit:8}{''.join(f'{cell:>{width}}' for cell, width in zip(cells, widths, strict=False))}".rstrip()
-    )
+    columns = "".join(f"{cell:>{width}}" for cell, width in zip(cells, [15, *[15, 18] * len(cells)], strict=False))
+    return f"  {key:28}{unit:8}{columns}".rstrip()
 
 
 def compare_runs(book: Book, names: Sequence[str]) -> Comparison:
@@ -203,8 +188,6 @@ def compare_runs(book: Book, names: Sequence[str]) -> Comparison:
 def _picture(run: Run, drawing: Drawing) -> str:
     """The PNG of a drawing in a run, in base64; empty if the run did not make it."""
     cells = run.cells(drawing.chapter) if run.has(drawing.chapter) else []
-    outputs = [
-        one for cell in cells if cell.source.strip() == drawing.source.strip() for one in cell.get("outputs", [])
-    ]
-    found = [png for output in outputs if (png := output.get("data", {}).get("image/png"))]
-    return "".join(found[0]).replace("\n", "") if found else ""
+    drawn = [cell.outputs for cell in cells if cell.source.strip() == drawing.source.strip()]
+    found = [output.data["image/png"] for output in itertools.chain(*drawn) if "image/png" in output.get("data", {})]
+    return found[0].replace("\n", "") if found else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -159,9 +158,8 @@ def execute_chapter(
         if check:
             differences = _by_nbval(book, chapter, unfinished)
         else:
-            _by_papermill(
-                chapter, {key: parameters[key] for key in book.parameters(chapter) if key in parameters}, unfinished
-            )
+            given = {key: parameters[key] for key in book.parameters(chapter) if key in parameters}
+            _by_papermill(chapter, given, unfinished)
     unfinished.replace(out)
     if differences:
         raise NumbersDiffer(differences)
@@ -254,13 +252,3 @@ def side_by_side(
             while wait(running, WAKEFUL).not_done:
                 for process in [process for chapter in running.values() for process in processes_of(chapter)]:
                     process.terminate()
-
-
-if __name__ == "__main__":  # how a chapter runs an earlier one: stem, where to, parameters as JSON
-    end_with_parent()
-    try:
-        library = Book()
-        with environment(**of_kernels(library)):
-            execute_chapter(library, library.chapter(sys.argv[1]), json.loads(sys.argv[3]), Path(sys.argv[2]))
-    except (ChapterFailed, ValueError, OSError) as failure:
-        sys.exit(str(failure))

@@ -9,11 +9,11 @@ A notebook that nbval has executed and compared is kept, with what its cells gav
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nbformat
+from jupyter_core.utils import ensure_async
 
 from .book import Book, project_root
 
@@ -45,7 +45,7 @@ def keep_own(manager: Any, own: set[Path]) -> None:
         return (Path(manager.root_dir) / path.strip("/")).resolve() in own
 
     async def read(path: str, *arguments: Any, **options: Any) -> Any:
-        model = await _result(get(path, *arguments, **options))
+        model = await ensure_async(get(path, *arguments, **options))
         if model.get("type") == "notebook" and is_own(model["path"]):
             model["writable"] = False
         return model
@@ -55,14 +55,9 @@ def keep_own(manager: Any, own: set[Path]) -> None:
             from tornado.web import HTTPError
 
             raise HTTPError(403, f"{path} is the book's own; choose File, Save Notebook As, and give another name")
-        return await _result(save(model, path))
+        return await ensure_async(save(model, path))
 
     manager.get, manager.save = read, write
-
-
-async def _result(given: Any) -> Any:
-    """What a manager returns, at once or later."""
-    return await given if inspect.isawaitable(given) else given
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -66,18 +66,20 @@ class Recorder:
     Attributes
     ----------
     recorded_numbers, timings : the numbers and times recorded so far
+    values : parameters of the run, by name
     said : keys of the sentences that `say` chose
     """
 
-    def __init__(self) -> None:
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values = values
         self.recorded_numbers: dict[str, Number] = {}
         self.timings: dict[str, Number] = {}
         self.said: set[str] = set()
 
     @property
     def label_names(self) -> list[str]:
-        """The labels of the run."""
-        return list(PAPER_LABELS)
+        """Labels of this run."""
+        return list(self.values.get("label_names", PAPER_LABELS))
 
     def number(self, key: str, value: Any, unit: str = "", format: str = ".1f") -> None:
         """Record a number, so that prose can quote it and the ledger judge it; None and NaN are not available."""
@@ -120,9 +122,8 @@ class Recorder:
             own = LABELS[name].unit if unit is None else unit
             n_digits = digits if isinstance(digits, int) else digits[LABELS[name].unit != "K"]
             place = key.format(name) if "{" in key else f"{key}_{name}"
-            self.number(
-                place, (values or {}).get(name) if name in self.label_names else None, own, f"{sign}.{n_digits}f"
-            )
+            value = (values or {}).get(name) if name in self.label_names else None
+            self.number(place, value, own, f"{sign}.{n_digits}f")
 
     def say(self, key: str, case: Any, sentences: Mapping[Any, str]) -> None:
         """Let the prose say what the numbers say: it quotes `key`, and gets the sentence of this case."""

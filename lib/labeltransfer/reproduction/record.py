@@ -61,11 +61,6 @@ class Record:
         return sum(chapter["seconds"] for chapter in self.chapters.values())
 
     @property
-    def key_data(self) -> str:
-        """The part of the data's hash that keys of chapters hold: a simulated survey follows from the parameters."""
-        return self.data_hash if self.parameters.get("source") == "folder" else ""
-
-    @property
     def made_with(self) -> dict[str, Any]:
         """What a chapter that runs now is made with."""
         return {"commit": self.commit, "lock": self.lock, "python": self.python, "versions": self.versions}
@@ -147,8 +142,12 @@ class Run:
 
     @property
     def inputs(self) -> tuple[dict[str, Any], str]:
-        """What the keys of its chapters hold: every parameter, and the hash of its survey if that is a folder."""
-        return {**self.book.defaults, **self.record.parameters}, self.record.key_data
+        """What the keys of its chapters hold: every parameter, and the hash of its survey if that is a folder.
+
+        A simulated survey follows from the parameters.
+        """
+        values = {**self.book.defaults, **self.record.parameters}
+        return values, self.record.data_hash if values["source"] == "folder" else ""
 
     def notebook(self, chapter: ChapterText) -> Path:
         """Where it keeps a chapter as it executed it."""

@@ -52,13 +52,17 @@ def html(macro: str, *things: Any, **more: Any) -> str:
 
 
 class Shown:
-    """Something that notebooks show by the macro of its name."""
+    """Something that notebooks show by the macro of its name, and terminals by the text of that."""
 
     def _repr_html_(self) -> str:
         return html(type(self).__name__, self)
 
+    def __repr__(self) -> str:
+        lines = (Markup(line.replace("<", " <")).striptags() for line in self._repr_html_().splitlines())
+        return "\n".join(filter(None, lines))
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class PlainTable(Shown):
     """Rows of HTML cells under column headings; the first cell of a row is its heading."""
 
@@ -66,18 +70,12 @@ class PlainTable(Shown):
     rows: Sequence[Sequence[str]]
     kind: str = "ledger"
 
-    def __repr__(self) -> str:
-        return "\n".join(re.sub(r"<[^>]+>", " ", " | ".join(cells)) for cells in self.rows)
-
 
 @dataclass(frozen=True)
 class StarPage(Shown):
     """Shows the stars of a script that `figures.star_picker.StarPicker.write` wrote."""
 
     data: Path
-
-    def __repr__(self) -> str:
-        return f"StarPage({self.data.name})"
 
     def embedded(self, height: int = 1500) -> Any:
         """The page with all its data in one output, for Jupyter."""
@@ -95,7 +93,7 @@ IN_THE_PAPER = re.compile(r"Fig\. \d+|Table \d+")
 
 
 @dataclass(frozen=True, repr=False)
-class Ledger(Shown, verdicts.Ledger):
+class Ledger(verdicts.Ledger, Shown):
     """Verdicts with links; `figures` is the paper's name of a figure to the address of ours."""
 
     figures: Mapping[str, str] = field(default_factory=dict)
@@ -122,18 +120,15 @@ class Ledger(Shown, verdicts.Ledger):
         return Markup(IN_THE_PAPER.sub(linked, str(escape(row.where))))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TakeAway(Shown):
     """The verdicts of a part of the ledger in a box, with links to the ledger."""
 
     rows: tuple[verdicts.Row, ...]
     counted: str
 
-    def __repr__(self) -> str:
-        return "\n".join(f"{one.verdict}: {one.claim}" for one in self.rows)
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Findings(Shown):
     """What a record of a run on real data says of each claim; those of the ledger are links to it."""
 
@@ -144,9 +139,6 @@ class Findings(Shown):
         """The claim, or None if the paper has none, and what is said."""
         known = {claim.id: claim for claim in claims()}
         return [(known.get(key), said) for key, said in self.record["claims"].items()]
-
-    def __repr__(self) -> str:
-        return "\n".join(f"{key}: {said['verdict']}: {said['text']}" for key, said in self.record["claims"].items())
 
 
 @dataclass(frozen=True)
@@ -167,17 +159,13 @@ class ClaimTable(Shown):
 # ---- what the book says of itself: parameters, figures, assumptions, and what a catalogue holds --------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ParameterReference(Shown):
     """Every parameter with what it does, what it may be, and what it touches."""
 
     book: Book
+    parameters = tuple(PARAMETERS.values())
     n_claims = len(claims())
-
-    @property
-    def parameters(self) -> list[Parameter]:
-        """All of them, in the order of the book."""
-        return list(PARAMETERS.values())
 
     def chapters(self, parameter: Parameter) -> list[ChapterText]:
         """Chapters that depend on a parameter: what it is changes their results. (The run's name changes nothing.)"""
@@ -188,11 +176,8 @@ class ParameterReference(Shown):
         stems = {chapter.stem for chapter in self.chapters(parameter)}
         return [claim for claim in claims() if claim.chapter in stems]
 
-    def __repr__(self) -> str:
-        return "\n".join(f"{one.name:21} {one.typed:12} {one.description}" for one in self.parameters)
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FigureMap(Shown):
     """Every figure and table of the paper with the chapter and the function that draw it."""
 
@@ -217,19 +202,13 @@ class FigureMap(Shown):
         found = {chapter: drawn for chapter in self.book.chapters if (drawn := drawings(chapter))}
         return ChapterFigures(self.book, found)
 
-    def __repr__(self) -> str:
-        return "\n".join(f"{one.paper:8} {one.chapter.stem:22} {', '.join(one.functions)}" for one in self.of_the_paper)
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ChapterFigures(Shown):
     """Figures and parameters of each chapter that draws."""
 
     book: Book
     drawings: dict[ChapterText, list[Drawing]]
-
-    def __repr__(self) -> str:
-        return "\n".join(f"{chapter.stem}: {len(drawn)}" for chapter, drawn in self.drawings.items())
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,7 +234,7 @@ def example_catalogue(label_names: Sequence[str] = PAPER_LABELS) -> Table:
     return lt.catalogue.assemble(fit, stars, distance=one, reference=False, label_range=label_range)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DataModel(Shown):
     """Every column of a catalogue with unit, type, UCD and meaning."""
 
@@ -265,9 +244,6 @@ class DataModel(Shown):
     def rows(self) -> list[tuple[str, str, str, str, str]]:
         """Name, type, unit, UCD, description, see `catalogue.data_model`."""
         return lt.catalogue.data_model(example_catalogue(self.label_names))
-
-    def __repr__(self) -> str:
-        return "\n".join(f"{name:20} {unit or '-':8} {words}" for name, _, unit, _, words in self.rows)
 
     def in_words(self, kind: str) -> str:
         """A type as readers call it."""
