@@ -260,6 +260,13 @@ def test_points_have_error_bars_and_lines_have_none():
     assert figure.axes[0].get_xlabel() == "S/N"
 
 
+def test_windows_of_simulated_lines_are_shaded():
+    line = ([1, 2, 3], [3.0, 4.0, 5.0], None)
+    figure = figures.recorded_points({"rms": {"rms": line}}, "x", simulated=True, windows=((1, 1.5), (2, 3)))
+    assert len(figure.axes[0].patches) == 2
+    assert figure.get_suptitle() == "simulated"
+
+
 # ---- the tutorial, which has no record --------------------------------------------------------------------------
 
 

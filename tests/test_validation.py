@@ -20,6 +20,7 @@ from labeltransfer.validation import (
     bootstrap_scatter,
     cross_fit,
     cross_validate,
+    residuals,
     scatter_by_snr,
     scatter_change,
     trends,
@@ -50,6 +51,14 @@ def test_folds_that_make_no_sense_are_refused():
         cross_validate(REFERENCE, np.zeros(300), STARTS)
     with pytest.raises(ValueError, match="that of 1 stars, first number 7, is missing"):
         cross_validate(REFERENCE, np.where(np.arange(300) == 7, np.nan, np.arange(300) % 3), STARTS)
+
+
+def test_residuals_are_those_of_the_fits_that_converged():
+    fit = infer(TRUTH, REFERENCE.spectra[:5], STARTS)
+    fit = replace(fit, converged=np.arange(5) != 3)
+    found = residuals(fit, REFERENCE.labels[:5])
+    assert np.isnan(found[3]).all()
+    np.testing.assert_array_equal(found[:3], (fit.labels.values - REFERENCE.labels.values[:5])[:3])
 
 
 def test_each_star_is_labelled_by_the_model_that_never_saw_it():

@@ -165,7 +165,9 @@ def _weighted_sums(
 def _weigh(flux: np.ndarray, ivar: np.ndarray, weighted: np.ndarray, scaled: np.ndarray) -> None:
     """f σ⁻² and σ⁻² in units of a star's largest σ⁻², so that sums are finite in any unit of the flux."""
     for n in range(flux.shape[0]):
-        largest = ivar[n].max() if ivar.shape[1] else 0.0
+        largest = 0.0
+        for p in range(flux.shape[1]):
+            largest = max(largest, ivar[n, p])
         unit = 1.0 / largest if largest > 0 else 0.0
         for p in range(flux.shape[1]):
             scaled[n, p] = ivar[n, p] * unit

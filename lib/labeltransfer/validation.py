@@ -136,6 +136,11 @@ def cross_validate(reference: ReferenceSet, folds: np.ndarray, starts: np.ndarra
     return cross_fit(reference, folds, starts, **options).fit
 
 
+def residuals(fit: LabelFit, labels: Labels) -> np.ndarray:
+    """(N, L) fitted minus other labels of the same stars, in physical units; NaN where the fit did not converge."""
+    return np.where(fit.converged[:, None], fit.labels.values - labels.values, np.nan)
+
+
 @dataclass(frozen=True, repr=False, eq=False)
 class CrossValidation:
     """Labels of N reference stars, each by a model that has not seen it, beside the labels they came with.
@@ -153,8 +158,8 @@ class CrossValidation:
 
     @property
     def residuals(self) -> np.ndarray:
-        """(N, L) fitted minus reference label, in physical units; NaN where the fit did not converge."""
-        return np.where(self.fit.converged[:, None], self.fit.labels.values - self.labels.values, np.nan)
+        """(N, L) as `residuals` of the fit."""
+        return residuals(self.fit, self.labels)
 
     @property
     def pulls(self) -> np.ndarray:

@@ -80,7 +80,10 @@ def variants(
 
 def _shared(values: Mapping[str, Any]) -> tuple[str, int]:
     """Runs of which this is the same, or its first part, follow each other, for they share what is computed."""
-    return _text({name: values[name] for name in (*SURVEY_PARAMETERS, *CHOICES)}), values["n_folds"]
+    given = {name: values[name] for name in SURVEY_PARAMETERS}
+    if given["mask"] != "none" and _takes_nothing(_text(given), _text({**given, "mask": "none"})):
+        given["mask"] = "none"
+    return _text({**given, **{name: values[name] for name in CHOICES}}), values["n_folds"]
 
 
 def cross_validated(
@@ -115,6 +118,13 @@ def _cross_validated(
     folds = assign_folds(len(reference), n_folds, rng=rng("folds"))
     starts = starting_points(reference.labels, values["n_starts"], rng=rng("starting points"))
     return reference, cross_validate(reference, folds, starts, order=values["model_order"]), snr
+
+
+@functools.cache
+def _takes_nothing(masked: str, unmasked: str) -> bool:
+    """Whether a mask leaves the spectra as they are: the results are then those without it, too."""
+    these, those = (_survey(given).overlap().spectra for given in (masked, unmasked))
+    return np.array_equal(these.flux, those.flux) and np.array_equal(these.ivar, those.ivar)
 
 
 def _text(values: Mapping[str, Any]) -> str:

@@ -32,7 +32,6 @@ from .spectra_figures import (
     scaled_coefficients,
 )
 from .style import data_of, recorded, write_data
-from .survey_figures import against_wavelength
 
 __all__ = [
     "DIBS",
@@ -40,7 +39,6 @@ __all__ = [
     "LABEL_ERRORS",
     "Excerpt",
     "abundance_plane",
-    "against_wavelength",
     "changes_of_scatter",
     "chi2_histogram",
     "contour_levels",

@@ -1,4 +1,4 @@
-"""Drawings of numbers that were measured before: counts in bins and points with errors, of data that are not here."""
+"""Drawings of plain numbers, such as were measured before: counts in bins, points with errors, and lines."""
 
 from __future__ import annotations
 
@@ -58,9 +58,10 @@ def recorded_points(
     panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float], Sequence[float] | None]]],
     x: str,
     *,
-    note: str,
+    note: str = "",
     simulated: bool = False,
     logarithmic: str = "",
+    windows: Sequence[tuple[float, float]] = (),
 ) -> Figure:
     """Points with error bars, and lines without, one panel for each quantity above the other.
 
@@ -70,10 +71,13 @@ def recorded_points(
     x : text of the horizontal axis
     note : where the numbers are from
     logarithmic : ``"x"``, ``"y"`` or both
+    windows : parts of the horizontal axis to shade
     """
     figure, axes = label_panels(len(panels), 2.6, columns=1, sharex=True)
     parts = []
     for ax, (quantity, lines) in zip(axes, panels.items(), strict=True):
+        for low, high in windows:
+            ax.axvspan(low, high, color=FAINT, alpha=0.12, lw=0)
         for number, (name, (at, value, error)) in enumerate(lines.items()):
             colour = COLOURS[number % len(COLOURS)]
             if error is None:

@@ -179,8 +179,7 @@ def minimize(
     covariance = np.full((n_stars, n_labels, n_labels), np.nan)
     chi2 = np.full(n_stars, np.nan)
     best_start = np.full(n_stars, -1)
-    rise = np.full(n_stars, np.inf)
-    distance = np.full(n_stars, np.inf)
+    rise, distance = np.full(n_stars, np.inf), np.full(n_stars, np.inf)
 
     A = np.empty((n_terms - 1, n_terms - 1))
     v, jacobian, excess = np.empty(n_terms), np.zeros((n_labels, n_terms)), np.empty(n_terms - 1)
