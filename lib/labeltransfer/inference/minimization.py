@@ -241,9 +241,7 @@ def minimize(
         lowest = heights.min()
         if not np.isfinite(lowest):
             continue
-        winner = 0
-        while heights[winner] > lowest + SAME_HEIGHT:
-            winner += 1
+        winner = np.argmax(heights <= lowest + SAME_HEIGHT)
         _copy(minima[winner], best_x[n])
         _terms(best_x[n], parents, factors, v, jacobian, True)
         chi2[n] = _form(A, b[n], v, excess)
