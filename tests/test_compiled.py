@@ -1,12 +1,19 @@
+import ast
 import errno
 import os
 import runpy
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from labeltransfer.mock.detector import median
 from labeltransfer.parallel.compiled import __file__ as SOURCE
+
+SLOW_TO_COMPILE = {"diff", "interp", "median", "nanmedian", "partition", "percentile", "quantile", "sort", "argsort"}
+"""Functions of NumPy that numba compiles for seconds, each in every new environment."""
 
 INNER = "from house.parallel.compiled import compiled\n\n@compiled()\ndef inner(x):\n    return x + {}\n"
 OUTER = (
@@ -69,3 +76,27 @@ def test_a_kept_compilation_that_was_cut_short_is_made_again(twice, tmp_path, su
     again = twice()
     assert again(2.0) == 4.0
     assert sum(again.stats.cache_hits.values()) == 1
+
+
+def compiled_functions():
+    """Syntax tree of every compiled function of the package."""
+    for path in sorted(Path(SOURCE).parents[1].rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            decorators = [ast.unparse(one) for one in getattr(node, "decorator_list", [])]
+            if any(text.startswith("compiled") for text in decorators):
+                yield path, node
+
+
+def test_compiled_functions_call_nothing_that_takes_seconds_to_compile():
+    functions = list(compiled_functions())
+    assert len(functions) > 25
+    calls = [(path.name, node.name, call.func) for path, node in functions
+             for call in ast.walk(node) if isinstance(call, ast.Call)]  # fmt: skip
+    slow = [one for one in calls if isinstance(one[2], ast.Attribute) and one[2].attr in SLOW_TO_COMPILE]
+    assert not slow
+
+
+@pytest.mark.parametrize("number", [1, 2, 7, 230])
+def test_the_compiled_median_is_that_of_numpy(number):
+    values = np.random.default_rng(number).normal(size=2 * number)[::2].round(1)
+    assert median(values) == np.median(values)

@@ -12,6 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 NO_INDEX = ("No matching distribution", "Could not find a version", "Connection", "Temporary failure", "Max retries")
 BARE = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "LABELTRANSFER_", "PYTEST"))}
+QUICKLY = ("--quiet", "--no-compile")
+"""Modules are compiled when they are imported, and most are not."""
 SIZES = ("--overlap", "80", "--dr2", "5", "--apogee", "120")
 
 pytestmark = pytest.mark.slow
@@ -57,7 +59,7 @@ def distributions(tmp_path_factory):
             shutil.copy(ROOT / name, target)
     tool = tmp_path_factory.mktemp("tool") / "venv"
     do(pythons()[0], "-m", "venv", tool, folder=made)
-    do(tool / "bin" / "python", "-m", "pip", "install", "--quiet", "build", folder=made)
+    do(tool / "bin" / "python", "-m", "pip", "install", *QUICKLY, "build", folder=made)
     do(tool / "bin" / "python", "-m", "build", "--outdir", made, source, folder=made, PIP_QUIET="1")
     (wheel,), (sdist,) = made.glob("*.whl"), made.glob("*.tar.gz")
     return wheel, sdist
@@ -70,7 +72,7 @@ def bare(request, distributions, tmp_path_factory):
     do(request.param, "-m", "venv", folder / "venv", folder=folder)
     commands = folder / "venv" / "bin"
     lock = ROOT / "requirements.lock"
-    do(commands / "python", "-m", "pip", "install", "--quiet", "--constraint", lock, distributions[0], folder=folder)
+    do(commands / "python", "-m", "pip", "install", *QUICKLY, "--constraint", lock, distributions[0], folder=folder)
     return commands
 
 
@@ -132,9 +134,9 @@ def test_the_source_distribution_passes_its_own_quick_tests(bare, distributions,
         archive.extractall(tmp_path, filter="data")
     (source,) = tmp_path.iterdir()
     python = bare / "python"
-    do(python, "-m", "pip", "install", "--quiet", "--no-deps", source, folder=tmp_path)
+    do(python, "-m", "pip", "install", *QUICKLY, "--no-deps", source, folder=tmp_path)
     lock = ROOT / "requirements.lock"
-    do(python, "-m", "pip", "install", "--quiet", "--constraint", lock, "pytest", "hypothesis", folder=tmp_path)
+    do(python, "-m", "pip", "install", *QUICKLY, "--constraint", lock, "pytest", "hypothesis", folder=tmp_path)
     quick = "not book and not slow and not statistical"
     files = [
         f"tests/test_{name}.py"

@@ -50,7 +50,7 @@ def test_a_run_leaves_notebooks_numbers_claims_and_its_record(small_run):
 def test_a_changed_parameter_changes_what_it_should(small_copy):
     lines = []
     book = Book(small_copy)
-    run(book, "clipped", {"clip_sigma": 1.0}, say=lines.append)
+    run(book, "clipped", {"clip_sigma": 1.0}, "1-2", take_from="default", say=lines.append)
     numbers = {
         name: json.loads((small_copy / "_runs" / name / "numbers.json").read_text())["numbers"]
         for name in ("default", "clipped")

@@ -123,7 +123,7 @@ def test_a_sweep_computes_once_what_its_runs_share_and_one_failure_stops_nothing
     broken = "assert chapter.parameters.clip_sigma != 2.0\nvalues = chapter.load("
     page.write_text(page.read_text(encoding="utf-8").replace("values = chapter.load(", broken), encoding="utf-8")
     book, lines = Book(small_copy), []
-    sweep = read_sweep(sweep_file("name: cuts\nruns: [{clip_sigma: 2.0}, {clip_sigma: 1.0}]\n"), book)
+    sweep = read_sweep(sweep_file("name: cuts\nchapters: 1-2\nruns: [{clip_sigma: 2.0}, {clip_sigma: 1.0}]\n"), book)
     outcomes = run_sweep(book, sweep, workers=2, say=lines.append)
     assert outcomes["cuts-base"] == outcomes["cuts-clip_sigma-1.0"] == ""
     assert "02_mean" in outcomes["cuts-clip_sigma-2.0"]
@@ -155,7 +155,7 @@ def test_a_run_takes_from_another_what_has_the_same_inputs(small_copy):
 
 def test_a_comparison_is_text_json_and_a_page_of_its_own(small_copy, tmp_path):
     book = Book(small_copy)
-    run(book, "clipped", {"clip_sigma": 1.0, "n_overlap": 50}, say=lambda line: None)
+    run(book, "clipped", {"clip_sigma": 1.0, "n_overlap": 50}, "1", say=lambda line: None)
     found = compare_runs(book, ["default", "clipped"])
     rows = {row.number: row for row in found.rows}
     stars = rows["01_stars:n_stars"]
@@ -175,7 +175,7 @@ def test_tolerances_are_those_of_the_ledger(small_copy):
     content = json.loads(path.read_text())
     content["numbers"]["02_training:n_clipped"] = {"value": 428, "unit": "", "text": "428"}
     path.write_text(json.dumps(content))
-    run(Book(small_copy), "other", say=lambda line: None)
+    run(Book(small_copy), "other", take_from="default", say=lambda line: None)
     other = small_copy / "_runs" / "other" / "numbers.json"
     content["numbers"]["02_training:n_clipped"] = {"value": 490, "unit": "", "text": "490"}
     other.write_text(json.dumps(content))
@@ -228,7 +228,7 @@ def test_a_comparison_is_a_screen_grouped_by_chapter_unless_everything_is_asked_
 
 def test_numbers_of_a_sweep_are_gathered_and_their_spread_counts(small_copy, sweep_file):
     book, lines = Book(small_copy), []
-    file = sweep_file("name: seeds\nruns: [{seed: 1}, {seed: 2}]\n")
+    file = sweep_file("name: seeds\nchapters: 1-2\nruns: [{seed: 1}, {seed: 2}]\n")
     sweep = read_sweep(file, book)
     with pytest.raises(FileNotFoundError, match="no run 'seeds-base'"):
         collect(book, sweep, file.with_suffix(".json"))
@@ -262,9 +262,9 @@ def test_runs_that_cannot_be_compared_are_named(small_copy):
 
 def test_the_commands(small_copy, sweep_file, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("LABELTRANSFER_BOOK", str(small_copy))
-    assert main(["sweep", str(sweep_file("name: s\nruns: [{clip_sigma: 1.0}]\n")), "--workers", "1"]) == 0
+    assert main(["sweep", str(sweep_file("name: s\nchapters: 1\nruns: [{seed: 1}]\n")), "--workers", "1"]) == 0
     assert "2 of 2 runs finished" in capsys.readouterr().out
-    assert main(["compare", "s-base", "s-clip_sigma-1.0", "--json", str(tmp_path / "c.json")]) == 0
+    assert main(["compare", "s-base", "s-seed-1", "--json", str(tmp_path / "c.json")]) == 0
     assert "written:" in capsys.readouterr().out
     assert main(["sweep", str(sweep_file("nmae: s\n"))]) == 2
     assert "did you mean 'name'" in capsys.readouterr().err
