@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from .label_figures import shared_legend
 from .style import (
     APOGEE,
     CANNON,
@@ -90,8 +91,8 @@ def recorded_points(
             plain_logarithm(ax, axis)
         ax.set_ylabel(quantity)
         ax.spines[["top", "right"]].set_visible(False)
-        if len(lines) > 1:
-            ax.legend(fontsize=9)
+    if max(map(len, panels.values())) > 1:
+        shared_legend(figure, axes)
     axes[-1].set_xlabel(x)
     mark_simulated(figure, simulated, note)
     record(figure, stacked(parts))
