@@ -13,7 +13,7 @@ from astropy.table import Table
 from ..inference import LabelFit
 from ..labels import Labels
 from ..reference import ReferenceSet
-from ..validation import bias_and_scatter, cross_fits
+from ..validation import bias_and_scatter, cross_fits, residuals
 
 STRENGTHS, OF_KNOWN = (0.25, 0.5, 0.75, 1.0), (0.25, 0.5, 1.0)
 """Shares λ of the label errors that are tried beside none: of what residuals allow at most, and of known errors (a
@@ -227,7 +227,7 @@ class Trials:
 
     def judge(self, options: dict[str, Any], fit: LabelFit) -> float:
         """Add a trial; return its mean loss."""
-        residual = np.where(fit.converged[:, None], fit.labels.values - self.reference.labels.values, np.nan)[self.kept]
+        residual = residuals(fit, self.reference.labels)[self.kept]
         self.options.append(options)
         self.residuals.append(residual)
         _, scale = bias_and_scatter(self.residuals[0], robust=True)

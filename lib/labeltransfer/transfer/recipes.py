@@ -16,7 +16,7 @@ from ..inference import LabelFit, infer
 from ..labels import Labels
 from ..reference import ReferenceSet, outliers
 from ..spectra import Spectra
-from ..validation import CrossFit, CrossValidation, Summary, bias_and_scatter, cross_fit
+from ..validation import CrossFit, CrossValidation, Summary, bias_and_scatter, cross_fit, residuals
 from . import total_errors
 from .choices import Asked, Trials, choose_order, choose_strength, label_covariance
 from .label_transfer import with_error_factor
@@ -175,7 +175,7 @@ def suspects(reference: Labels, fit: LabelFit, lever: np.ndarray, clip_sigma: fl
     The error of each star is its formal one, its leverage (N,) times the scatter of all, and a floor that gives the
     residuals a robust width of one, in quadrature: faint stars, and those far from the others, may deviate more.
     """
-    residual = np.where(fit.converged[:, None], fit.labels.values - reference.values, np.nan)
+    residual = residuals(fit, reference)
     center, scatter = bias_and_scatter(residual, robust=True)
     residual = residual - center
     sigma = np.hypot(fit.labels.errors, np.sqrt(lever)[:, None] * scatter)
