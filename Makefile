@@ -71,7 +71,7 @@ test: lint types twins unit numbers browser
 
 generic: setup
 	@echo "== numerical tests with other kernels"
-	@.ci/other_kernels $(PYTEST) $(NUMERICAL) -m "not slow"
+	@.ci/other_kernels $(PYTEST) $(NUMERICAL)
 	@echo "== numbers of the chapters with other kernels"
 	@runs=$$(mktemp -d); LABELTRANSFER_RUNS=$$runs .ci/other_kernels $(BIN)/labeltransfer run default --check; \
 	 status=$$?; rm -rf $$runs; exit $$status

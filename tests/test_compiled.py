@@ -87,6 +87,7 @@ def compiled_functions():
                 yield path, node
 
 
+@pytest.mark.slow
 def test_compiled_functions_call_nothing_that_takes_seconds_to_compile():
     functions = list(compiled_functions())
     assert len(functions) > 25

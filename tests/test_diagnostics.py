@@ -71,6 +71,7 @@ def test_the_floor_makes_pulls_of_width_one_and_is_zero_when_they_are():
     assert error_floor(error, bar / 2)[0] > 0.5, "halved errors need a floor"
 
 
+@pytest.mark.slow
 def test_two_parts_are_told_from_one_with_and_without_outliers():
     rng = np.random.default_rng(1)
     one = rng.normal(0.05, 0.04, 4000)

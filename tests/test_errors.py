@@ -33,6 +33,7 @@ def many():
     return learn(reference.spectra, noisy(reference), label_errors=STATED), oracle.draw(TRUTH, 2000, seed=77)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical
 def test_pulls_about_the_truth_are_one_and_the_check_fails_when_errors_are_halved(many):
     transfer, stars = many
@@ -62,6 +63,7 @@ def test_few_reference_stars_are_told_by_the_errors(n_stars):
     assert np.mean(found) < np.mean(formal)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical
 def test_a_misfit_that_no_formal_error_knows_is_in_the_floor():
     """Labels that scatter by 60 K more than they are said to: the floor has it, where their errors are known."""
@@ -75,6 +77,7 @@ def test_a_misfit_that_no_formal_error_knows_is_in_the_floor():
     assert floor[1] < 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.statistical
 def test_halves_of_spectra_find_a_floor_that_reference_labels_would_hide():
     """Pixels whose errors go together in stretches: formal errors do not know, halves do, whatever the labels are."""

@@ -160,6 +160,7 @@ def texts_of(figure):
     return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_a_drawing_says_simulated_and_gives_back_its_data(name, tmp_path):
     drawn = gallery()[name](True)

@@ -76,6 +76,7 @@ def test_pixels_of_a_block_in_another_order():
         np.testing.assert_array_equal(block[np.array(rows)].flux, block.flux[rows])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_training_does_not_stay_at_a_lower_maximum(seed):
     reference = heavy_tails(seed)

@@ -284,6 +284,7 @@ def small_store(tmp_path_factory):
     return store.folder, [store.block(number)[0].flux for number in range(2)]
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(which=st.integers(0, 100), place=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255), cut=st.booleans())
 def test_no_damage_to_a_store_gives_other_spectra(small_store, which, place, value, cut):

@@ -42,6 +42,7 @@ def test_moments_are_those_of_a_quadrature_and_their_expectation_is_the_monomial
     np.testing.assert_allclose(expectation, [np.prod(x[0][list(one)]) for one in monomials], rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_the_equations_are_those_of_a_slow_loop(order):
     reference = with_errors(oracle.draw(oracle.known_model(2, 2, order), 40), 0.1 * oracle.SCALES[:2])

@@ -334,6 +334,7 @@ def test_a_spectrum_takes_few_steps_of_python(big):
     assert (many - few) / 32 < 60
 
 
+@pytest.mark.slow
 def test_a_full_sized_catalogue_needs_no_spectra():
     survey = SimulatedSurvey(n_overlap=100, n_dr2=200_000, n_apogee=100, seed=1)
     assert abs(survey.stars.giant[100:].mean() - 0.2) < 0.01

@@ -29,6 +29,7 @@ from labeltransfer.mock.stars import population
 SEEDS = (2017, 1, 2, 3, 4, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical
 def test_overlaps_of_any_seed_agree_with_the_facts_of_the_real_one():
     """Their mean in every fact, so that agreement is no luck of one seed; single ones but for chance."""

@@ -40,6 +40,7 @@ def assert_same_table(found, wanted):
         assert found[name].unit == wanted[name].unit, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mask", MASKS)
 def test_spectra_from_files_are_the_spectra_from_memory(survey, folder, mask):
     files = sorted((folder / "spectra").rglob("*.fits*"))

@@ -59,6 +59,7 @@ def test_wrong_labels_are_excised_and_wrong_errors_found(learnt):
     assert rounds[-1] == rounds[-2] == (~kept).sum()
 
 
+@pytest.mark.slow
 def test_a_wrong_label_leaves_no_trace(learnt):
     transfer, _ = learnt
     clean = learn(REFERENCE.spectra, REFERENCE.labels, error_factor=1.0)
@@ -71,6 +72,7 @@ def test_a_wrong_label_leaves_no_trace(learnt):
     assert np.std(error) < np.std(worse)
 
 
+@pytest.mark.slow
 def test_the_error_factor_may_depend_on_wavelength():
     truth = oracle.known_model(300, 2)
     stars = oracle.draw(truth, 1500)
@@ -89,6 +91,7 @@ def test_the_paper_takes_errors_and_labels_as_section_3_does():
     assert "teff_err_formal" not in paper.label(STARS.spectra).colnames
 
 
+@pytest.mark.slow
 def test_the_data_choose_the_order():
     for order, n_stars in ((1, 500), (2, 500)):
         truth = oracle.known_model(60, 2, order=order)
@@ -130,6 +133,7 @@ def test_small_sets_are_never_made_worse_by_the_correction():
         assert scatter[1] < 1.1 * scatter[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stated_by", ["table", "option"])
 def test_errors_of_some_labels_are_used_though_those_of_others_are_unknown(stated_by):
     """Of labels with known errors the floor comes from cross-validation, so that pulls about the truth are one wide."""
@@ -205,6 +209,7 @@ def test_groups_are_left_out_whole():
     assert not np.array_equal(transfer.validation.residuals, random.validation.residuals)
 
 
+@pytest.mark.slow
 def test_cross_validation_keeps_the_groups_that_it_learnt_with():
     groups = np.arange(400) // 20
     transfer = learn(REFERENCE.spectra, REFERENCE.labels, groups=groups, error_factor=1.0, label_error_strength=0.0)
@@ -213,6 +218,7 @@ def test_cross_validation_keeps_the_groups_that_it_learnt_with():
     assert not np.array_equal(as_learnt, random)
 
 
+@pytest.mark.slow
 def test_errors_contain_what_the_stars_of_a_group_have_in_common():
     """Of label errors that are not known halves of spectra say nothing; groups tell what is common to theirs."""
     groups = np.repeat(np.arange(50), 8)
@@ -264,6 +270,7 @@ def test_spectra_too_short_for_halves_have_errors_by_cross_validation(errors):
     assert 0.5 < 1.4826 * np.nanmedian(np.abs(pulls)) < 1.5
 
 
+@pytest.mark.slow
 def test_few_stars_may_determine_a_quadratic():
     """By labels of stars that are held out, not by a rule of thumb."""
     bent = replace(TRUTH, coefficients=TRUTH.coefficients * np.r_[1.0, np.ones(3), np.full(6, 5.0)])
@@ -276,6 +283,7 @@ def test_few_stars_may_determine_a_quadratic():
     assert wrong < 0.7 * more
 
 
+@pytest.mark.slow
 def test_errors_that_are_alike_give_the_least_factor():
     """Noise cannot be told from misfit by stars of one S/N; but residuals are never smaller than right errors."""
     alike = oracle.draw(replace(TRUTH, scatter=np.full(60, 1e-4)), 200, snr=(50, 50))
@@ -289,6 +297,7 @@ def test_errors_that_are_alike_give_the_least_factor():
 # ---- who is not good
 
 
+@pytest.mark.slow
 def test_stars_far_out_in_any_label_are_outside():
     truth = oracle.known_model(80, 5)
     stars = oracle.draw(truth, 400)
@@ -300,6 +309,7 @@ def test_stars_far_out_in_any_label_are_outside():
     assert np.mean(transfer.label(stars.spectra)["outside"]) < 0.03
 
 
+@pytest.mark.slow
 def test_two_stars_in_one_spectrum_are_not_good():
     truth = oracle.known_model(300, 3, scatter=(1e-4, 2e-4))
     stars = oracle.draw(truth, 300)
@@ -620,6 +630,7 @@ def test_errors_that_are_smaller_than_cross_validation_shows_are_warned_of(tmp_p
     np.testing.assert_array_equal(stated.cross_validate(3).labels.errors, stated.validation.labels.errors)
 
 
+@pytest.mark.slow
 def test_a_distance_cut_that_most_reference_stars_fail_is_warned_of():
     paper, robust = (learn(REFERENCE.spectra[:80], REFERENCE.labels[:80], recipe=of) for of in ("paper", "robust"))
     told = [any("reference stars themselves lie outside" in line for line in one.report) for one in (paper, robust)]

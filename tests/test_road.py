@@ -74,6 +74,7 @@ def test_a_store_gives_the_catalogue_of_its_files(transfer, survey_folder, store
     assert json.loads(table.meta["VERSIONS"])["labeltransfer"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".parquet", ".ecsv"])
 def test_formats_hold_the_same(transfer, store, tmp_path, suffix):
     parts = tmp_path / "parts"
@@ -313,6 +314,7 @@ def test_the_mask_of_the_model_is_applied_and_told(transfer, files):
     assert facts["training_hash"] == transfer.model.training_hash
 
 
+@pytest.mark.slow
 def test_folders_not_entered_and_links_to_nowhere_are_losses(transfer, survey_folder, files, tmp_path, monkeypatch):
     survey, model = tmp_path / "survey", tmp_path / "model.npz"
     transfer.write(model)
@@ -592,6 +594,7 @@ def test_a_catalogue_that_another_wrote_meanwhile_stays(transfer, files, tmp_pat
         label_survey(transfer, files[:3], output, progress=False)
 
 
+@pytest.mark.slow
 def test_a_model_that_another_wrote_meanwhile_stays(survey_folder, tmp_path, monkeypatch, capsys):
     output, write = tmp_path / "cc.npz", LabelTransfer.write
 

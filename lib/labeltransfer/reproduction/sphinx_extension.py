@@ -129,7 +129,7 @@ def index_prose(app: Sphinx) -> None:
             part.parent.remove(part)
         index(pagename, said, title)
 
-    app.builder.index_page = index_page  # type: ignore[attr-defined]
+    app.builder.index_page = index_page
 
 
 def without_thebe(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
