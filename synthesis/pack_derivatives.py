@@ -1,6 +1,8 @@
 """Pack the spectra of `compute_derivatives.py` into the small file that ships with the package.
 
-    python synthesis/pack_derivatives.py FOLDER synthetic_grid.npz lib/labeltransfer/mock/element_spectra.npz
+    python synthesis/pack_derivatives.py FOLDER OUT lib/labeltransfer/mock/element_spectra.npz
+
+FOLDER is that of `compute_derivatives.py`, OUT that of `compute_grid.py` (or one file of all its spectra).
 
 Which element makes an absorption hardly changes from giant to giant; how much there is of it, the grid says. So the
 change of log flux per dex of an element, computed at the first node, is taken as a share, pixel by pixel, of the whole
@@ -14,6 +16,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from pack_grid import computed as computed_grid
 
 from labeltransfer.files import write_arrays
 from labeltransfer.mock.elements import ELEMENTS, TURBULENCE, terms
@@ -37,12 +40,12 @@ def computed(folder: Path, number: int, name: str) -> tuple[np.ndarray, np.ndarr
 
 def pack(folder: Path, source: Path, target: Path) -> None:
     """Read what was computed and write the table."""
-    with np.load(source, allow_pickle=False) as grid:
-        labels, wavelength = grid["labels"], grid["wavelength"]
-        giants = (grid["kind"] == "g") & (labels[:, 0] < HOTTEST) & (labels[:, 1] < LARGEST_LOGG)
-        giants &= labels[:, 2] > LOWEST_M_H
-        places = labels[giants]
-        absorption = np.log(grid["continuum"][giants].astype(float) / grid["flux"][giants])
+    grid = computed_grid(source)
+    labels, wavelength = grid["labels"], grid["wavelength"]
+    giants = (grid["kind"] == "g") & (labels[:, 0] < HOTTEST) & (labels[:, 1] < LARGEST_LOGG)
+    giants &= labels[:, 2] > LOWEST_M_H
+    places = labels[giants]
+    absorption = np.log(grid["continuum"][giants].astype(float) / grid["flux"][giants])
     with np.load(folder / "00-molecules.npz") as usual:
         whole = np.log(usual["continuum"].astype(float) / usual["flux"])
     names = (*ELEMENTS, TURBULENCE)

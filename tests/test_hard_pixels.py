@@ -8,7 +8,7 @@ import pytest
 
 import oracle
 from labeltransfer.cannon import maximum, train, train_subsets
-from labeltransfer.cannon.normal_matrices import Design, PixelBlock
+from labeltransfer.cannon.likelihood import Design, PixelBlock
 from labeltransfer.inference import infer, label_fit
 from labeltransfer.labels import Labels
 from labeltransfer.reference import ReferenceSet

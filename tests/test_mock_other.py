@@ -17,7 +17,7 @@ def other():
 def test_another_survey_has_gaps_lost_pixels_and_unknown_labels(other):
     wavelength, flux, error, table = other
     assert flux.shape == error.shape == (300, wavelength.size)
-    assert np.allclose(np.diff(wavelength), 0.8)
+    assert np.allclose(np.diff(wavelength), 0.5)
     gap = (wavelength > DETECTORS[0][1] + 0.1) & (wavelength < DETECTORS[1][0])
     assert np.isnan(flux[:, gap]).all()
     assert 0.003 < np.isnan(flux[:, ~gap]).mean() < 0.03

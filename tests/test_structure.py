@@ -14,7 +14,7 @@ from labeltransfer.reproduction.sync import CHECKED, checked_outputs, printed
 ROOT = PACKAGE.parents[1]
 
 ROOMS = """
-options files parallel tables labels spectra lamost apogee
+options files parallel matrices tables labels spectra lamost apogee
 mock
 continuum reference cannon inference fisher validation
 diagnostics catalogue archive survey

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 import oracle
-from labeltransfer.cannon import maximum, normal_matrices, train, train_subsets
+from labeltransfer.cannon import likelihood, maximum, train, train_subsets
 from labeltransfer.cannon.model import terms
 from labeltransfer.labels import Labels
+from labeltransfer.matrices import products_of_pairs
 from labeltransfer.reference import ReferenceSet
 from labeltransfer.spectra import Spectra
 
@@ -188,7 +189,7 @@ def test_big_tables_of_products_are_not_needed(monkeypatch):
     expected = train(reference)
     folds = np.arange(200) % 3 != np.arange(3)[:, None]
     of_folds = train_subsets(reference, folds)
-    monkeypatch.setattr(normal_matrices, "PRODUCTS_LIMIT", 8 * 231 * 60)
+    monkeypatch.setattr(likelihood, "PRODUCTS_LIMIT", 8 * 231 * 60)
     np.testing.assert_allclose(train(reference).coefficients, expected.coefficients, atol=1e-9)
     for a, b in zip(train_subsets(reference, folds), of_folds, strict=True):
         np.testing.assert_allclose(a.coefficients, b.coefficients, atol=1e-9)
@@ -199,7 +200,7 @@ def test_tables_of_products_need_no_room_beside_their_own(dtype):
     columns = np.random.default_rng(0).normal(size=(500, 60))
     first, second = np.triu_indices(60)
     tracemalloc.start()
-    table = normal_matrices.products_of_pairs(columns, dtype)
+    table = products_of_pairs(columns, dtype)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.2 * table.nbytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from scipy.spatial import cKDTree
 
 from .files import read_arrays, write_arrays
 from .labels import LABELS, Labels, Rows, register_label
+from .parallel import over_blocks
 from .spectra import Spectra
 
 _log = logging.getLogger(__name__)
@@ -63,6 +65,14 @@ class ReferenceSet:
     def ids(self) -> np.ndarray:
         """(N,) identifiers of the stars."""
         return self.labels.ids
+
+    def fingerprint(self) -> bytes:
+        """A digest of all numbers and the names of the labels."""
+        flux, ivar, hashed = self.spectra.flux, self.spectra.ivar, hashlib.sha256
+        arrays = (self.spectra.wavelength, self.labels.values, self.labels.covariance)
+        parts = [repr(self.labels.names).encode(), *(b"" if one is None else one.tobytes() for one in arrays)]
+        parts += over_blocks(lambda n: hashed(flux[n].tobytes() + ivar[n].tobytes()).digest(), len(self), 128)
+        return hashed(b"".join(hashed(part).digest() for part in parts)).digest()
 
     @classmethod
     def join(cls, spectra: Spectra, labels: Labels) -> ReferenceSet:

@@ -13,24 +13,15 @@ is that for the true labels, for a polynomial of any order (Nakamura 1990, Biome
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 
+from ..matrices import factorize, inverse_roots, inverted, n_products, products_of_pairs, unpacked
+from .likelihood import Design, PixelBlock, weighted_products, weights
 from .maximum import Maximum
 from .model import label_vector, label_vector_derivatives, terms
-from .normal_matrices import (
-    Design,
-    PixelBlock,
-    factorize,
-    inverse_roots,
-    inverted,
-    products_of_pairs,
-    unpacked,
-    weighted_products,
-    weights,
-)
 
 MARGIN = 0.2
 """Smallest eigenvalue of the corrected A, relative to the uncorrected. With less, its own noise is blown up."""
@@ -87,33 +78,24 @@ class LabelErrors(Design):
         return replace(block, ivar=block.ivar / (1.0 + block.ivar * np.maximum(variance, 0.0)))
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Sums over stars of w, and of w², times the products of a design (B, M(M+1)/2) and times f v (B, M)."""
-
-    products: np.ndarray
-    products_of_squares: np.ndarray
-    flux: np.ndarray
-    flux_of_squares: np.ndarray
-
-    def __add__(self, other: Moments) -> Moments:
-        return Moments(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
-
-
-def moments(block: PixelBlock, designs: Sequence[Design], variance: np.ndarray) -> list[Moments]:
-    """Of each design, with the weights of s², `variance` (B,)."""
+def moments(block: PixelBlock, designs: Sequence[Design], variance: np.ndarray) -> list[np.ndarray]:
+    """Of each design, with the weights w of s², `variance` (B,): sums over stars of what `split` takes apart."""
     weight = weights(block.ivar, variance, block.counts)
     squares = weight * weights(block.ivar, variance, np.ones(len(block.counts)))
-    weighted, squared = weight * block.flux, squares * block.flux
     return [
-        Moments(
-            weighted_products(weight, design),
-            weighted_products(squares, design),
-            weighted @ design.vectors.T,
-            squared @ design.vectors.T,
+        np.hstack(
+            [
+                *(weighted_products(one, design) for one in (weight, squares)),
+                *((one * block.flux) @ design.vectors.T for one in (weight, squares)),
+            ]
         )
         for design in designs
     ]
+
+
+def split(moments: np.ndarray, n_terms: int) -> list[np.ndarray]:
+    """Sums of w, and of w², times the products of a design (B, M(M+1)/2), and of w, and w², times f v (B, M)."""
+    return np.split(moments, np.cumsum([n_products(n_terms), n_products(n_terms), n_terms]), axis=1)
 
 
 def corrected_matrices(
@@ -123,7 +105,7 @@ def corrected_matrices(
 
     The share is 1, or less where A would not keep `MARGIN`: the relative eigenvalues are linear in it.
     """
-    inverse, share = inverted(packed + packed_change, block), np.ones(len(packed))
+    inverse, share = inverted(packed + packed_change, block.allowed, block.ridge), np.ones(len(packed))
     left = 1.0 - MARGIN
     _, definite = factorize(left * packed + packed_change, block.allowed, left * block.ridge)
     short, change = np.flatnonzero(definite == 0), unpacked(packed_change, block.allowed.shape[1])
@@ -153,21 +135,25 @@ class CorrectedScore:
         return list(results), sum(int(np.count_nonzero(at.solved & (share < 1))) for share in shares)
 
 
-def corrected(block: PixelBlock, at: Maximum, plain: Moments, change: Moments) -> tuple[Maximum, np.ndarray]:
+def corrected(block: PixelBlock, at: Maximum, plain: np.ndarray, change: np.ndarray) -> tuple[Maximum, np.ndarray]:
     """θ of the corrected normal equations, s² without what errors of labels add to it; the share made (B,).
 
-    s² is lowered by what the correction takes from the mean squared residual, Σ w² r² / Σ w².
+    From moments of the design and what label errors change in them. s² is lowered by what the correction takes from the
+    mean squared residual, Σ w² r² / Σ w².
     """
-    inverse, of_products, share = corrected_matrices(block, plain.products, change.products)
-    right = change.flux - np.einsum("pab,pb->pa", of_products, at.coefficients)
+    n_terms = at.coefficients.shape[1]
+    products, squares, _, flux_of_squares = split(plain, n_terms)
+    more_products, more_squares, more_flux, more_flux_of_squares = split(change, n_terms)
+    inverse, of_products, share = corrected_matrices(block, products, more_products)
+    right = more_flux - np.einsum("pab,pb->pa", of_products, at.coefficients)
     theta = at.coefficients + share[:, None] * np.einsum("pab,pb->pa", inverse, right) * block.allowed
 
-    def squared_residuals(theta: np.ndarray, of: Moments) -> np.ndarray:
+    def squared_residuals(theta: np.ndarray, squares: np.ndarray, flux: np.ndarray) -> np.ndarray:
         """Σ w² (r² - f²)."""
-        squares = unpacked(of.products_of_squares, theta.shape[1])
-        return np.einsum("pa,pab,pb->p", theta, squares, theta, optimize=True) - 2 * (theta * of.flux_of_squares).sum(1)
+        matrices = unpacked(squares, n_terms)
+        return np.einsum("pa,pab,pb->p", theta, matrices, theta, optimize=True) - 2 * (theta * flux).sum(axis=1)
 
-    before, after = (squared_residuals(coefficients, plain) for coefficients in (at.coefficients, theta))
-    excess = before - after - share * squared_residuals(theta, change)
-    s2 = np.maximum(at.variance - excess / np.maximum(plain.products_of_squares[:, 0], 1e-300), 0.0)
+    before, after = (squared_residuals(one, squares, flux_of_squares) for one in (at.coefficients, theta))
+    excess = before - after - share * squared_residuals(theta, more_squares, more_flux_of_squares)
+    s2 = np.maximum(at.variance - excess / np.maximum(squares[:, 0], 1e-300), 0.0)
     return Maximum(theta, s2, at.solved, at.alone), share

@@ -16,8 +16,16 @@ from dataclasses import dataclass, fields
 import numpy as np
 from scipy.optimize import elementwise
 
-from .likelihood import Derivatives, derivatives, log_likelihood, slope_in_errors
-from .normal_matrices import SINGULAR, PixelBlock, factorize, normal_matrices, solve, weighted_products, weights
+from ..matrices import SINGULAR, factorize, solve
+from .likelihood import (
+    PixelBlock,
+    derivatives,
+    log_likelihood,
+    normal_matrices,
+    slope_in_errors,
+    weighted_products,
+    weights,
+)
 
 FEW = 40
 """Stars per term up to which all are searched. With more it takes long; fewer have a maximum far from that of all."""
@@ -94,7 +102,7 @@ def profile(block: PixelBlock, variance: np.ndarray, dtype: type = np.float64) -
     if rounded.size:
         near = theta[rounded]
         here = derivatives(block[rounded], near, variance[rounded])
-        theta[rounded] += solve(factors[rounded], here.gradient - block.ridge * near)
+        theta[rounded] += solve(factors[rounded], here[:, : near.shape[1]] - block.ridge * near)
     slope = slope_in_errors(block.flux - theta @ block.design.vectors, block.ivar, block.counts, variance)
     return theta, np.where(independent > 0, slope, np.nan)
 
@@ -172,7 +180,7 @@ def variance_of_flux(block: PixelBlock) -> np.ndarray:
 
 @np.errstate(over="ignore", divide="ignore", invalid="ignore")
 def settle(
-    block: PixelBlock, at: Maximum, packed: np.ndarray, here: Derivatives | None = None, rough: bool = False
+    block: PixelBlock, at: Maximum, packed: np.ndarray, here: np.ndarray | None = None, rough: bool = False
 ) -> None:
     """Newton steps, in place, of the solved pixels from A near by; pixels that do not come to rest are not solved.
 
@@ -183,17 +191,19 @@ def settle(
     resting = NEAR_BY if rough else RESTING
     (factors, independent), weight = factorize(packed, block.allowed, block.ridge), packed[:, 0].copy()
     moving, last = np.flatnonzero(at.solved & (independent > 0)), np.zeros(len(weight))
-    here, at.solved[:] = here[moving] if here else None, False
+    here, at.solved[:] = None if here is None else here[moving], False
     for _ in range(STEPS):
         theta, s2 = at.coefficients[moving], at.variance[moving]
-        here = here or derivatives(block[moving], theta, s2)
-        right, scale = here.gradient - block.ridge * theta, (weight[moving] / here.weight)[:, None]
-        change, response = (scale * solve(factors[moving], side) for side in (right, here.coupling))
-        bend = here.curvature / 2 + here.slope * here.information / here.weight + (here.coupling * response).sum(axis=1)
-        bend = np.where(bend < -here.information / 8, bend, -here.information / 2)
-        moved = np.maximum(s2 - (here.slope / 2 - (here.coupling * change).sum(axis=1)) / bend, 0.0)
+        here = derivatives(block[moving], theta, s2) if here is None else here
+        gradient, coupling, sums = np.split(here, [theta.shape[1], 2 * theta.shape[1]], axis=1)
+        total, slope, curvature, information = sums.T
+        right, scale = gradient - block.ridge * theta, (weight[moving] / total)[:, None]
+        change, response = (scale * solve(factors[moving], side) for side in (right, coupling))
+        bend = curvature / 2 + slope * information / total + (coupling * response).sum(axis=1)
+        bend = np.where(bend < -information / 8, bend, -information / 2)
+        moved = np.maximum(s2 - (slope / 2 - (coupling * change).sum(axis=1)) / bend, 0.0)
         change = change - (moved - s2)[:, None] * response
-        length = np.sqrt(np.abs(change * right).sum(axis=1) + (moved - s2) ** 2 * here.information / 2)
+        length = np.sqrt(np.abs(change * right).sum(axis=1) + (moved - s2) ** 2 * information / 2)
         usable = np.isfinite(length) & np.isfinite(change).all(axis=1)
         at.coefficients[moving[usable]], at.variance[moving[usable]] = (theta + change)[usable], moved[usable]
         before, last[moving] = last[moving], length

@@ -18,12 +18,12 @@ from ..labels import Labels
 from ..parallel import over_blocks
 from ..reference import ReferenceSet
 from .label_errors import SHORTENED, CorrectedScore, LabelErrors
+from .likelihood import ABSURD, Design, PixelBlock
 from .maximum import DID_NOT_CONVERGE, adjust, maximize, reasons
 from .model import CannonModel, label_vector, scaling, terms
-from .normal_matrices import ABSURD, Design, PixelBlock
 
 BLOCK = 128
-"""Pixels of a block of ten thousand stars, and stars in fingerprints. With many more, memory grows and cores wait."""
+"""Pixels of a block of ten thousand stars. With many more, memory grows and cores wait."""
 
 SMALLEST = 1_000_000
 """Fluxes of a block of fewer stars. In smaller ones calls take longer than what they compute."""
@@ -151,7 +151,7 @@ def train_subsets(
         return found
 
     _report(over_blocks(one_block, len(allowed), pixels_of_block(*spectra.flux.shape)))
-    fingerprint = _fingerprint(reference, (order, prior.tobytes(), label_errors, allowed.tobytes()))
+    fingerprint = reference.fingerprint() + repr((order, prior.tobytes(), label_errors, allowed.tobytes())).encode()
     return [
         CannonModel(
             labels.names,
@@ -217,13 +217,9 @@ def label_errors_of(
             "label_errors: the reference labels have no covariances; give `Labels` their errors or covariances, "
             "or train with label_errors='ignore'"
         )
-    known = np.isfinite(labels.covariance).all(axis=(1, 2))
-    size = np.sqrt(np.abs(np.diagonal(labels.covariance, axis1=1, axis2=2)))
-    unit = np.where(size > 0, size, 1.0)[known]
-    known[known] = np.linalg.eigvalsh(labels.covariance[known] / (unit[:, :, None] * unit[:, None, :]))[:, 0] > -1e-6
-    if not known.all():
+    if (wrong := ~labels.covariance_usable).any():
         raise ValueError(
-            f"label_errors: covariances of {np.count_nonzero(~known)} stars, first {str(labels.ids[~known][0])!r}, "
+            f"label_errors: covariances of {np.count_nonzero(wrong)} stars, first {str(labels.ids[wrong][0])!r}, "
             "are NaN or negative; leave those stars out, or state the errors of every label (0 if they are small)"
         )
     covariance = labels.covariance / np.outer(scales, scales)
@@ -260,20 +256,3 @@ def _report(found: list[Counter[str]]) -> None:
     for reason, number in sum(found, Counter()).items():
         level = logging.WARNING if reason == DID_NOT_CONVERGE else logging.INFO
         logger.log(level, "train: %d pixels%s: %s", number, "" if reason == SHORTENED else " are left out", reason)
-
-
-def _fingerprint(reference: ReferenceSet, options: tuple) -> bytes:
-    """A digest of everything that determines the model."""
-    spectra, labels = reference.spectra, reference.labels
-
-    def one_block(rows: slice) -> bytes:
-        part = hashlib.sha256(np.ascontiguousarray(spectra.flux[rows]).data)
-        part.update(np.ascontiguousarray(spectra.ivar[rows]).data)
-        return part.digest()
-
-    digest = hashlib.sha256(repr((labels.names, options)).encode())
-    for array in (spectra.wavelength, labels.values, labels.covariance):
-        digest.update(b"" if array is None else array.tobytes())
-    for part in over_blocks(one_block, len(spectra), BLOCK):
-        digest.update(part)
-    return digest.digest()

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..matrices import inverted, unpacked
 from ..parallel import over_blocks
 from ..reference import ReferenceSet
 from .label_errors import corrected_matrices
+from .likelihood import Design, PixelBlock, weighted_products, weights
 from .model import CannonModel
-from .normal_matrices import Design, PixelBlock, inverted, unpacked, weighted_products, weights
 from .training import LabelErrorsOption, allowed_terms, label_errors_of, pixels_of_block, prior_of_terms
 
 
@@ -53,7 +54,7 @@ def coefficient_variance(
         block = PixelBlock.of(reference.spectra, pixels, allowed, prior, design)
         weight = weights(block.ivar, variance[pixels], block.counts)
         normal = weighted_products(weight, design)
-        inverse = inverted(normal, block)
+        inverse = inverted(normal, block.allowed, block.ridge)
         if label_errors == "correct":
             bread, *_ = corrected_matrices(block, normal, weighted_products(weight, errors[0]))
             residual = block.flux - model.coefficients[pixels] @ design.vectors

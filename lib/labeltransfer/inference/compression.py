@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..cannon import CannonModel
-from ..cannon.normal_matrices import n_products, products_of_pairs
+from ..matrices import n_products, products_of_pairs
 from ..parallel.compiled import compiled_sums
 
 

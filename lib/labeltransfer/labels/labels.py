@@ -132,6 +132,18 @@ class Labels(NamesLabels):
         return Labels(self.ids, tuple(self.names[column] for column in columns), self.values[:, columns], covariance)
 
     @property
+    def covariance_usable(self) -> np.ndarray:
+        """(N,) stars whose covariances are known, and not negative beyond rounding."""
+        if self.covariance is None:
+            return np.zeros(len(self), dtype=bool)
+        usable = np.isfinite(self.covariance).all(axis=(1, 2))
+        size = np.sqrt(np.abs(np.diagonal(self.covariance, axis1=1, axis2=2)))
+        unit = np.where(size > 0, size, 1.0)[usable]
+        correlation = self.covariance[usable] / (unit[:, :, None] * unit[:, None, :])
+        usable[usable] = np.linalg.eigvalsh(correlation)[:, 0] > -1e-6
+        return usable
+
+    @property
     def errors(self) -> np.ndarray:
         """(N, L) standard errors: roots of the covariances' diagonals; NaN where no errors are known."""
         if self.covariance is None:

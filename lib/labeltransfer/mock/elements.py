@@ -90,9 +90,9 @@ class ElementSpectra:
     high: np.ndarray
 
     @classmethod
-    def load(cls) -> ElementSpectra:
+    def load(cls, path: Path = ELEMENTS_FILE) -> ElementSpectra:
         """The spectra that ship with the package."""
-        return cls(**read_arrays(ELEMENTS_FILE, "ElementSpectra")[0])
+        return cls(**read_arrays(path, "ElementSpectra")[0])
 
     def scores(self, labels: np.ndarray, elements: np.ndarray) -> np.ndarray:
         """(N, C) of stars with (N, 4) labels and (N, E) elements [dex]; the same in whatever block a star is."""

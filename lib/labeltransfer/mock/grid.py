@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from ..files import read_arrays
 from ..parallel.compiled import compiled
-from .elements import ELEMENTS, ElementSpectra
+from .elements import ELEMENTS, ELEMENTS_FILE, ElementSpectra
 
 GRID_FILE = Path(__file__).parent / "synthetic_grid.npz"
 GRID_LABELS = ("teff", "logg", "fe_h", "alpha_m")
@@ -172,10 +172,12 @@ def _load(corrected: bool) -> SyntheticGrid:
     return corrected_grid(corrections() if corrected else None)
 
 
-def corrected_grid(knots: dict[str, list[list[float]]] | None) -> SyntheticGrid:
-    """The grid with some corrections, or with none."""
-    arrays, _ = read_arrays(GRID_FILE, "SyntheticGrid")
-    elements = ElementSpectra.load()
+def corrected_grid(
+    knots: dict[str, list[list[float]]] | None, spectra: Path = GRID_FILE, elements_of: Path = ELEMENTS_FILE
+) -> SyntheticGrid:
+    """The grid of these files with some corrections, or with none."""
+    arrays, _ = read_arrays(spectra, "SyntheticGrid")
+    elements = ElementSpectra.load(elements_of)
     parts = [arrays["mean"].astype(float), arrays["components"].astype(float), elements.components.astype(float)]
     if knots is not None:
         parts = [_like_real_giants(part, arrays["wavelength"], knots) for part in parts]

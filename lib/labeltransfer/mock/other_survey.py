@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -9,15 +11,16 @@ from astropy.table import Table
 
 from .assumed import Assumed
 from .elements import ELEMENTS, abundances, draw_elements
-from .grid import SyntheticGrid
+from .grid import SyntheticGrid, corrected_grid
 from .stars import draw_giants
+
+FILES = tuple(Path(__file__).parent / f"{name}_r4000.npz" for name in ("synthetic_grid", "element_spectra"))
+"""Giants at R = 4000 as computed (``synthesis/``); the corrections of LAMOST's grid are for LAMOST's."""
 
 DETECTORS: Annotated[
     tuple[tuple[float, float], ...], Assumed("first and last wavelength of each detector", "Å", "our choice")
-] = ((4750.0, 5450.0), (5650.0, 6750.0))
-PIXEL: Annotated[
-    float, Assumed("width of a pixel; lines are as wide as the grid's, R = 1800", "Å", "our choice: not LAMOST's")
-] = 0.8
+] = ((5060.0, 5420.0), (5500.0, 5840.0))
+PIXEL: Annotated[float, Assumed("width of a pixel; lines at R = 4000 have three", "Å", "our choice")] = 0.5
 LOG_SNR: Annotated[tuple[float, float], Assumed("mean and sd of log10 S/N per pixel", "dex", "our choice")] = (1.8, 0.2)
 TILT: Annotated[
     tuple[float, float], Assumed("sd of each detector's level and of its slope from end to end", "ln", "our choice")
@@ -36,7 +39,7 @@ UNKNOWN: Annotated[float, Assumed("share of unknown labels, each by itself", "",
 
 
 def other_survey(rng: np.random.Generator, n_stars: int = 2000) -> tuple[np.ndarray, np.ndarray, np.ndarray, Table]:
-    """Giants of another survey in the rest frame, as its own pipeline might hand them over.
+    """Giants of another survey at R = 4000, in the rest frame, as its own pipeline might hand them over.
 
     Parameters
     ----------
@@ -58,7 +61,7 @@ def other_survey(rng: np.random.Generator, n_stars: int = 2000) -> tuple[np.ndar
     """
     if n_stars < 1:
         raise ValueError(f"n_stars: found {n_stars}, wanted 1 or more")
-    grid = SyntheticGrid.load()
+    grid = _grid()
     labels = np.empty((0, 4))
     while len(labels) < n_stars:
         drawn = draw_giants(rng, n_stars)
@@ -89,6 +92,11 @@ def other_survey(rng: np.random.Generator, n_stars: int = 2000) -> tuple[np.ndar
             row[first : first + rng.integers(1, 2 * length)] = True
     flux[lost] = error[lost] = np.nan
     return wavelength, flux, error, _table(rng, labels, elements)
+
+
+@lru_cache(maxsize=1)
+def _grid() -> SyntheticGrid:
+    return corrected_grid(None, *FILES)
 
 
 def _table(rng: np.random.Generator, labels: np.ndarray, elements: np.ndarray) -> Table:
