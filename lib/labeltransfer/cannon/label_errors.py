@@ -63,9 +63,9 @@ class LabelErrors(Design):
         products -= products_of_pairs(self._label_vectors[rows])
         return products.astype(dtype, copy=False)
 
-    def of_stars(self, rows: np.ndarray) -> LabelErrors:
+    def _of_stars(self, rows: np.ndarray) -> LabelErrors:
         some = LabelErrors(self.scaled[rows], self.covariance[rows], self.order)
-        some._kept = super().of_stars(rows)._kept
+        some._tables = super()._of_stars(rows)._tables
         return some
 
     def widened(self, block: PixelBlock, at: Maximum) -> PixelBlock:

@@ -35,26 +35,35 @@ logger = logging.getLogger(__name__)
 class Design:
     """What all pixels share: label vectors (M, N) and their products (N, M(M+1)/2), kept if they find room."""
 
-    def __init__(self, vectors: np.ndarray, kept: dict[type, np.ndarray] | None = None) -> None:
+    def __init__(self, vectors: np.ndarray, tables: dict[type, np.ndarray] | None = None) -> None:
         self.vectors = np.ascontiguousarray(vectors)
         self.n_stars = self.vectors.shape[1]
         self.stars_of_table = max(1, int(PRODUCTS_LIMIT / (8 * n_products(len(vectors)))))
-        self._kept = {} if kept is None else kept
+        self._tables = {} if tables is None else tables
+        self._parts: dict[bytes, Design] = {}
 
     def products(self, rows: slice, dtype: type = np.float64) -> np.ndarray:
         """(n, M(M+1)/2) of some stars."""
         if self.n_stars > self.stars_of_table:
             return self._make(rows, dtype)
-        if dtype not in self._kept:
-            self._kept[dtype] = self._make(slice(None), dtype)
-        return self._kept[dtype][rows]
+        if dtype not in self._tables:
+            self._tables[dtype] = self._make(slice(None), dtype)
+        return self._tables[dtype][rows]
 
     def _make(self, rows: slice, dtype: type) -> np.ndarray:
         return products_of_pairs(self.vectors.T[rows], dtype)
 
     def of_stars(self, rows: np.ndarray) -> Design:
-        kept = self._kept.copy()  # other threads may add to it meanwhile
-        return Design(self.vectors.take(rows, axis=1), {dtype: table[rows] for dtype, table in kept.items()})
+        """Of some stars; the blocks of pixels share it, if its table finds room beside those of other parts."""
+        key, parts = rows.tobytes(), self._parts
+        part = parts.get(key) or self._of_stars(rows)
+        if rows.size + sum(one.n_stars for one in list(parts.values())) <= self.stars_of_table:
+            parts[key] = part
+        return part
+
+    def _of_stars(self, rows: np.ndarray) -> Design:
+        tables = self._tables.copy()  # other threads may add to it meanwhile
+        return Design(self.vectors.take(rows, axis=1), {dtype: table[rows] for dtype, table in tables.items()})
 
 
 @dataclass(frozen=True)
