@@ -207,8 +207,8 @@ def claims(numbers):
         "formal-errors": claim(
             [bins[name][1] for name in NAMES], f"Median errors of the published rows fall from {bins['teff'][0]:.0f} K "
             f"at S/N {bins['snr'][0]:.0f} to {bins['teff'][-1]:.0f} K at {bins['snr'][-1]:.0f}, as S/N to the power "
-            f"{fall['power'][0]:.2f}; of the four rows of Table 1, {four['printed_inside']} lie among the "
-            f"{four['rows_alike']} rows of like χ².", verdict(four["printed_inside"] == 4), sample),
+            f"{fall['power'][0]:.2f}; rows of Table 1 among the {four['rows_alike']} rows of like χ²: "
+            f"{four['printed_inside']} of 4.", verdict(four["printed_inside"] == 4), sample),
         "error-factor": claim(
             [low, high], f"The published χ² asks for errors too large by {low:.1f} to {high:.1f} (± {known:.1f}), by "
             f"how misfit changes with wavelength: between √3, which fits worse by a χ² of {min(root3):.0f} to "
