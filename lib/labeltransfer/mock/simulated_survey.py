@@ -116,8 +116,8 @@ class SimulatedSurvey:
             Assumed(
                 "reported over true flux errors",
                 "",
-                "our choice, √3: Table 1's caption (reduced χ² low by 3); the published rows ask for some 2 (1.6 to 3.1, "
-                "by how misfit enters), spectra of other releases for 1.2 to 1.6, by the method; the text says 3",
+                "our choice, √3: Table 1's caption (reduced χ² low by 3); the published rows ask for some 2 (1.6 to "
+                "3.1, by how misfit enters), spectra of other releases for 1.2 to 1.6, by the method; the text says 3",
             ),
         ] = 1.73,
         floor_scale: Annotated[
