@@ -50,16 +50,31 @@ def browser():
         instance.close()
 
 
+@pytest.fixture(scope="session")
+def window(browser):
+    """A browser's window of a size and scheme of colours, which remembers what it has loaded."""
+    windows = {}
+
+    def open_window(size="desk", scheme="light"):
+        if (size, scheme) not in windows:
+            width, height = SIZES[size]
+            viewport = {"width": width, "height": height}
+            windows[size, scheme] = browser.new_context(viewport=viewport, color_scheme=scheme)
+        return windows[size, scheme]
+
+    yield open_window
+    for one in windows.values():
+        one.close()
+
+
 @pytest.fixture
-def opened(browser):
+def opened(window):
     """Open an address and return the page with what it asked for from elsewhere and what went wrong."""
-    contexts = []
+    pages = []
 
     def open_address(url, size="desk", scheme="light", home="file:"):
-        width, height = SIZES[size]
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-        contexts.append(context)
-        page = context.new_page()
+        page = window(size, scheme).new_page()
+        pages.append(page)
         page.elsewhere, page.wrong = [], []
         page.on("request", lambda r: page.elsewhere.append(r.url) if not local(r.url, home) else None)
         page.on("pageerror", lambda error: page.wrong.append(str(error)))
@@ -68,8 +83,8 @@ def opened(browser):
         return page
 
     yield open_address
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
 
 
 @pytest.fixture
