@@ -129,6 +129,7 @@ def test_workers_of_a_cluster_make_the_same_catalogue(transfer, survey_folder, s
     assert again.data_hash == store.data_hash
 
 
+@pytest.mark.slow
 def test_schedulers_that_are_none(transfer, store, tmp_path):
     with pytest.raises(ValueError, match="scheduler: found 'slurm', wanted threads, processes or an address such as"):
         label_survey(transfer, store, tmp_path / "a.fits", scheduler="slurm", progress=False)
