@@ -21,8 +21,8 @@ from ..parallel.compiled import compiled, compiled_sums
 from ..spectra import Spectra
 
 PRODUCTS_LIMIT = 500e6
-"""Bytes of a table of products, and of those of all parts of the stars that are kept beside it. Beyond it tables are made
-for some stars at a time, or memory would not hold them."""
+"""Bytes of a table of products, and of those that are kept of parts of the stars. Beyond it tables are made for some
+stars at a time, or memory would not hold them."""
 
 ABSURD = 1e30
 """Flux, inverse variance or term beyond which powers overflow, and one number would make NaN of the others."""
