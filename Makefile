@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE  # hundreds of processes start, and each would 
 help:
 	@echo "make book    run all chapters on the simulated survey and render them into _build/html"
 	@echo "make test    lint, types, tests, numbers of the chapters (nbval), pages in a browser"
-	@echo "make quick   lint, types and the library's unit tests, in a minute and a half"
+	@echo "make quick   lint, types and the library's unit tests, in about two minutes"
 	@echo "make lint | types | twins | unit | numbers | browser   one part of 'make test'"
 	@echo "make generic the numerical tests, and the chapters, with the kernels of another processor"
 	@echo "make sync    write the notebook twins of the chapters from their text"

@@ -21,8 +21,7 @@ from ..parallel.compiled import compiled, compiled_sums
 from ..spectra import Spectra
 
 PRODUCTS_LIMIT = 500e6
-"""Bytes of a table of products, and of those that are kept of parts of the stars. Beyond it tables are made for some
-stars at a time, or memory would not hold them."""
+"""Bytes of a table of products. Beyond it tables are made for some stars at a time, or memory would not hold them."""
 
 ABSURD = 1e30
 """Flux, inverse variance or term beyond which powers overflow, and one number would make NaN of the others."""
@@ -55,10 +54,10 @@ class Design:
         return products_of_pairs(self.vectors.T[rows], dtype)
 
     def of_stars(self, rows: np.ndarray) -> Design:
-        """Of some stars; the blocks of pixels share it, if its table finds room beside those of other parts."""
+        """Of some stars; the blocks of pixels share it, while tables of such parts take no more room than its own."""
         key, parts = rows.tobytes(), self._parts
         part = parts.get(key) or self._of_stars(rows)
-        if rows.size + sum(one.n_stars for one in list(parts.values())) <= self.stars_of_table:
+        if rows.size + sum(one.n_stars for one in list(parts.values())) <= min(self.n_stars, self.stars_of_table):
             parts[key] = part
         return part
 
