@@ -15,8 +15,8 @@ from .grid import SyntheticGrid, corrected_grid
 from .stars import draw_giants
 
 FILES = tuple(Path(__file__).parent / f"{name}_r4000.npz" for name in ("synthetic_grid", "element_spectra"))
-"""Giants at R = 4000 as computed (``synthesis/``), without the corrections, which are for LAMOST's grid. Elements act as
-in one giant, scaled by the absorption of each: C₂ is too strong in cool, metal-poor ones."""
+"""Giants at R = 4000 as computed (``synthesis/``), without the corrections, which are for LAMOST's grid. Elements act
+as in one giant, scaled by the absorption of each: C₂ is too strong in cool, metal-poor ones."""
 
 DETECTORS: Annotated[
     tuple[tuple[float, float], ...], Assumed("first and last wavelength of each detector", "Å", "our choice")
